@@ -1,0 +1,30 @@
+import { stringify } from "yaml";
+
+import { type Config, join } from "../config.ts";
+
+export type InfoOptions = { readonly url: string | undefined; readonly json: boolean };
+
+const PATIENCE_MS = 10_000;
+
+/**
+ * `deaddrop info`: a relay's NIP-11 document, as YAML or JSON. Throws with what to do when the relay cannot be reached or says something else.
+ */
+export async function info(config: Config, { url, json }: InfoOptions): Promise<string> {
+  const address = url ?? (config.url || `ws://${join(config.listen)}`);
+  const http = address.replace(/^ws/i, "http");
+  if (!URL.canParse(http))
+    throw new Error(`"${address}" is no URL; give one such as wss://drop.example.com`);
+  let document: unknown;
+  try {
+    const response = await fetch(http, {
+      headers: { accept: "application/nostr+json" },
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    document = await response.json();
+  } catch (error) {
+    const { message, cause } = error as Error;
+    const detail = cause instanceof Error ? cause.message : message;
+    throw new Error(`no relay answers at ${address} (${detail}); is it running?`, { cause: error });
+  }
+  return json ? `${JSON.stringify(document)}\n` : stringify(document);
+}

@@ -1,0 +1,400 @@
+// Every setting of the relay: its name, what it means, its unit, its default, and what is allowed. The YAML file, the environment, the documentation
+// that `deaddrop config --example` prints and the limits in NIP-11 all come from this one schema.
+
+import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+
+import { nip19 } from "nostr-tools";
+import { parse, stringify } from "yaml";
+import { z } from "zod";
+
+import { hostOf } from "./nostr/auth.ts";
+import { isHex32 } from "./nostr/hex.ts";
+
+const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+const UNIT_BYTES: Record<string, number> = {
+  "": 1,
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+const duration = z.union([z.string(), z.number()]).transform((value, context) => {
+  const [, amount, unit] = /^(\d{1,9})(s|m|h|d)?$/.exec(String(value)) ?? [];
+  if (amount !== undefined) return Number(amount) * (UNIT_SECONDS[unit ?? "s"] ?? 1);
+  context.addIssue("a duration: seconds, or a number with s, m, h or d, such as 30d");
+  return z.NEVER;
+});
+
+const bytes = z.union([z.string(), z.number()]).transform((value, context) => {
+  const [, amount, unit] = /^(\d{1,15}) ?(|B|KiB|MiB|GiB)$/.exec(String(value)) ?? [];
+  if (amount !== undefined) return Number(amount) * (UNIT_BYTES[unit ?? ""] ?? 1);
+  context.addIssue("a size: bytes, or a number with KiB, MiB or GiB, such as 64KiB");
+  return z.NEVER;
+});
+
+const count = (least: number): z.ZodType<number> =>
+  z.union([z.string(), z.number()]).transform((value, context) => {
+    const number = /^\d{1,15}$/.test(String(value)) ? Number(value) : -1;
+    if (number >= least) return number;
+    context.addIssue(`a whole number of at least ${least}`);
+    return z.NEVER;
+  });
+
+const yesOrNo = z.union([z.boolean(), z.string()]).transform((value, context) => {
+  if (value === true || value === "true") return true;
+  if (value === false || value === "false") return false;
+  context.addIssue("true or false");
+  return z.NEVER;
+});
+
+const oneOf = <const Names extends readonly [string, ...string[]]>(
+  ...names: Names
+): z.ZodType<Names[number]> => z.enum(names, `one of ${names.join(", ")}`);
+
+const endpoint = z.string().transform((value, context) => {
+  const [, host, port] = /^(\[[0-9a-f:.]+\]|[^:[\]\s]+):(\d{1,5})$/i.exec(value) ?? [];
+  if (host !== undefined && port !== undefined && Number(port) <= 65_535) {
+    return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
+  }
+  context.addIssue("an address and a port, such as 127.0.0.1:7777 or [::1]:7777");
+  return z.NEVER;
+});
+
+export type Endpoint = z.output<typeof endpoint>;
+
+const listOf = <Item extends z.ZodType>(item: Item): z.ZodType<z.output<Item>[]> =>
+  z.preprocess(
+    (value) =>
+      typeof value === "string"
+        ? value
+            .split(",")
+            .map((part) => part.trim())
+            .filter(Boolean)
+        : value,
+    z.array(item, "a list"),
+  ) as never;
+
+const wsUrl = z.string().refine((url) => hostOf(url) !== undefined, "a ws:// or wss:// URL");
+
+const key = z.string().transform((value, context) => {
+  if (isHex32(value)) return value;
+  try {
+    const decoded: { type: string; data: unknown } = nip19.decode(value);
+    if (decoded.type === "npub") return decoded.data as string;
+  } catch {
+    // Not an npub either.
+  }
+  context.addIssue("a public key: npub1… or 64 lowercase hex digits");
+  return z.NEVER;
+});
+
+const limits = z.strictObject({
+  messageBytes: bytes
+    .prefault("128KiB")
+    .describe("One WebSocket message, bytes. More closes the connection."),
+  eventBytes: bytes
+    .prefault("64KiB")
+    .describe("One drop as JSON, bytes. Acknowledgements may fill a message."),
+  tags: count(1).prefault(100).describe("Tags of a drop."),
+  filters: count(1).prefault(20).describe("Filters in one REQ or COUNT."),
+  filterValues: count(1).prefault(1_000).describe("Values in one list of a filter."),
+  subscriptions: count(1).prefault(32).describe("Open subscriptions of one connection."),
+  authKeys: count(1).prefault(1_000).describe("Keys authenticated on one connection."),
+  acknowledgementIds: count(1).prefault(1_000).describe("Ids in one acknowledgement or deletion."),
+  earlyTombstones: count(0)
+    .prefault(10_000)
+    .describe("Ids one key may acknowledge before their drops come."),
+  boxDrops: count(1).prefault(5_000).describe("Drops held for one recipient."),
+  boxBytes: bytes.prefault("64MiB").describe("Drops held for one recipient, bytes."),
+  limit: count(1)
+    .prefault(5_000)
+    .describe("Stored drops that one filter returns; a filter's own `limit` is capped by it."),
+  outboxBytes: bytes
+    .prefault("4MiB")
+    .describe("What may wait for a slow reader before it is cut off, bytes."),
+  inbox: count(1).prefault(256).describe("Messages of one connection that wait for their answer."),
+  connections: count(1).prefault(50_000).describe("Open connections in all."),
+  connectionsPerAddress: count(1)
+    .prefault(64)
+    .describe("Open connections of one address (IPv6: one /64)."),
+  dropsPerSecond: count(0)
+    .prefault(20)
+    .describe("Events one address may publish in a second, on average. 0: no limit."),
+  dropsBurst: count(1).prefault(400).describe("Events one address may publish at once."),
+  requestsPerSecond: count(0)
+    .prefault(100)
+    .describe(
+      "AUTH, REQ, COUNT and CLOSE messages, and HTTP requests, of one address in a second, on average. 0: no limit.",
+    ),
+  requestsBurst: count(1)
+    .prefault(4_000)
+    .describe("AUTH, REQ, COUNT and CLOSE messages, and HTTP requests, of one address at once."),
+  verifying: count(64)
+    .prefault(20_000)
+    .describe("Events that wait for their signature check, all connections together."),
+  handshakeSeconds: duration
+    .prefault("10s")
+    .describe("How long a peer may take to open a connection."),
+  pingSeconds: duration.prefault("30s").describe("How often a connection is pinged."),
+  deadSeconds: duration
+    .prefault("75s")
+    .describe("A connection that was silent for so long is closed."),
+  diskReserveBytes: bytes
+    .prefault("512MiB")
+    .describe("Free disk space that drops do not touch. Acknowledgements may use half of it."),
+});
+
+const schema = z.strictObject({
+  listen: endpoint.prefault("127.0.0.1:7777").describe("Where clients connect."),
+  data: z.string().min(1, "a folder").prefault("./data").describe("The folder of the store."),
+  url: z
+    .union([z.literal(""), wsUrl], "a ws:// or wss:// URL")
+    .prefault("")
+    .describe(
+      "The relay's public URL, against which AUTH and requests to vanish are checked. Empty: what `listen` gives.",
+    ),
+  aliases: listOf(wsUrl).prefault([]).describe("Further URLs under which the relay is known."),
+  name: z.string().prefault("Dead Drop").describe("NIP-11: the relay's name."),
+  description: z
+    .string()
+    .prefault("Holds private messages until their recipients pick them up.")
+    .describe("NIP-11: what users should know."),
+  contact: z.string().prefault("").describe("NIP-11: a URI of the operator."),
+  pubkey: z
+    .union([z.literal(""), key], "a public key: npub1… or 64 lowercase hex digits")
+    .prefault("")
+    .describe("NIP-11: the operator's key."),
+  retention: duration
+    .prefault("30d")
+    .describe(
+      "How long a drop without an expiration tag is held at most, counted from two days after its created_at.",
+    ),
+  transport: oneOf("ws", "uws")
+    .prefault("ws")
+    .describe("ws, or uws where uWebSockets.js is installed."),
+  workers: count(0)
+    .prefault(0)
+    .describe("Threads that check signatures. 0: one less than there are cores, at least one."),
+  verifier: oneOf("auto", "native", "wasm", "plain")
+    .prefault("auto")
+    .describe("What checks signatures. auto: the fastest that passes its self-test."),
+  metrics: z
+    .union([z.literal(""), endpoint], "an address and a port, or empty")
+    .prefault("")
+    .describe(
+      "Where Prometheus metrics are served. Empty: nowhere. Never on the public address: counters betray when somebody picks up.",
+    ),
+  trustedProxies: listOf(
+    z.union(
+      [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
+      "addresses or networks, such as 10.0.0.0/8",
+    ),
+  )
+    .prefault([])
+    .describe("Proxies whose X-Forwarded-For is believed."),
+  proofOfWork: count(0)
+    .prefault(0)
+    .describe(
+      "Leading zero bits (NIP-13) that the id of a drop must have and its nonce tag commit to.",
+    ),
+  allowedRecipients: listOf(key)
+    .prefault([])
+    .describe("If any are named, drops for others are refused."),
+  deniedRecipients: listOf(key).prefault([]).describe("Drops for these are refused."),
+  authorDeletesWraps: yesOrNo
+    .prefault(false)
+    .describe(
+      "Whether the key that signed a gift wrap may delete it (NIP-09). A wrap belongs to its recipient: false.",
+    ),
+  sweepSeconds: duration.prefault("60s").describe("How often what is past is deleted from disk."),
+  log: oneOf("debug", "info", "warn", "error", "silent")
+    .prefault("info")
+    .describe("The least severity that is logged."),
+  limits: limits.prefault({}).describe("What a stranger can send, open or hold."),
+});
+
+export type Config = z.output<typeof schema>;
+
+/** A start that must not happen: the message names the key, the value and what is allowed. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+const ENVIRONMENT_PREFIX = "DEADDROP_";
+/** Variables with the prefix that are no settings: where the file is, and where uWebSockets.js is. */
+const OTHER_VARIABLES = new Set(["DEADDROP_CONFIG", "DEADDROP_UWS"]);
+const DEFAULT_FILE = "deaddrop.yaml";
+
+/** Reads the file (`DEADDROP_CONFIG`, else ./deaddrop.yaml if there is one) and then the environment, which overrides it. Throws ConfigError. */
+export function loadConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  file = environment["DEADDROP_CONFIG"],
+): Config {
+  const given = readFile(file);
+  for (const [variable, value] of Object.entries(environment)) {
+    if (!variable.startsWith(ENVIRONMENT_PREFIX) || value === undefined) continue;
+    if (OTHER_VARIABLES.has(variable)) continue;
+    const path = SETTINGS.get(variable);
+    if (path === undefined) {
+      throw new ConfigError(
+        `unknown setting ${variable}="${value}"; see deaddrop config --example`,
+      );
+    }
+    set(given, path, value);
+  }
+  const parsed = schema.safeParse(given);
+  if (!parsed.success)
+    throw new ConfigError(parsed.error.issues.map((issue) => explain(issue, given)).join("\n"));
+  assertConsistent(parsed.data);
+  return parsed.data;
+}
+
+/** The number of signature workers that `workers: 0` stands for. */
+export function workerCount(config: Config): number {
+  return config.workers || Math.max(1, availableParallelism() - 1);
+}
+
+/** The effective configuration as YAML: sizes in bytes, durations in seconds. */
+export function printConfig(config: Config): string {
+  const { host, port } = config.listen;
+  const metrics = config.metrics;
+  return stringify({
+    ...config,
+    listen: join({ host, port }),
+    metrics: typeof metrics === "string" ? metrics : join(metrics),
+  });
+}
+
+/** A file with every key, its documentation, its variable and its default, the settings commented out. */
+export function printExample(): string {
+  const lines: string[] = [];
+  for (const { path, field } of settings(schema)) {
+    const indent = "  ".repeat(path.length - 1);
+    const name = path.at(-1) ?? "";
+    lines.push(`${indent}# ${field.description ?? ""}`);
+    if (isGroup(field)) {
+      lines.push(`#${name}:`);
+    } else {
+      lines.push(`${indent}# ${variableOf(path)}`);
+      lines.push(`#${indent}${name}: ${stringify(field.def.defaultValue).trim()}`);
+    }
+    lines.push("");
+  }
+  return lines.join("\n");
+}
+
+/** Host and port in one string, as `listen` takes it. */
+export function join({ host, port }: Endpoint): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+type Field = z.ZodType & {
+  readonly def: { readonly defaultValue?: unknown; readonly innerType?: z.ZodType };
+};
+
+function* settings(
+  object: z.ZodObject,
+  above: readonly string[] = [],
+): Generator<{ path: string[]; field: Field }> {
+  for (const [name, field] of Object.entries(object.shape) as [string, Field][]) {
+    const path = [...above, name];
+    yield { path, field };
+    if (isGroup(field)) yield* settings(field.def.innerType as z.ZodObject, path);
+  }
+}
+
+function isGroup(field: Field): boolean {
+  return field.def.innerType instanceof z.ZodObject;
+}
+
+function variableOf(path: readonly string[]): string {
+  const name = path.map((part) => part.replace(/[A-Z]/g, "_$&").toUpperCase()).join("_");
+  return ENVIRONMENT_PREFIX + name;
+}
+
+const SETTINGS: ReadonlyMap<string, readonly string[]> = new Map(
+  [...settings(schema)]
+    .filter(({ field }) => !isGroup(field))
+    .map(({ path }) => [variableOf(path), path]),
+);
+
+function readFile(file: string | undefined): Record<string, unknown> {
+  const path = file ?? DEFAULT_FILE;
+  if (file === undefined && !existsSync(path)) return {};
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new ConfigError(`cannot read ${path}: ${(error as Error).message}`);
+  }
+  let value: unknown;
+  try {
+    value = parse(text) ?? {};
+  } catch (error) {
+    throw new ConfigError(`${path} is not YAML: ${(error as Error).message}`);
+  }
+  if (typeof value !== "object" || Array.isArray(value)) {
+    throw new ConfigError(`${path} must hold keys and values`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function set(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [name = "", ...rest] = path;
+  if (rest.length === 0) {
+    target[name] = value;
+    return;
+  }
+  const group = (target[name] ?? {}) as Record<string, unknown>;
+  target[name] = { ...group };
+  set(target[name] as Record<string, unknown>, rest, value);
+}
+
+function explain(issue: z.core.$ZodIssue, given: unknown): string {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    const keys = issue.keys.map((name) => [...path, name].join(".")).join(", ");
+    return `unknown setting ${keys}; see deaddrop config --example`;
+  }
+  let value = given;
+  for (const step of path) {
+    // A list that came as one string is shown as it came.
+    if (typeof value !== "object" || value === null) break;
+    value = (value as Record<string, unknown>)[step];
+  }
+  const name = path.join(".");
+  const allowed =
+    issue.code === "invalid_union" ? (deepest(issue) ?? issue.message) : issue.message;
+  return `${name}: ${JSON.stringify(value)} is not allowed; allowed: ${allowed}`;
+}
+
+// A union says only "Invalid input"; what its branches had to say is one level down.
+function deepest(issue: z.core.$ZodIssueInvalidUnion): string | undefined {
+  if (!issue.message.startsWith("Invalid")) return issue.message;
+  return issue.errors
+    .flat()
+    .map(({ message }) => message)
+    .join(", or ");
+}
+
+function assertConsistent({ limits: limit }: Config): void {
+  const rules: [boolean, string][] = [
+    [
+      limit.eventBytes < limit.messageBytes,
+      "limits.eventBytes must be less than limits.messageBytes",
+    ],
+    [
+      limit.messageBytes < limit.outboxBytes,
+      "limits.messageBytes must be less than limits.outboxBytes",
+    ],
+    [limit.eventBytes <= limit.boxBytes, "limits.eventBytes must not be more than limits.boxBytes"],
+    [
+      limit.pingSeconds < limit.deadSeconds,
+      "limits.pingSeconds must be less than limits.deadSeconds",
+    ],
+  ];
+  const broken = rules.filter(([holds]) => !holds).map(([, rule]) => rule);
+  if (broken.length > 0) throw new ConfigError(broken.join("\n"));
+}

@@ -1,0 +1,60 @@
+import type { Config } from "../config.ts";
+import { CLOCK_SKEW_SECONDS, TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
+import { ACCEPTED_KINDS, ACKNOWLEDGEMENT, HELD_KINDS } from "../nostr/kinds.ts";
+import { MAX_SUBSCRIPTION_CHARS } from "../nostr/message.ts";
+import type { Policy } from "../policy/policy.ts";
+
+/** NIPs of which the relay does all that is asked of relays; docs/BEHAVIOR.md says how. */
+const SUPPORTED_NIPS = [1, 4, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 70];
+
+const SOFTWARE = "https://www.npmjs.com/package/deaddrop";
+
+/**
+ * The relay information document (NIP-11). Every number in it is read from the configuration or told by the policy that enforces it. `dead_drop` is
+ * NIP-DD's: what a sender must know to compute how long a drop is held, and what a recipient can send.
+ */
+export function relayInformation(
+  config: Config,
+  policies: readonly Policy[],
+  version: string,
+): Record<string, unknown> {
+  const { limits } = config;
+  return {
+    name: config.name,
+    description: config.description,
+    ...(config.pubkey !== "" && { pubkey: config.pubkey }),
+    ...(config.contact !== "" && { contact: config.contact }),
+    supported_nips: SUPPORTED_NIPS,
+    software: SOFTWARE,
+    version,
+    limitation: {
+      max_message_length: limits.messageBytes,
+      max_subscriptions: limits.subscriptions,
+      max_filters: limits.filters,
+      max_limit: limits.limit,
+      default_limit: limits.limit,
+      max_subid_length: MAX_SUBSCRIPTION_CHARS,
+      auth_required: false,
+      payment_required: false,
+      restricted_writes: true,
+      ...Object.assign({}, ...policies.map(({ limitation }) => limitation ?? {})),
+    },
+    retention: [
+      { kinds: [...HELD_KINDS], time: config.retention + TIMESTAMP_FUZZ_SECONDS },
+      { kinds: [...ACCEPTED_KINDS].filter((kind) => !HELD_KINDS.has(kind)), time: 0 },
+    ],
+    dead_drop: {
+      kinds: [...HELD_KINDS],
+      acknowledgement_kind: ACKNOWLEDGEMENT,
+      retention: config.retention,
+      timestamp_fuzz: TIMESTAMP_FUZZ_SECONDS,
+      clock_skew: CLOCK_SKEW_SECONDS,
+      max_drops: limits.boxDrops,
+      max_bytes: limits.boxBytes,
+      max_acknowledgement_ids: limits.acknowledgementIds,
+      max_early_acknowledgements: limits.earlyTombstones,
+      max_auth_keys: limits.authKeys,
+      author_deletes_wraps: config.authorDeletesWraps,
+    },
+  };
+}

@@ -1,0 +1,89 @@
+import { CLOCK_SKEW_SECONDS, TIMESTAMP_FUZZ_SECONDS, untimely } from "../nostr/drop.ts";
+import { committedTarget, leadingZeroBits } from "../nostr/pow.ts";
+import { advertised, type Policy } from "./policy.ts";
+
+export type AdmissionSettings = {
+  readonly tags: number;
+  readonly eventBytes: number;
+  readonly proofOfWork: number;
+  readonly retentionSeconds: number;
+  readonly allowedRecipients: readonly string[];
+  readonly deniedRecipients: readonly string[];
+};
+
+/** What a drop must be to be looked at further, the cheapest question first. */
+export function admission(settings: AdmissionSettings): readonly Policy[] {
+  return [
+    atMostTags(settings.tags),
+    atMostBytes(settings.eventBytes),
+    oneRecipient(),
+    notProtected(),
+    withinItsTime(settings.retentionSeconds),
+    withProofOfWork(settings.proofOfWork),
+    forServedRecipients(settings.allowedRecipients, settings.deniedRecipients),
+  ];
+}
+
+/** Stops events that make every filter slow. */
+function atMostTags(max: number): Policy {
+  return advertised({ max_event_tags: max }, ({ event }) =>
+    event.tags.length > max ? `invalid: ${event.tags.length} tags, the limit is ${max}` : undefined,
+  );
+}
+
+/** Stops what would fill a box with one drop. */
+function atMostBytes(max: number): Policy {
+  return advertised({ max_content_length: max }, ({ bytes }) =>
+    bytes > max ? `invalid: event of ${bytes} bytes, the limit is ${max}` : undefined,
+  );
+}
+
+/** Stops events without a box to lie in, and those that would lie in several: one recipient could delete them for another. */
+function oneRecipient(): Policy {
+  return ({ recipient }) => (typeof recipient === "string" ? undefined : recipient.reason);
+}
+
+/** Stops events that their author wants to publish in person (NIP-70): a relay that does not ask senders who they are cannot know. */
+function notProtected(): Policy {
+  return ({ event }) =>
+    event.tags.some(([name]) => name === "-")
+      ? "blocked: protected events (NIP-70) are not accepted, drops are anonymous"
+      : undefined;
+}
+
+/** Stops what is past or not yet there. The window follows from signed fields alone, so a sender can know it beforehand. */
+function withinItsTime(retentionSeconds: number): Policy {
+  return advertised(
+    {
+      created_at_lower_limit: retentionSeconds + TIMESTAMP_FUZZ_SECONDS,
+      created_at_upper_limit: CLOCK_SKEW_SECONDS,
+    },
+    ({ event, expiry, now }) =>
+      typeof expiry === "number" ? untimely(event.created_at, expiry, now) : expiry.reason,
+  );
+}
+
+/** Makes each drop cost its sender some work (NIP-13). Luck does not count: the target must be committed to. */
+function withProofOfWork(bits: number): Policy {
+  return advertised({ min_pow_difficulty: bits }, ({ event }) => {
+    if (bits === 0) return undefined;
+    const found = leadingZeroBits(event.id);
+    if (found < bits) return `pow: difficulty ${found} is less than ${bits}`;
+    if ((committedTarget(event) ?? 0) < bits) {
+      return `pow: the nonce tag must commit to a target of ${bits}`;
+    }
+    return undefined;
+  });
+}
+
+/** Stops drops for those the operator does not serve. */
+function forServedRecipients(allowed: readonly string[], denied: readonly string[]): Policy {
+  const served = new Set(allowed);
+  const unserved = new Set(denied);
+  return ({ recipient }) => {
+    if (typeof recipient !== "string") return recipient.reason;
+    return (served.size > 0 && !served.has(recipient)) || unserved.has(recipient)
+      ? "restricted: this relay does not hold drops for that recipient"
+      : undefined;
+  };
+}

@@ -1,0 +1,48 @@
+// What became of an event, in the words of the protocol. Every outcome turns into words here and nowhere else.
+
+import { ALREADY_HAVE, type Reason } from "../nostr/reason.ts";
+import type { AcknowledgeOutcome, PutOutcome } from "../store/store.ts";
+
+/** What the other side is told of one EVENT or AUTH: the parts of NIP-01's OK. Without an id there is nothing to say OK to. */
+export type Answer = {
+  readonly id: string | undefined;
+  readonly accepted: boolean;
+  readonly message: Reason | "";
+};
+
+export const SLOW_DOWN: Reason = "rate-limited: slow down";
+export const NOT_CHECKED: Reason = "error: the event could not be checked, try again";
+
+export type Outcome =
+  | PutOutcome
+  | AcknowledgeOutcome
+  | "passed on"
+  | "not addressed here"
+  | "authentication"
+  | "failed";
+
+type Said =
+  | { readonly accepted: true; readonly message: Reason | "" }
+  | { readonly accepted: false; readonly message: Reason };
+
+export const ANSWERS: Readonly<Record<Outcome, Said>> = {
+  stored: { accepted: true, message: "" },
+  known: { accepted: true, message: ALREADY_HAVE },
+  "passed on": { accepted: true, message: "" },
+  "box full": { accepted: false, message: "rate-limited: mailbox full" },
+  "storage full": { accepted: false, message: "error: storage full" },
+  done: { accepted: true, message: "" },
+  "too many early": {
+    accepted: false,
+    message: "rate-limited: too many acknowledgements of drops that never came here",
+  },
+  "not addressed here": {
+    accepted: false,
+    message: "invalid: this request to vanish names another relay",
+  },
+  authentication: {
+    accepted: false,
+    message: "invalid: kind 22242 belongs in an AUTH message",
+  },
+  failed: { accepted: false, message: "error: could not be written, try again" },
+};

@@ -1,0 +1,348 @@
+// One client. Owns its socket, its keys, its subscriptions, and the order of its messages.
+//
+// - EVENT and AUTH are worked on side by side; REQ, COUNT and CLOSE wait until everything before them was answered. So an AUTH and a REQ may arrive in
+//   one flight, and a REQ after an acknowledgement does not show what was acknowledged.
+// - At most `inbox` messages wait; one more is refused, by name.
+// - What is sent but not read is bounded by `outboxBytes`. Stored drops wait for the reader; live ones cut a reader off that does not read.
+
+import {
+  type ClientMessage,
+  type MessageLimits,
+  type Misspoken,
+  parseMessage,
+} from "../nostr/message.ts";
+import { peekId } from "../nostr/event.ts";
+import type { Filter } from "../nostr/filter.ts";
+import { isReason, type Reason } from "../nostr/reason.ts";
+import type { Store } from "../store/store.ts";
+import type { Socket, SocketHandlers } from "../transport/transport.ts";
+import { type Answer, SLOW_DOWN } from "./answer.ts";
+import { scope } from "./gate.ts";
+import type { LiveIndex } from "./live.ts";
+import type { Observer } from "./observer.ts";
+import { countMatches } from "./scan.ts";
+import { type Reader, Subscription } from "./subscription.ts";
+
+export type ConnectionLimits = MessageLimits & {
+  readonly subscriptions: number;
+  readonly authKeys: number;
+  readonly limit: number;
+  readonly outboxBytes: number;
+  readonly inbox: number;
+};
+
+/** What a connection asks of the relay it belongs to. */
+export type Desk = {
+  readonly observer: Observer;
+  /** Aborted when the relay shuts down. */
+  readonly closing: AbortSignal;
+  /** Unix seconds. */
+  now(): number;
+  /** Seconds since whenever, never set back. */
+  monotonic(): number;
+  publish(text: string, address: string): Promise<Answer>;
+  authenticate(text: string, challenge: string): Promise<{ answer: Answer; key?: string }>;
+  mayAsk(address: string): boolean;
+  refused(reason: Reason): void;
+  failed(error: unknown): void;
+  disconnected(connection: Connection): void;
+};
+
+const BUSY: Reason = "rate-limited: too many messages are waiting for an answer";
+
+type Waiting = { readonly message: ClientMessage; readonly text: string };
+
+export class Connection implements SocketHandlers, Reader {
+  readonly keys = new Set<string>();
+  readonly #socket: Socket;
+  readonly #relay: Desk;
+  readonly #store: Store;
+  readonly #live: LiveIndex;
+  readonly #limits: ConnectionLimits;
+  readonly #challenge: string;
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #inbox: Waiting[] = [];
+  #working = 0;
+  #open = true;
+  #idle: (() => void) | undefined;
+  #wakeReaders: ((isOpen: boolean) => void)[] = [];
+  #heardAt: number;
+  #pingedAt: number;
+
+  constructor(
+    collaborators: { socket: Socket; relay: Desk; store: Store; live: LiveIndex },
+    limits: ConnectionLimits,
+    challenge: string,
+  ) {
+    this.#socket = collaborators.socket;
+    this.#relay = collaborators.relay;
+    this.#store = collaborators.store;
+    this.#live = collaborators.live;
+    this.#limits = limits;
+    this.#challenge = challenge;
+    this.#heardAt = this.#pingedAt = this.#relay.monotonic();
+    // NIP-42: the challenge, before anybody asks for it, so that AUTH and REQ can come in one flight.
+    this.#say(["AUTH", challenge]);
+  }
+
+  get address(): string {
+    return this.#socket.address;
+  }
+
+  // --- what the socket tells
+
+  received(text: string | undefined): void {
+    if (text === undefined) {
+      this.#notice("unsupported: binary messages are not understood");
+      return;
+    }
+    const message = parseMessage(text, this.#limits);
+    const refusal = this.#refusal(message);
+    if (refusal !== undefined) {
+      this.#refuse(message, text, refusal);
+    } else if ("verb" in message) {
+      this.#inbox.push({ message, text });
+      this.#work();
+    }
+  }
+
+  heard(): void {
+    this.#heardAt = this.#relay.monotonic();
+  }
+
+  drained(): void {
+    this.#wake(true);
+  }
+
+  closed(): void {
+    this.#open = false;
+    for (const id of this.#subscriptions.keys()) this.#unsubscribe(id);
+    this.#inbox.length = 0;
+    this.#wake(false);
+    this.#relay.disconnected(this);
+    if (this.#working === 0) this.#idle?.();
+  }
+
+  // --- what the relay asks
+
+  /** Pings when it is time to, and ends a connection that was silent for too long. Seconds. */
+  checkLife(pingSeconds: number, deadSeconds: number): void {
+    const now = this.#relay.monotonic();
+    if (now - this.#heardAt >= deadSeconds) {
+      this.#socket.terminate();
+    } else if (now - this.#pingedAt >= pingSeconds) {
+      this.#pingedAt = now;
+      this.#socket.ping();
+    }
+  }
+
+  /** Resolves when everything that was asked has its answer. */
+  answered(): Promise<void> {
+    if (this.#working === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  end(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  // --- what a subscription asks
+
+  send(text: string): boolean {
+    if (!this.#open) return false;
+    if (this.#socket.bufferedBytes + text.length > this.#limits.outboxBytes) {
+      this.tooSlow();
+      return false;
+    }
+    this.#socket.send(text);
+    return true;
+  }
+
+  cork(work: () => void): void {
+    this.#socket.cork(work);
+  }
+
+  get hasRoom(): boolean {
+    return this.#socket.bufferedBytes < this.#limits.outboxBytes / 4;
+  }
+
+  room(): Promise<boolean> {
+    if (!this.#open || this.hasRoom) return Promise.resolve(this.#open);
+    return new Promise((resolve) => this.#wakeReaders.push(resolve));
+  }
+
+  tooSlow(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#relay.observer.count("connection cut off: does not read");
+    this.#socket.terminate();
+  }
+
+  // --- the work
+
+  #work(): void {
+    for (;;) {
+      const next = this.#inbox[0];
+      if (next === undefined) break;
+      const { message, text } = next;
+      const sideBySide = message.verb === "EVENT" || message.verb === "AUTH";
+      if (!sideBySide && this.#working > 0) break;
+      this.#inbox.shift();
+      switch (message.verb) {
+        case "EVENT":
+          this.#start(this.#relay.publish(text, this.address).then((answer) => this.#ok(answer)));
+          break;
+        case "AUTH":
+          this.#start(this.#authenticate(text));
+          break;
+        case "REQ":
+          this.#subscribe(message.subscription, message.filters);
+          break;
+        case "COUNT":
+          this.#start(this.#count(message.subscription, message.filters));
+          break;
+        case "CLOSE":
+          this.#unsubscribe(message.subscription);
+          break;
+      }
+    }
+  }
+
+  #start(work: Promise<void>): void {
+    this.#working += 1;
+    void work
+      .catch((error: unknown) => this.#relay.failed(error))
+      .finally(() => {
+        this.#working -= 1;
+        if (this.#open) this.#work();
+        if (this.#working === 0) this.#idle?.();
+      });
+  }
+
+  async #authenticate(text: string): Promise<void> {
+    const { answer, key } = await this.#relay.authenticate(text, this.#challenge);
+    if (key !== undefined && !this.keys.has(key)) {
+      if (this.keys.size >= this.#limits.authKeys) {
+        const { authKeys } = this.#limits;
+        this.#ok({
+          ...answer,
+          accepted: false,
+          message: `rate-limited: ${authKeys} keys are authenticated, the limit`,
+        });
+        return;
+      }
+      this.keys.add(key);
+    }
+    this.#ok(answer);
+  }
+
+  #subscribe(id: string, filters: readonly Filter[]): void {
+    // NIP-01: a new REQ under the same id overwrites the subscription.
+    this.#unsubscribe(id);
+    const scoped = scope(filters, this.keys);
+    if (isReason(scoped)) {
+      this.#closeSubscription(id, scoped);
+      return;
+    }
+    const { subscriptions, limit } = this.#limits;
+    if (this.#subscriptions.size >= subscriptions) {
+      this.#closeSubscription(
+        id,
+        `rate-limited: ${subscriptions} subscriptions are open, the limit`,
+      );
+      return;
+    }
+    const subscription = new Subscription(
+      id,
+      scoped,
+      { reader: this, store: this.#store },
+      { now: () => this.#relay.now(), maxLimit: limit, maxPending: limit },
+    );
+    this.#subscriptions.set(id, subscription);
+    this.#live.add(subscription);
+    subscription.sendStored().then(
+      (sent) => this.#relay.observer.count("drop picked up", sent),
+      (error: unknown) => {
+        this.#relay.failed(error);
+        if (this.#subscriptions.get(id) !== subscription) return;
+        this.#unsubscribe(id);
+        this.#closeSubscription(id, "error: the box could not be read");
+      },
+    );
+  }
+
+  async #count(id: string, filters: readonly Filter[]): Promise<void> {
+    const scoped = scope(filters, this.keys);
+    if (isReason(scoped)) {
+      this.#closeSubscription(id, scoped);
+      return;
+    }
+    const count = await countMatches(this.#store, scoped, {
+      now: () => this.#relay.now(),
+      watermark: this.#store.watermark,
+      maxLimit: this.#limits.limit,
+      signal: this.#relay.closing,
+    });
+    this.#say(["COUNT", id, { count }]);
+  }
+
+  #unsubscribe(id: string): void {
+    const subscription = this.#subscriptions.get(id);
+    if (subscription === undefined) return;
+    this.#subscriptions.delete(id);
+    this.#live.remove(subscription);
+    subscription.close();
+  }
+
+  // --- answers
+
+  #refusal(message: ClientMessage | Misspoken): Reason | undefined {
+    // Letting go costs nothing and makes room.
+    if ("verb" in message && message.verb === "CLOSE") return undefined;
+    if (!("verb" in message && message.verb === "EVENT") && !this.#relay.mayAsk(this.address)) {
+      return SLOW_DOWN;
+    }
+    if ("reason" in message) return message.reason;
+    return this.#inbox.length + this.#working >= this.#limits.inbox ? BUSY : undefined;
+  }
+
+  #refuse(message: ClientMessage | Misspoken, text: string, reason: Reason): void {
+    this.#relay.refused(reason);
+    if (!("verb" in message)) {
+      const id = message.subscription === undefined ? peekId(text) : undefined;
+      if (message.subscription !== undefined) this.#closeSubscription(message.subscription, reason);
+      else if (id !== undefined && /"EVENT"/.test(text.slice(0, 64)))
+        this.#say(["OK", id, false, reason]);
+      else this.#notice(reason);
+    } else if (message.verb === "EVENT" || message.verb === "AUTH") {
+      this.#ok({ id: peekId(text), accepted: false, message: reason });
+    } else {
+      this.#closeSubscription(message.subscription, reason);
+    }
+  }
+
+  #ok({ id, accepted, message }: Answer): void {
+    if (id === undefined) this.#notice(message);
+    else this.#say(["OK", id, accepted, message]);
+  }
+
+  #closeSubscription(id: string, reason: Reason): void {
+    this.#say(["CLOSED", id, reason]);
+  }
+
+  #notice(message: string): void {
+    this.#say(["NOTICE", message]);
+  }
+
+  #say(message: readonly unknown[]): void {
+    this.send(JSON.stringify(message));
+  }
+
+  #wake(isOpen: boolean): void {
+    const waiting = this.#wakeReaders;
+    this.#wakeReaders = [];
+    for (const wake of waiting) wake(isOpen);
+  }
+}

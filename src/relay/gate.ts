@@ -1,0 +1,39 @@
+import type { Filter } from "../nostr/filter.ts";
+import type { Reason } from "../nostr/reason.ts";
+
+/**
+ * A filter and the boxes it is about. Every drop has one recipient, so the boxes say all that `#p` said; the filter here has none any more.
+ */
+export type ScopedFilter = { readonly filter: Filter; readonly recipients: ReadonlySet<string> };
+
+const AUTH_REQUIRED: Reason = "auth-required: drops are shown to their recipient only";
+const NOT_YOURS: Reason = "restricted: that is not your box";
+
+/**
+ * The gate every read passes: a drop is shown to a connection only if its recipient is among the keys authenticated there. Asked for each event, at the
+ * scan and again at live delivery.
+ */
+export function mayRead(keys: ReadonlySet<string>, recipient: string): boolean {
+  return keys.has(recipient);
+}
+
+/**
+ * What a REQ or COUNT is allowed to be about. A filter without `#p` is about the connection's keys; of one with `#p` the foreign keys are left out, and if
+ * there are only foreign ones, the request is refused, whether anything is held for them or not.
+ */
+export function scope(
+  filters: readonly Filter[],
+  keys: ReadonlySet<string>,
+): ScopedFilter[] | Reason {
+  if (keys.size === 0) return AUTH_REQUIRED;
+  const scoped: ScopedFilter[] = [];
+  for (const filter of filters) {
+    const named = filter.tags.get("p");
+    const recipients = new Set([...(named ?? keys)].filter((key) => mayRead(keys, key)));
+    if (recipients.size === 0) return NOT_YOURS;
+    const tags = new Map(filter.tags);
+    tags.delete("p");
+    scoped.push({ filter: { ...filter, tags }, recipients });
+  }
+  return scoped;
+}

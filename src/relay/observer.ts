@@ -1,0 +1,28 @@
+import type { Prefix } from "../nostr/reason.ts";
+
+/** What is counted. Names of events, never of people: nothing here can say who received what. */
+export type Counted =
+  | "drop stored"
+  | "drop known"
+  | "drop passed on"
+  | "drop picked up"
+  | "drop delivered live"
+  | "acknowledgement"
+  | "vanish"
+  | "key authenticated"
+  | "connection opened"
+  | "connection refused"
+  | "connection cut off: does not read"
+  | "drop expired"
+  | "tombstone expired"
+  | `refused: ${Prefix}`;
+
+/** Hears what the relay did, for metrics. */
+export type Observer = { count(what: Counted, times?: number): void };
+
+/** The operator's log. One line, no content, no recipient, no address. */
+export type Log = {
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+};

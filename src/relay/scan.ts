@@ -1,0 +1,117 @@
+import type { NostrEvent } from "../nostr/event.ts";
+import { type Filter, matchFilter } from "../nostr/filter.ts";
+import { type Header, ID_PREFIX_DIGITS, newestFirst, type Store } from "../store/store.ts";
+import type { ScopedFilter } from "./gate.ts";
+
+export type ScanSettings = {
+  /** Unix seconds: what expired by then is not found. */
+  readonly now: () => number;
+  /** Drops committed later are left to live delivery. */
+  readonly watermark: number;
+  /** The most drops one filter finds. */
+  readonly maxLimit: number;
+  /** Given up when aborted: somebody closed the subscription. */
+  readonly signal: AbortSignal;
+};
+
+/** The drops to send, newest first, and whether there are more that match (NIP-67). */
+export type Found = { readonly headers: readonly Header[]; readonly more: boolean };
+
+// Keys read in one go, about half a millisecond; then the event loop has its turn.
+const PAGE = 1_000;
+
+/** Finds, without reading them, the stored drops that match any of the filters. */
+export async function scan(
+  store: Store,
+  filters: readonly ScopedFilter[],
+  settings: ScanSettings,
+): Promise<Found> {
+  let more = false;
+  const bySeq = new Map<number, Header>();
+  for (const scoped of filters) {
+    const limit = Math.min(scoped.filter.limit ?? settings.maxLimit, settings.maxLimit);
+    const found = await scanFilter(store, scoped, limit, settings);
+    more ||= found.length > limit;
+    for (const header of found.slice(0, limit)) bySeq.set(header.seq, header);
+  }
+  const headers = [...bySeq.values()];
+  return { headers: filters.length === 1 ? headers : headers.sort(newestFirst), more };
+}
+
+/** How many stored drops match any of the filters. `limit` is no condition and does not bound the count. */
+export async function countMatches(
+  store: Store,
+  filters: readonly ScopedFilter[],
+  settings: ScanSettings,
+): Promise<number> {
+  const seqs = new Set<number>();
+  for (const scoped of filters) {
+    for (const { seq } of await scanFilter(store, scoped, Infinity, settings)) seqs.add(seq);
+  }
+  return seqs.size;
+}
+
+// The newest `limit` matches of one filter, and one more if there is one: so the caller knows.
+async function scanFilter(
+  store: Store,
+  { filter, recipients }: ScopedFilter,
+  limit: number,
+  settings: ScanSettings,
+): Promise<Header[]> {
+  const matches = headerMatcher(store, filter, settings);
+  let found: Header[] = [];
+  const keepNewest = (): void => {
+    if (recipients.size > 1) found.sort(newestFirst);
+    found = found.slice(0, limit + 1);
+  };
+  for (const recipient of recipients) {
+    let fromThisBox = 0;
+    for await (const page of pages(store, recipient, filter, settings.signal)) {
+      for (const header of page) {
+        if (fromThisBox > limit) break;
+        if (!matches(header)) continue;
+        found.push(header);
+        fromThisBox += 1;
+      }
+      if (fromThisBox > limit) break;
+    }
+    if (found.length > 2 * limit) keepNewest();
+  }
+  keepNewest();
+  return found;
+}
+
+async function* pages(
+  store: Store,
+  recipient: string,
+  { since, until }: Filter,
+  signal: AbortSignal,
+): AsyncGenerator<Header[]> {
+  let after: Header | undefined;
+  while (!signal.aborted) {
+    const page = await store.list(recipient, { since, until, after }, PAGE);
+    yield page;
+    after = page.at(-1);
+    if (page.length < PAGE) return;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+function headerMatcher(
+  store: Store,
+  filter: Filter,
+  { now, watermark }: ScanSettings,
+): (header: Header) => boolean {
+  const prefixes =
+    filter.ids && new Set([...filter.ids].map((id) => id.slice(0, ID_PREFIX_DIGITS)));
+  // What the header does not tell stands in the event.
+  const needsEvent = filter.authors !== undefined || filter.tags.size > 0;
+  return (header) => {
+    if (header.seq > watermark || header.expiry <= now()) return false;
+    if (filter.kinds?.has(header.kind) === false) return false;
+    if (prefixes?.has(header.idPrefix) === false) return false;
+    if (!needsEvent) return true;
+    const [json] = store.read([header]);
+    return json !== undefined && matchFilter(filter, JSON.parse(json) as NostrEvent);
+  };
+}

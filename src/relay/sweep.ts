@@ -1,0 +1,66 @@
+import type { Store, SweepCursor } from "../store/store.ts";
+import type { Log, Observer } from "./observer.ts";
+import type { Clock } from "./relay.ts";
+
+export type SweeperParts = {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly log: Log;
+};
+
+// A tombstone may outlive its drop by this much: no promise depends on when it goes.
+const TOMBSTONE_SWEEP_SECONDS = 6 * 60 * 60;
+
+/**
+ * Deletes what is past, a piece at a time, so that drops and pickups go on in between. What expired is not shown from that second on; this takes it
+ * off the disk.
+ */
+export class Sweeper {
+  readonly #parts: SweeperParts;
+  readonly #timer: NodeJS.Timeout;
+  #sweeping: Promise<void> | undefined;
+  #tombstonesAt = -Infinity;
+  #closed = false;
+
+  constructor(parts: SweeperParts, sweepSeconds: number) {
+    this.#parts = parts;
+    this.#timer = setInterval(() => this.#start(), sweepSeconds * 1_000);
+    this.#start();
+  }
+
+  /** Resolves when the piece that is being swept is done. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#sweeping;
+  }
+
+  #start(): void {
+    // One at a time: a sweep that takes longer than the interval is simply gone on with.
+    this.#sweeping ??= this.#sweep()
+      .catch((error: unknown) => this.#parts.log.error({ err: error }, "sweep failed"))
+      .finally(() => {
+        this.#sweeping = undefined;
+      });
+  }
+
+  async #sweep(): Promise<void> {
+    const { clock, observer } = this.#parts;
+    await this.#through("drops", (removed) => observer.count("drop expired", removed));
+    if (clock.monotonic() - this.#tombstonesAt < TOMBSTONE_SWEEP_SECONDS) return;
+    this.#tombstonesAt = clock.monotonic();
+    await this.#through("tombstones", (removed) => observer.count("tombstone expired", removed));
+  }
+
+  async #through(of: "drops" | "tombstones", removed: (count: number) => void): Promise<void> {
+    const { store, clock } = this.#parts;
+    let cursor: SweepCursor | undefined;
+    do {
+      if (this.#closed) return;
+      const swept = await store.sweep(of, clock.now(), cursor);
+      removed(swept.removed);
+      cursor = swept.next;
+    } while (cursor !== undefined);
+  }
+}

@@ -1,0 +1,303 @@
+// What a write does inside the transaction. Each operation is a generator: it yields wherever the transaction may end and another one go on with the
+// rest, so that no operation, however large, holds the event loop. The writer runs one operation to its end before it begins the next; nothing else
+// writes in between. An operation that is cut short by a crash has done a part, and its promise never resolved.
+
+import { type Drop, farthestExpiry, latestExpiry, type RetentionRule } from "../nostr/drop.ts";
+import { DIRECT_MESSAGE } from "../nostr/kinds.ts";
+import {
+  after,
+  boxKey,
+  boxValue,
+  expiryKey,
+  expiryValue,
+  firstFutureDay,
+  header,
+  headerKey,
+  isEarly,
+  ownedKey,
+  ownedRange,
+  ownerOf,
+  recipientOfBox,
+  seqOfExpiry,
+  timeOf,
+  tombstoneValue,
+} from "./layout.ts";
+import {
+  type Acknowledged,
+  type AcknowledgeOutcome,
+  type DropIdentity,
+  type Header,
+  ID_PREFIX_DIGITS,
+  type PutOutcome,
+  type SweepCursor,
+  type Swept,
+  type Vanishing,
+} from "./store.ts";
+import type { Tables } from "./tables.ts";
+import { pagesOf, type Usage } from "./usage.ts";
+
+export type StoreLimits = {
+  readonly boxDrops: number;
+  readonly boxBytes: number;
+  readonly earlyTombstones: number;
+  /** Whether the author of a gift wrap may delete it (NIP-09); of a kind 4 it always may. */
+  readonly authorDeletesWraps: boolean;
+};
+
+/** What operations work on. */
+export type Workplace = {
+  readonly tables: Tables;
+  readonly usage: Usage;
+  readonly rule: RetentionRule;
+  readonly limits: StoreLimits;
+  /** Whether the disk has room for so many bytes more; for a tombstone it may go deeper into the reserve. */
+  hasRoomFor(bytes: number, purpose: "drop" | "tombstone"): boolean;
+  nextSeq(): number;
+};
+
+/** A unit of work that may be spread over several transactions, ending where it yields. */
+export type Operation<Outcome> = Generator<void, Outcome>;
+
+// Drops deleted, each 10–50 µs, between two places where a transaction may end.
+const DELETIONS_A_STEP = 50;
+const KEYS_A_SWEEP = 1_000;
+// What a drop takes on disk beside its own bytes, at most: entries in the indexes, half-empty pages.
+const DROP_OVERHEAD_BYTES = 1_024;
+const TOMBSTONE_BYTES = 256;
+
+/** Held, acknowledged, or acknowledged before it came: always the same look-ups, so that time does not tell which. */
+export function isKnown(tables: Tables, drop: DropIdentity): boolean {
+  const held = tables.boxes.doesExist(boxKey(drop));
+  const gone = tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id));
+  const unwritten =
+    drop.kind === DIRECT_MESSAGE && tables.tombstones.doesExist(ownedKey(drop.author, drop.id));
+  return held || gone || unwritten;
+}
+
+/** Answers the `seq` under which the drop is held now, or why it is not. */
+export function* put(
+  at: Workplace,
+  drop: Drop,
+  now: number,
+): Operation<number | Exclude<PutOutcome, "stored">> {
+  const { tables, limits } = at;
+  if (isKnown(tables, drop)) return "known";
+  const bytes = Buffer.byteLength(drop.json);
+  if (!at.hasRoomFor(bytes + DROP_OVERHEAD_BYTES, "drop")) return "storage full";
+  let usage = yield* at.usage.of(drop.recipient);
+  const full = (): boolean =>
+    usage.drops >= limits.boxDrops || usage.bytes + bytes > limits.boxBytes;
+  if (full() && usage.nextExpiry <= now) {
+    yield* removePast(at, drop.recipient, now);
+    usage = yield* at.usage.of(drop.recipient);
+  }
+  if (full()) return "box full";
+
+  const seq = at.nextSeq();
+  const key = boxKey(drop);
+  tables.drops.putSync(seq, drop.json, { append: true });
+  tables.boxes.putSync(key, boxValue(seq, bytes, drop.expiry, drop.kind));
+  tables.expiries.putSync(expiryKey(drop.expiry, seq), expiryValue(drop.expiry));
+  if (drop.kind === DIRECT_MESSAGE || limits.authorDeletesWraps) {
+    tables.authors.putSync(ownedKey(drop.author, drop.id), key);
+  }
+  usage.drops += 1;
+  usage.bytes += bytes;
+  usage.nextExpiry = Math.min(usage.nextExpiry, drop.expiry);
+  return seq;
+}
+
+export function* acknowledge(
+  at: Workplace,
+  acknowledged: Acknowledged,
+  now: number,
+): Operation<AcknowledgeOutcome> {
+  const { signer, ids, deletion } = acknowledged;
+  const missing = new Set(ids.map((id) => id.slice(0, ID_PREFIX_DIGITS)));
+  const found: Header[] = [];
+  for (const page of pagesOf(at.tables, signer)) {
+    for (const held of page) if (missing.delete(held.idPrefix)) found.push(held);
+    if (missing.size === 0) break;
+    yield;
+  }
+  if (deletion) {
+    for (const id of missing) {
+      const key = at.tables.authors.get(ownedKey(signer, id));
+      const written = key && heldAt(at.tables, key);
+      if (written === undefined) continue;
+      found.push(written);
+      missing.delete(id);
+    }
+  }
+  let steps = 0;
+  for (const held of found) {
+    if (++steps % DELETIONS_A_STEP === 0) yield;
+    bury(at, held, acknowledged.at ?? now, now);
+  }
+  return yield* rememberEarly(at, signer, missing, now);
+}
+
+export function* vanish(at: Workplace, vanishing: Vanishing, now: number): Operation<void> {
+  const { tables } = at;
+  const { signer, id, created_at } = vanishing;
+  // The request itself is remembered until no drop it speaks of can exist: whoever replays it deletes nothing that came later.
+  const until = latestExpiry(created_at, at.rule);
+  const done = ownedKey(signer, id);
+  if (until <= now || tables.tombstones.doesExist(done)) return;
+
+  let steps = 0;
+  for (const page of pagesOf(tables, signer, created_at)) {
+    for (const held of page) {
+      bury(at, held, now, now);
+      if (++steps % DELETIONS_A_STEP === 0) yield;
+    }
+  }
+  for (const { value } of [...tables.authors.getRange(ownedRange(signer))]) {
+    const written = heldAt(tables, value);
+    if (written === undefined || written.created_at > created_at) continue;
+    bury(at, written, now, now);
+    if (++steps % DELETIONS_A_STEP === 0) yield;
+  }
+  tables.tombstones.putSync(done, tombstoneValue(until, false));
+}
+
+/** Looks at a bounded number of drops that may be past, from `cursor` on, and deletes those that are. */
+export function* sweepDrops(at: Workplace, now: number, cursor?: SweepCursor): Operation<Swept> {
+  const { expiries } = at.tables;
+  const page = [
+    ...expiries.getRange({
+      ...(cursor && { start: cursor }),
+      end: firstFutureDay(now),
+      limit: KEYS_A_SWEEP,
+    }),
+  ];
+  let removed = 0;
+  for (const { key, value } of page) {
+    if (timeOf(value) > now) continue;
+    const held = heldUnder(at.tables, seqOfExpiry(key));
+    if (held === undefined) expiries.removeSync(key);
+    else remove(at, held);
+    if (++removed % DELETIONS_A_STEP === 0) yield;
+  }
+  return { removed, next: nextCursor(page.map(({ key }) => key)) };
+}
+
+/** The same for tombstones. */
+export function* sweepTombstones(
+  at: Workplace,
+  now: number,
+  cursor?: SweepCursor,
+): Operation<Swept> {
+  const { tombstones } = at.tables;
+  const page = [
+    ...tombstones.getRange({
+      ...(cursor && { start: cursor }),
+      limit: KEYS_A_SWEEP,
+    }),
+  ];
+  let removed = 0;
+  for (const { key, value } of page) {
+    if (timeOf(value) > now) continue;
+    tombstones.removeSync(key);
+    if (isEarly(value)) countEarly(at.tables, ownerOf(key), -1);
+    if (++removed % DELETIONS_A_STEP === 0) yield;
+  }
+  return { removed, next: nextCursor(page.map(({ key }) => key)) };
+}
+
+function nextCursor(page: readonly Buffer[]): SweepCursor | undefined {
+  const last = page.at(-1);
+  return last === undefined || page.length < KEYS_A_SWEEP ? undefined : after(last);
+}
+
+// The drop goes at `time`, or now if that is not in the future; its tombstone stays until the drop's own expiry.
+function bury(at: Workplace, held: Header, time: number, now: number): void {
+  const { boxes, expiries, tombstones } = at.tables;
+  const grave = ownedKey(held.recipient, held.idPrefix);
+  // A drop in its grace has its tombstone already, with the true expiry.
+  if (!tombstones.doesExist(grave)) tombstones.putSync(grave, tombstoneValue(held.expiry, false));
+  if (time <= now) {
+    remove(at, held);
+  } else if (time < held.expiry) {
+    boxes.putSync(headerKey(held), boxValue(held.seq, held.bytes, time, held.kind));
+    expiries.removeSync(expiryKey(held.expiry, held.seq));
+    expiries.putSync(expiryKey(time, held.seq), expiryValue(time));
+    at.usage.expires(held, time);
+  }
+}
+
+function remove(at: Workplace, held: Header): void {
+  const { drops, boxes, expiries, authors } = at.tables;
+  const event = eventUnder(at.tables, held.seq);
+  drops.removeSync(held.seq);
+  boxes.removeSync(headerKey(held));
+  expiries.removeSync(expiryKey(held.expiry, held.seq));
+  if (event !== undefined) authors.removeSync(ownedKey(event.pubkey, event.id));
+  at.usage.removed(held);
+}
+
+function* removePast(at: Workplace, recipient: string, now: number): Operation<void> {
+  let steps = 0;
+  for (const page of pagesOf(at.tables, recipient)) {
+    for (const held of page) {
+      if (held.expiry > now) continue;
+      remove(at, held);
+      if (++steps % DELETIONS_A_STEP === 0) yield;
+    }
+  }
+}
+
+// Ids that were neither held here nor acknowledged before: when such a drop comes it gets the answer of a known one.
+function* rememberEarly(
+  at: Workplace,
+  signer: string,
+  ids: ReadonlySet<string>,
+  now: number,
+): Operation<AcknowledgeOutcome> {
+  const { tombstones, early } = at.tables;
+  const owner = Buffer.from(signer, "hex");
+  const value = tombstoneValue(farthestExpiry(now, at.rule), true);
+  let room = at.limits.earlyTombstones - (early.get(owner)?.readUInt32BE() ?? 0);
+  let steps = 0;
+  for (const id of ids) {
+    const grave = ownedKey(signer, id);
+    if (tombstones.doesExist(grave)) continue;
+    if (room <= 0) return "too many early";
+    if (!at.hasRoomFor(TOMBSTONE_BYTES, "tombstone")) return "storage full";
+    tombstones.putSync(grave, value);
+    countEarly(at.tables, owner, 1);
+    room -= 1;
+    if (++steps % DELETIONS_A_STEP === 0) yield;
+  }
+  return "done";
+}
+
+function countEarly(tables: Tables, owner: Buffer, change: 1 | -1): void {
+  const count = (tables.early.get(owner)?.readUInt32BE() ?? 0) + change;
+  if (count <= 0) {
+    tables.early.removeSync(owner);
+    return;
+  }
+  const value = Buffer.allocUnsafe(4);
+  value.writeUInt32BE(count);
+  tables.early.putSync(owner, value);
+}
+
+function heldAt(tables: Tables, key: Buffer): Header | undefined {
+  const value = tables.boxes.get(key);
+  return value && header(recipientOfBox(key), key, value);
+}
+
+function heldUnder(tables: Tables, seq: number): Header | undefined {
+  const event = eventUnder(tables, seq);
+  const recipient = event?.tags.find(([name]) => name === "p")?.[1];
+  if (event === undefined || recipient === undefined) return undefined;
+  return heldAt(tables, boxKey({ ...event, recipient }));
+}
+
+type StoredEvent = Pick<Drop, "id" | "created_at"> & { pubkey: string; tags: string[][] };
+
+function eventUnder(tables: Tables, seq: number): StoredEvent | undefined {
+  const json = tables.drops.get(seq);
+  return json === undefined ? undefined : (JSON.parse(json) as StoredEvent);
+}

@@ -1,0 +1,33 @@
+import { CLOCK_SKEW_SECONDS, type RetentionRule, latestExpiry } from "../nostr/drop.ts";
+
+/**
+ * The rule after a start with `seconds` of retention, given the rule that was in force. Whatever could have been accepted until now keeps the
+ * retention it was accepted, or refused, under: raising the value must not let an event back in whose tombstone is gone, and lowering it must not
+ * take away what a sender was promised. Entries that no event can fall under any more are dropped.
+ */
+export function nextRule(
+  before: RetentionRule | undefined,
+  seconds: number,
+  now: number,
+): RetentionRule {
+  const current = before?.at(-1);
+  if (before === undefined || current === undefined) return [{ upTo: Infinity, seconds }];
+  const alive = before.filter(({ upTo }) => upTo === Infinity || latestExpiry(upTo, before) > now);
+  if (current.seconds === seconds) return alive;
+  const past = alive.slice(0, -1);
+  // Later than every entry before, even if the clock was set back in between.
+  const horizon = Math.max(now + CLOCK_SKEW_SECONDS, ...past.map(({ upTo }) => upTo + 1));
+  return [...past, { upTo: horizon, seconds: current.seconds }, { upTo: Infinity, seconds }];
+}
+
+/** For the store's `meta` table; Infinity has no JSON. */
+export function encodeRule(rule: RetentionRule): string {
+  return JSON.stringify(
+    rule.map(({ upTo, seconds }) => [upTo === Infinity ? null : upTo, seconds]),
+  );
+}
+
+export function decodeRule(text: string): RetentionRule {
+  const entries = JSON.parse(text) as [number | null, number][];
+  return entries.map(([upTo, seconds]) => ({ upTo: upTo ?? Infinity, seconds }));
+}

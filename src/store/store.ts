@@ -1,0 +1,118 @@
+import type { Drop } from "../nostr/drop.ts";
+
+/**
+ * What a relay keeps: boxes of drops, and the memory of what was acknowledged.
+ *
+ * - A promise of a write resolves after the write would survive `kill -9` and a power cut, and not before. When it rejects, nothing is known of the
+ *   write: it may be there after a restart, whole or, for a write that touches many drops, in part. Every write may be repeated safely.
+ * - Writes take effect one after the other, in the order in which they were asked for. Put and acknowledge commute: whichever comes first, an
+ *   acknowledged drop ends up not held.
+ * - A drop that is held or was acknowledged is `known`, until its expiry. Nothing else makes it so, and nothing but acknowledgement, deletion by its
+ *   author and expiry ends its being held: no write evicts another drop.
+ * - `list` and `read` show what is committed, and never a drop that an earlier, resolved write removed. They take no lock and pin no snapshot:
+ *   between two calls drops may come and go.
+ * - Every committed drop is announced once, in the order of `seq`, before the promise of its `put` resolves. `watermark` is the `seq` of the last one
+ *   announced: what `list` shows up to it has been announced, what comes later will be.
+ * - Keys and ids are hex digits, times Unix seconds, sizes bytes of UTF-8.
+ *
+ * Not promised: isolation between processes (open a store once), and that expired drops are gone from disk before the next sweep. They are not
+ * listed any more from the second of their expiry on.
+ */
+export type Store = {
+  /** Holds the drop, unless it is known or there is no room for it. `now` decides which drops in the box are past. */
+  put(drop: Drop, now: number): Promise<PutOutcome>;
+  /** Removes, now or at a time, the drops with these ids from the signer's box, and remembers the ids. */
+  acknowledge(acknowledgement: Acknowledged, now: number): Promise<AcknowledgeOutcome>;
+  /** Removes all that `vanishing` speaks of, once: a replay of the same request does nothing. */
+  vanish(vanishing: Vanishing, now: number): Promise<void>;
+  /** Up to `max` headers of one box in NIP-01's order (newest first, then by id), after `window.after` when given. */
+  list(recipient: string, window: Window, max: number): Promise<Header[]>;
+  /** The drops' JSON, in the order asked for; undefined where a drop is not held any more. */
+  read(headers: readonly Header[]): (string | undefined)[];
+  /** Does one bounded piece of deleting what is past, and says where the next piece begins. */
+  sweep(of: "drops" | "tombstones", now: number, from?: SweepCursor): Promise<Swept>;
+  /** The `seq` of the newest drop announced. */
+  readonly watermark: number;
+  /** Has `listener` hear of every drop committed from now on. Answers how to stop. */
+  subscribe(listener: (committed: readonly Held[]) => void): () => void;
+  /** How much is held, for metrics and `deaddrop info`. */
+  totals(): Totals;
+  /** Resolves when everything asked for is on disk and the store is released. */
+  close(): Promise<void>;
+};
+
+/** Answers, without waiting, whether a drop is held or was acknowledged. The same work is done for either. */
+export type KnownDrops = {
+  known(drop: DropIdentity): boolean;
+};
+
+/** What a drop is recognised by: signed fields alone. */
+export type DropIdentity = Pick<
+  Drop,
+  "id" | "recipient" | "author" | "created_at" | "kind" | "expiry"
+>;
+
+/** A drop and its place in the order of commits. */
+export type Held = Drop & { readonly seq: number };
+
+export type PutOutcome = "stored" | "known" | "box full" | "storage full";
+
+export type Acknowledged = {
+  readonly signer: string;
+  readonly ids: readonly string[];
+  /** The second at which the drops go; undefined: now. */
+  readonly at?: number | undefined;
+  /** Also delete what the signer wrote (NIP-09). */
+  readonly deletion: boolean;
+};
+
+/** `too many early`, `storage full`: what was held is acknowledged all the same, ids that were never seen here are not remembered. */
+export type AcknowledgeOutcome = "done" | "too many early" | "storage full";
+
+export type Vanishing = {
+  readonly id: string;
+  readonly signer: string;
+  /** Drops with a later `created_at` stay (NIP-62). */
+  readonly created_at: number;
+};
+
+export type Window = {
+  /** Only drops with `created_at` between these, both included. */
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  readonly after?: Header | undefined;
+};
+
+/** What can be said of a held drop without reading it. */
+export type Header = {
+  readonly seq: number;
+  readonly recipient: string;
+  /** The first 32 hex digits of the id. */
+  readonly idPrefix: string;
+  readonly created_at: number;
+  readonly kind: number;
+  /** The drop's expiry, or the end of its grace if that comes first. */
+  readonly expiry: number;
+  readonly bytes: number;
+};
+
+export const ID_PREFIX_DIGITS = 32;
+
+/** Where a sweep goes on. Only the store that made it can read it. */
+export type SweepCursor = Buffer;
+
+/** `next` is undefined when the sweep came to the end. */
+export type Swept = { readonly removed: number; readonly next?: SweepCursor | undefined };
+
+export type Totals = {
+  readonly drops: number;
+  readonly tombstones: number;
+  /** The size of the store's file, and how much of it is free for reuse. */
+  readonly fileBytes: number;
+  readonly freeBytes: number;
+};
+
+/** Orders headers as NIP-01 asks: newest first, "the event with the lowest id first" among equals. */
+export function newestFirst(a: Header, b: Header): number {
+  return b.created_at - a.created_at || (a.idPrefix < b.idPrefix ? -1 : 1);
+}

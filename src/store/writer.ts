@@ -1,0 +1,84 @@
+import type { Environment } from "./tables.ts";
+import type { Operation } from "./operations.ts";
+
+// A transaction takes up what waits until it has run this long, then it commits; an operation that is not done goes on in the next one. The event loop
+// is held for no longer than this and one step.
+const TRANSACTION_MS = 8;
+
+type Waiting = {
+  readonly operation: Operation<unknown>;
+  readonly done: (outcome: never) => void;
+  readonly failed: (error: unknown) => void;
+};
+
+type WriterEvents = {
+  /** After a commit and before any promise of it resolves. */
+  readonly committed: () => void;
+  /** After a transaction that came to nothing. */
+  readonly aborted: () => void;
+};
+
+/**
+ * The one writer: runs operations one after the other, as many to a transaction as are waiting, and resolves each one's promise after the flush of the
+ * transaction it ended in. While one transaction is flushed the next one gathers.
+ */
+export class Writer {
+  readonly #environment: Environment;
+  readonly #events: WriterEvents;
+  readonly #queue: Waiting[] = [];
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(environment: Environment, events: WriterEvents) {
+    this.#environment = environment;
+    this.#events = events;
+  }
+
+  run<Outcome>(operation: Operation<Outcome>): Promise<Outcome> {
+    if (this.#closed) return Promise.reject(new Error("the store is closed"));
+    return new Promise((done, failed) => {
+      this.#queue.push({ operation, done, failed });
+      // A turn of the event loop later, so that what arrives together is committed together.
+      this.#running ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() =>
+        this.#drain(),
+      );
+    });
+  }
+
+  /** Resolves when all that was asked for is on disk. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#queue.length > 0) await this.#commit();
+    this.#running = undefined;
+  }
+
+  async #commit(): Promise<void> {
+    const ended: { waiting: Waiting; outcome: unknown }[] = [];
+    try {
+      // A child transaction, because it alone is undone when something in it throws.
+      await this.#environment.root.childTransaction(() => {
+        const deadline = performance.now() + TRANSACTION_MS;
+        for (;;) {
+          const waiting = this.#queue[0];
+          if (waiting === undefined || performance.now() >= deadline) return;
+          const step = waiting.operation.next();
+          if (step.done !== true) continue;
+          ended.push({ waiting, outcome: step.value });
+          this.#queue.shift();
+        }
+      });
+    } catch (error) {
+      this.#events.aborted();
+      for (const { waiting } of ended) waiting.failed(error);
+      // The one that threw, or was in the middle: what it did in this transaction is undone, so it cannot go on.
+      this.#queue.shift()?.failed(error);
+      return;
+    }
+    this.#events.committed();
+    for (const { waiting, outcome } of ended) waiting.done(outcome as never);
+  }
+}

@@ -1,0 +1,43 @@
+// One verification thread: names the implementations and examines batches of raw messages.
+
+import { parentPort, workerData } from "node:worker_threads";
+
+import type { RetentionRule } from "./nostr/drop.ts";
+import { admission, type AdmissionSettings } from "./policy/admission.ts";
+import { examiner } from "./relay/examine.ts";
+import { openKnownDrops } from "./store/lmdb.ts";
+import { serveBatches } from "./verify/batches.ts";
+import { chooseVerifier, type VerifierName } from "./verify/verifier.ts";
+import { verifierLoaders } from "./verify/loaders.ts";
+
+export type WorkerData = {
+  readonly folder: string;
+  readonly verifier: VerifierName;
+  readonly rule: RetentionRule;
+  readonly admission: AdmissionSettings;
+  readonly maxAcknowledgementIds: number;
+};
+
+const data = workerData as WorkerData;
+if (parentPort === null) throw new Error("worker.ts runs as a worker thread only");
+
+const known = openKnownDrops(data.folder);
+const examine = examiner({
+  verifier: await chooseVerifier([verifierLoaders[data.verifier]], (reason) => {
+    throw new Error(reason);
+  }),
+  known,
+  policies: admission(data.admission),
+  rule: data.rule,
+  maxAcknowledgementIds: data.maxAcknowledgementIds,
+});
+
+serveBatches(
+  parentPort,
+  (texts) => {
+    known.refresh();
+    const now = Math.floor(Date.now() / 1_000);
+    return texts.map((text) => examine(text, now));
+  },
+  () => known.close(),
+);

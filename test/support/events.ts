@@ -1,0 +1,58 @@
+import type { EventTemplate, NostrEvent } from "nostr-tools";
+import { finalizeEvent } from "nostr-tools/pure";
+
+import { now } from "./client.ts";
+import { type Person, person } from "./people.ts";
+
+type Change = Partial<EventTemplate>;
+
+/** A gift wrap as a relay sees one: signed by a key of its own, the content opaque. */
+export function giftWrap({ to, ...change }: { to: Person } & Change): NostrEvent {
+  return addressed(1059, person(), to, change);
+}
+
+export function directMessage({
+  from,
+  to,
+  ...change
+}: { from: Person; to: Person } & Change): NostrEvent {
+  return addressed(4, from, to, change);
+}
+
+export function ephemeralWrap({ to, ...change }: { to: Person } & Change): NostrEvent {
+  return addressed(21059, person(), to, change);
+}
+
+/** "I have these": kind 20221, with grace when `until` is given. */
+export function acknowledgement(
+  by: Person,
+  events: readonly { id: string }[],
+  until?: number,
+): NostrEvent {
+  const tags = events.map(({ id }) => ["e", id]);
+  if (until !== undefined) tags.push(["expiration", String(until)]);
+  return signed(by, { kind: 20221, tags });
+}
+
+export function deletion(by: Person, events: readonly { id: string }[]): NostrEvent {
+  return signed(by, { kind: 5, tags: events.map(({ id }) => ["e", id]) });
+}
+
+export function vanishing(by: Person, relay = "ALL_RELAYS", change: Change = {}): NostrEvent {
+  return signed(by, { kind: 62, tags: [["relay", relay]], ...change });
+}
+
+export function signed(by: Person, change: Change & { kind: number }): NostrEvent {
+  const event = finalizeEvent({ created_at: now(), tags: [], content: "", ...change }, by.secret);
+  // nostr-tools marks what it signed with a symbol, which no relay gives back.
+  return JSON.parse(JSON.stringify(event)) as NostrEvent;
+}
+
+let made = 0;
+
+function addressed(kind: number, from: Person, to: Person, change: Change): NostrEvent {
+  const { tags = [], ...rest } = change;
+  // Two events of one second must not be one event.
+  const content = `ciphertext ${made++}`;
+  return signed(from, { kind, content, ...rest, tags: [["p", to.key], ...tags] });
+}

@@ -1,0 +1,108 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { onTestFinished } from "vitest";
+
+export type RelayProcess = {
+  readonly url: string;
+  readonly http: string;
+  readonly metrics: string | undefined;
+  readonly data: string;
+  readonly pid: number;
+  /** What the relay wrote to its log so far. */
+  readonly log: readonly LogLine[];
+  /** Asks it to end, and answers its exit code. */
+  stop(): Promise<number | null>;
+  /** Ends it in the middle of whatever it does. */
+  kill(): Promise<void>;
+};
+
+export type LogLine = Record<string, unknown> & { readonly msg: string };
+
+/** Rates that a test on one address would run into. */
+const UNHURRIED = {
+  DEADDROP_LIMITS_DROPS_PER_SECOND: "0",
+  DEADDROP_LIMITS_REQUESTS_PER_SECOND: "0",
+  DEADDROP_LIMITS_CONNECTIONS_PER_ADDRESS: "10000",
+};
+
+export type RelayOptions = {
+  /** Settings as environment variables; they win over the defaults for tests. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A store to go on with; without it a new one is made and removed after the test. */
+  readonly data?: string;
+};
+
+/** A folder that is removed after the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "deaddrop-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Runs `deaddrop serve` as a process of its own, on a free port. It is ended after the test. */
+export async function startRelay(options: RelayOptions = {}): Promise<RelayProcess> {
+  const data = options.data ?? temporaryFolder();
+  const { command, args, env } = launcher();
+  const child = spawn(command, [...args, "serve"], {
+    env: {
+      PATH: process.env["PATH"],
+      ...env,
+      ...UNHURRIED,
+      DEADDROP_LISTEN: "127.0.0.1:0",
+      DEADDROP_DATA: data,
+      ...options.env,
+    },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await exited;
+  });
+  const log: LogLine[] = [];
+  const listening = new Promise<LogLine>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on("line", (text) => {
+      const line = JSON.parse(text) as LogLine;
+      log.push(line);
+      if (line.msg === "listening") resolve(line);
+    });
+    void exited.then((code) =>
+      reject(new Error(`the relay ended with ${code}: ${JSON.stringify(log.at(-1))}`)),
+    );
+  });
+  const { url, metrics } = (await listening) as LogLine & { url: string; metrics?: string };
+  return {
+    url,
+    http: url.replace("ws", "http"),
+    metrics,
+    data,
+    pid: child.pid ?? 0,
+    log,
+    stop() {
+      child.kill("SIGTERM");
+      return exited;
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+// The sources under this Node; or, where DEADDROP_TEST_BIN names it, what was built under whatever runs it (the uWebSockets.js half of the suite).
+function launcher(): { command: string; args: string[]; env: Record<string, string> } {
+  const given = process.env["DEADDROP_TEST_BIN"];
+  if (given !== undefined) {
+    const [command = "", ...args] = given.split(" ");
+    const passed = Object.entries(process.env).filter(
+      ([name, value]) => /^DEADDROP_(UWS|TRANSPORT)$/.test(name) && value !== undefined,
+    );
+    return { command, args, env: Object.fromEntries(passed) as Record<string, string> };
+  }
+  const main = new URL("../../src/main.ts", import.meta.url).pathname;
+  return { command: process.execPath, args: [main], env: {} };
+}

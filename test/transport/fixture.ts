@@ -1,0 +1,216 @@
+// The program that the transport contract talks to: it serves one transport on a free port, prints every callback as a line of JSON, and does what
+// it is told, by a line of JSON on its standard input or by a text message that is one.
+//
+//     node fixture.ts ws|uws [settings as JSON]
+import { createInterface } from "node:readline";
+
+import type {
+  HttpResponse,
+  Listener,
+  Socket,
+  SocketHandlers,
+  Transport,
+  TransportSettings,
+} from "../../src/transport/transport.ts";
+
+/** What the fixture is told. `socket` counts from 1 in the order of `opened`; a message means the socket it came from. */
+export type Command =
+  | { do: "send"; socket?: number; text: string }
+  | { do: "sendMany"; socket?: number; count: number; bytes: number; corked: boolean }
+  /** Sends messages of `bytes` until one does not leave at once. */
+  | { do: "fill"; socket?: number; bytes: number }
+  | { do: "bufferedBytes"; socket?: number }
+  | { do: "ping"; socket?: number }
+  | { do: "close"; socket?: number; code: number; reason: string }
+  | { do: "sendAndCloseCorked"; socket?: number; text: string; code: number }
+  | { do: "terminate"; socket?: number }
+  | { do: "terminateCorked"; socket?: number }
+  /** Calls everything a socket has. */
+  | { do: "useAll"; socket?: number }
+  | { do: "admit"; answer: boolean }
+  /** Answers the requests to /held, now and from now on. */
+  | { do: "release" }
+  | { do: "stopListening" }
+  | { do: "closeListener"; graceMs: number }
+  | { do: "mark" };
+
+/** What the fixture prints. */
+export type Line =
+  | { event: "listening"; port: number }
+  | { event: "failed"; message: string }
+  | { event: "opened"; socket: number; address: string }
+  | { event: "received"; socket: number; text: string | null }
+  | { event: "heard" | "drained" | "closed"; socket: number; bufferedBytes: number }
+  | { event: "filled"; socket: number; count: number; bufferedBytes: number }
+  | { event: "bufferedBytes"; socket: number; bufferedBytes: number }
+  | { event: "returned"; socket: number; from: Command["do"] }
+  | { event: "request"; method: string; path: string }
+  | { event: "stopped" }
+  | { event: "listenerClosed" }
+  | { event: "mark" };
+
+const SETTINGS: TransportSettings = {
+  host: "127.0.0.1",
+  port: 0,
+  maxMessageBytes: 64 * 1024,
+  handshakeSeconds: 10,
+  maxBodyBytes: 64 * 1024,
+  forwardedFor: (peer, header) => (header === undefined ? peer : `${peer} for ${header}`),
+};
+
+const sockets: Socket[] = [];
+let admits = true;
+let release: () => void = () => {};
+const released = new Promise<void>((resolve) => {
+  release = resolve;
+});
+let listener: Listener | undefined;
+
+function print(line: Line): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+async function transportNamed(name: string | undefined): Promise<Transport> {
+  if (name === "uws") return (await import("../../src/transport/uws.ts")).uwsTransport;
+  return (await import("../../src/transport/ws.ts")).wsTransport;
+}
+
+function opened(socket: Socket): SocketHandlers {
+  const number = sockets.push(socket);
+  print({ event: "opened", socket: number, address: socket.address });
+  const tell = (event: "heard" | "drained" | "closed"): void =>
+    print({ event, socket: number, bufferedBytes: socket.bufferedBytes });
+  return {
+    received(text) {
+      print({ event: "received", socket: number, text: text ?? null });
+      if (text?.startsWith('{"do":') === true) obey(JSON.parse(text) as Command, number);
+    },
+    heard: () => tell("heard"),
+    drained: () => tell("drained"),
+    closed: () => tell("closed"),
+  };
+}
+
+function obey(command: Command, from: number): void {
+  const number = ("socket" in command ? command.socket : undefined) ?? from;
+  switch (command.do) {
+    case "admit":
+      admits = command.answer;
+      return;
+    case "release":
+      release();
+      return;
+    case "mark":
+      return print({ event: "mark" });
+    case "stopListening":
+      void listener?.stopListening().then(() => print({ event: "stopped" }));
+      return;
+    case "closeListener":
+      void listener?.close(command.graceMs).then(() => print({ event: "listenerClosed" }));
+      return;
+    default: {
+      const socket = sockets[number - 1];
+      if (socket === undefined) throw new Error(`there is no socket ${number}`);
+      use(socket, number, command);
+    }
+  }
+}
+
+type SocketCommand = Exclude<
+  Command,
+  { do: "admit" | "release" | "mark" | "stopListening" | "closeListener" }
+>;
+
+function use(socket: Socket, number: number, command: SocketCommand): void {
+  switch (command.do) {
+    case "send":
+      socket.send(command.text);
+      break;
+    case "sendMany": {
+      const all = (): void => {
+        for (let index = 0; index < command.count; index++) socket.send(message(index, command.bytes));
+      };
+      if (command.corked) socket.cork(all);
+      else all();
+      break;
+    }
+    case "fill": {
+      let count = 0;
+      while (socket.bufferedBytes === 0) socket.send(message(count++, command.bytes));
+      return print({ event: "filled", socket: number, count, bufferedBytes: socket.bufferedBytes });
+    }
+    case "bufferedBytes":
+      return print({ event: "bufferedBytes", socket: number, bufferedBytes: socket.bufferedBytes });
+    case "ping":
+      socket.ping();
+      break;
+    case "close":
+      socket.close(command.code, command.reason);
+      break;
+    case "sendAndCloseCorked":
+      socket.cork(() => {
+        socket.send(command.text);
+        socket.close(command.code, "");
+        socket.send("after close");
+      });
+      break;
+    case "terminate":
+      socket.terminate();
+      break;
+    case "terminateCorked":
+      socket.cork(() => {
+        socket.send("before terminate");
+        socket.terminate();
+        socket.send("after terminate");
+      });
+      break;
+    case "useAll":
+      socket.send("late");
+      socket.cork(() => socket.send("late"));
+      socket.ping();
+      socket.close(1000, "late");
+      socket.terminate();
+      break;
+  }
+  print({ event: "returned", socket: number, from: command.do });
+}
+
+// "7 ...": tells its place and has its size.
+function message(index: number, bytes: number): string {
+  return `${index} `.padEnd(bytes, ".");
+}
+
+async function main(): Promise<void> {
+  const [, , name, settings = "{}"] = process.argv;
+  const transport = await transportNamed(name);
+  listener = await transport(
+    { ...SETTINGS, ...(JSON.parse(settings) as Partial<TransportSettings>) },
+    {
+      admits: () => admits,
+      opened,
+      async request(request): Promise<HttpResponse> {
+        print({ event: "request", method: request.method, path: request.path });
+        if (request.path === "/empty") return { status: 204, headers: {}, body: "" };
+        if (request.path === "/large") return { status: 200, headers: {}, body: "x".repeat(Number(request.query)) };
+        if (request.path === "/held") await released;
+        return {
+          status: 200,
+          headers: { "content-type": "application/json", "x-fixture": "yes" },
+          body: JSON.stringify({ ...request, body: Buffer.from(request.body).toString("utf8") }),
+        };
+      },
+    },
+  );
+  print({ event: "listening", port: listener.port });
+  createInterface({ input: process.stdin })
+    .on("line", (line) => obey(JSON.parse(line) as Command, 0))
+    // Whoever started it is gone.
+    .on("close", () => process.exit());
+}
+
+try {
+  await main();
+} catch (error) {
+  print({ event: "failed", message: error instanceof Error ? error.message : String(error) });
+  process.exit(1);
+}
