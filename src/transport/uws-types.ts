@@ -73,8 +73,8 @@ export type UwsResponse = {
   tryEnd(rest: Uint8Array, totalBytes: number): [isWritten: boolean, isComplete: boolean];
   end(body: string, closeConnection: boolean): UwsResponse;
   endWithoutBody(reportedBytes?: number): UwsResponse;
-  upgrade<Data>(
-    data: Data,
+  upgrade(
+    data: object,
     key: string,
     protocol: string,
     extensions: string,

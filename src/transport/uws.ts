@@ -33,6 +33,8 @@ import type {
 const PACKAGE = "uWebSockets.js";
 // uWebSockets.js ends a message beyond its limit without a close code. So its limit is set past ours, and what lies between gets its 1009.
 const OVERSIZE_FACTOR = 2;
+// A body past its limit is read to its end and dropped, since a connection closed in the middle of one may take the 413 with it. But not for ever.
+const DROPPED_BODY_FACTOR = 64;
 // What a peer gets to read what was sent before the close frame; as long as `ws` waits for the answer to it.
 const CLOSE_MS = 30 * 1_000;
 // Without it two processes would share a port that is in use (SO_REUSEPORT), and neither be told.
@@ -278,11 +280,11 @@ function serve(response: UwsResponse, request: UwsRequest, house: House): void {
   house.answering++;
   response.onAborted(over);
   response.onData((chunk, isLast) => {
-    // What follows a 413 is read and dropped: a connection closed in the middle of a body may take the answer with it.
     if (isOver) return;
     bytes += chunk.byteLength;
     if (bytes > house.settings.maxBodyBytes) {
-      send(response, head.method, { status: 413, headers: {}, body: "" }, over);
+      const isEnough = isLast || bytes > house.settings.maxBodyBytes * DROPPED_BODY_FACTOR;
+      if (isEnough) send(response, head.method, { status: 413, headers: {}, body: "" }, over);
       return;
     }
     // A copy: the chunk is taken away when this returns.

@@ -173,7 +173,7 @@ function readBody(
     let bytes = 0;
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
-      // What follows a 413 is read and dropped: a connection closed in the middle of a body may take the answer with it.
+      // What follows is read and dropped, until `requestTimeout`: a connection closed in the middle of a body may take the 413 with it.
       if (bytes > maxBytes) resolve("too large");
       else chunks.push(chunk);
     });

@@ -13,20 +13,26 @@ import type {
   TransportSettings,
 } from "../../src/transport/transport.ts";
 
-/** What the fixture is told. `socket` counts from 1 in the order of `opened`; a message means the socket it came from. */
-export type Command =
-  | { do: "send"; socket?: number; text: string }
-  | { do: "sendMany"; socket?: number; count: number; bytes: number; corked: boolean }
+/** What the fixture is told. */
+export type Command = ListenerCommand | SocketCommand;
+
+/** `socket` counts from 1 in the order of `opened`; without it a message means the one it came from. */
+type SocketCommand = { readonly socket?: number } & (
+  | { do: "send"; text: string }
+  | { do: "sendMany"; count: number; bytes: number; corked: boolean }
   /** Sends messages of `bytes` until one does not leave at once. */
-  | { do: "fill"; socket?: number; bytes: number }
-  | { do: "bufferedBytes"; socket?: number }
-  | { do: "ping"; socket?: number }
-  | { do: "close"; socket?: number; code: number; reason: string }
-  | { do: "sendAndCloseCorked"; socket?: number; text: string; code: number }
-  | { do: "terminate"; socket?: number }
-  | { do: "terminateCorked"; socket?: number }
+  | { do: "fill"; bytes: number }
+  | { do: "bufferedBytes" }
+  | { do: "ping" }
+  | { do: "close"; code: number; reason: string }
+  | { do: "sendAndCloseCorked"; text: string; code: number }
+  | { do: "terminate" }
+  | { do: "terminateCorked" }
   /** Calls everything a socket has. */
-  | { do: "useAll"; socket?: number }
+  | { do: "useAll" }
+);
+
+type ListenerCommand =
   | { do: "admit"; answer: boolean }
   /** Answers the requests to /held, now and from now on. */
   | { do: "release" }
@@ -40,7 +46,9 @@ export type Line =
   | { event: "failed"; message: string }
   | { event: "opened"; socket: number; address: string }
   | { event: "received"; socket: number; text: string | null }
-  | { event: "heard" | "drained" | "closed"; socket: number; bufferedBytes: number }
+  | { event: "heard"; socket: number; bufferedBytes: number }
+  | { event: "drained"; socket: number; bufferedBytes: number }
+  | { event: "closed"; socket: number; bufferedBytes: number }
   | { event: "filled"; socket: number; count: number; bufferedBytes: number }
   | { event: "bufferedBytes"; socket: number; bufferedBytes: number }
   | { event: "returned"; socket: number; from: Command["do"] }
@@ -92,34 +100,36 @@ function opened(socket: Socket): SocketHandlers {
 }
 
 function obey(command: Command, from: number): void {
-  const number = ("socket" in command ? command.socket : undefined) ?? from;
+  if (isForListener(command)) return direct(command);
+  const number = command.socket ?? from;
+  const socket = sockets[number - 1];
+  if (socket === undefined) throw new Error(`there is no socket ${number}`);
+  use(socket, number, command);
+}
+
+function isForListener(command: Command): command is ListenerCommand {
+  return ["admit", "release", "stopListening", "closeListener", "mark"].includes(command.do);
+}
+
+function direct(command: ListenerCommand): void {
   switch (command.do) {
     case "admit":
       admits = command.answer;
-      return;
+      break;
     case "release":
       release();
-      return;
-    case "mark":
-      return print({ event: "mark" });
+      break;
     case "stopListening":
       void listener?.stopListening().then(() => print({ event: "stopped" }));
-      return;
+      break;
     case "closeListener":
       void listener?.close(command.graceMs).then(() => print({ event: "listenerClosed" }));
-      return;
-    default: {
-      const socket = sockets[number - 1];
-      if (socket === undefined) throw new Error(`there is no socket ${number}`);
-      use(socket, number, command);
-    }
+      break;
+    case "mark":
+      print({ event: "mark" });
+      break;
   }
 }
-
-type SocketCommand = Exclude<
-  Command,
-  { do: "admit" | "release" | "mark" | "stopListening" | "closeListener" }
->;
 
 function use(socket: Socket, number: number, command: SocketCommand): void {
   switch (command.do) {
@@ -128,7 +138,8 @@ function use(socket: Socket, number: number, command: SocketCommand): void {
       break;
     case "sendMany": {
       const all = (): void => {
-        for (let index = 0; index < command.count; index++) socket.send(message(index, command.bytes));
+        for (let index = 0; index < command.count; index++)
+          socket.send(message(index, command.bytes));
       };
       if (command.corked) socket.cork(all);
       else all();
@@ -191,7 +202,8 @@ async function main(): Promise<void> {
       async request(request): Promise<HttpResponse> {
         print({ event: "request", method: request.method, path: request.path });
         if (request.path === "/empty") return { status: 204, headers: {}, body: "" };
-        if (request.path === "/large") return { status: 200, headers: {}, body: "x".repeat(Number(request.query)) };
+        if (request.path === "/large")
+          return { status: 200, headers: {}, body: "x".repeat(Number(request.query)) };
         if (request.path === "/held") await released;
         return {
           status: 200,

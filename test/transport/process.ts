@@ -23,11 +23,11 @@ export async function startFixture(
 }
 
 /** A running fixture: what it printed, and a way to wait for what it will. */
-export class Fixture implements AsyncDisposable {
+export class Fixture {
   readonly lines: Line[] = [];
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #exited: Promise<void>;
-  #changed: () => void = () => {};
+  #waiting: (() => void)[] = [];
   #errors = "";
   #isOver = false;
 
@@ -61,18 +61,14 @@ export class Fixture implements AsyncDisposable {
   }
 
   /** The first line, printed already or yet to come, that `matches`. */
-  async until<L extends Line>(matches: ((line: Line) => line is L) | ((line: Line) => boolean)): Promise<L> {
+  async until<L extends Line>(
+    matches: ((line: Line) => line is L) | ((line: Line) => boolean),
+  ): Promise<L> {
     for (;;) {
       const found = this.lines.find((line) => matches(line));
       if (found !== undefined) return found as L;
       if (this.#isOver) throw new Error(`the fixture ended: ${this.#errors}`);
-      await new Promise<void>((resolve) => {
-        const before = this.#changed;
-        this.#changed = () => {
-          before();
-          resolve();
-        };
-      });
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
@@ -94,7 +90,11 @@ export class Fixture implements AsyncDisposable {
     return this.lines;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  #changed(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  async stop(): Promise<void> {
     this.#child.stdin.end();
     this.#child.kill("SIGKILL");
     await this.#exited;

@@ -1,0 +1,755 @@
+// What every transport promises (see `src/transport/transport.ts`), told by talking to a process that serves one.
+import { once } from "node:events";
+import { networkInterfaces } from "node:os";
+
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { ask, Client, frame, handshake, RawPeer, refusedUpgrade } from "./client.ts";
+import type { Command, Line } from "./fixture.ts";
+import type { Fixture, Serve } from "./process.ts";
+
+const MAX = 4_096;
+const HAS_IPV6 = Object.values(networkInterfaces())
+  .flat()
+  .some((network) => network?.address === "::1");
+
+/**
+ * Runs the contract against the fixture that `serve` starts. `handshake`: the settings under which an unfinished handshake ends soonest, and the
+ * milliseconds within which it must.
+ */
+export function transportContract(
+  name: string,
+  serve: Serve,
+  slowHandshake: {
+    readonly settings: Readonly<Record<string, unknown>>;
+    readonly withinMs: number;
+  },
+): void {
+  async function started(settings: Readonly<Record<string, unknown>> = {}): Promise<Fixture> {
+    const fixture = await serve({ maxMessageBytes: MAX, maxBodyBytes: MAX, ...settings });
+    onTestFinished(() => fixture.stop());
+    return fixture;
+  }
+
+  describe(`the ${name} transport`, () => {
+    describe("callbacks", () => {
+      test("come as opened, then each message in order, then closed, once each", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        for (const text of ["one", "two", "three"]) client.send(text);
+        client.webSocket.close();
+        await fixture.event("closed");
+        await client.closed;
+        expect(eventsOf(await fixture.settled(), 1)).toEqual([
+          "opened",
+          "heard",
+          "received one",
+          "heard",
+          "received two",
+          "heard",
+          "received three",
+          "closed",
+        ]);
+      });
+
+      test("keep the sockets apart", async () => {
+        const fixture = await started();
+        const first = await opened(fixture);
+        await fixture.event("opened", 1);
+        const second = await opened(fixture);
+        await fixture.event("opened", 2);
+        second.send("from the second");
+        await fixture.event("received", 1);
+        first.send("from the first");
+        await fixture.event("received", 2);
+        expect(fixture.of("received")).toMatchObject([
+          { socket: 2, text: "from the second" },
+          { socket: 1, text: "from the first" },
+        ]);
+      });
+
+      test("tell of a pong", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        const pinged = once(client.webSocket, "ping");
+        fixture.tell({ do: "ping", socket: 1 });
+        await pinged;
+        await fixture.event("heard");
+        expect(fixture.of("received")).toEqual([]);
+      });
+
+      test("tell of a ping, which is answered", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        const ponged = once(client.webSocket, "pong");
+        client.webSocket.ping();
+        await ponged;
+        await fixture.event("heard");
+        expect(fixture.of("received")).toEqual([]);
+      });
+
+      test("tell once that a peer hung up without a word", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.terminate();
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+      });
+
+      test("do not tell of half a frame whose sender hangs up", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.upgraded(fixture.port);
+        peer.stream.write(frame("whole"));
+        peer.stream.end(frame("half a frame").subarray(0, 9));
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual([
+          "opened",
+          "heard",
+          "received whole",
+          "closed",
+        ]);
+      });
+
+      test("end after a frame that breaks the protocol", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.upgraded(fixture.port);
+        const unmasked = Buffer.from([0x81, 0x02, 0x68, 0x69]);
+        const reserved = Buffer.from([0xf3, 0x80, 0, 0, 0, 0]);
+        peer.stream.write(Buffer.concat([reserved, unmasked, frame("later")]));
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+        await peer.closed;
+      });
+    });
+
+    describe("a message", () => {
+      test("of exactly the limit is received", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.send("x".repeat(MAX));
+        expect((await fixture.event("received")).text).toHaveLength(MAX);
+        client.send("next");
+        expect(await fixture.event("received", 2)).toMatchObject({ text: "next" });
+      });
+
+      test("of one byte more closes the socket with 1009 and is not received", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.send("x".repeat(MAX + 1));
+        client.send("next");
+        expect((await client.closed).code).toBe(1009);
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+      });
+
+      test("is measured in bytes, not in characters", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.send("é".repeat(MAX / 2));
+        expect((await fixture.event("received")).text).toBe("é".repeat(MAX / 2));
+        client.send(`${"é".repeat(MAX / 2)}x`);
+        expect((await client.closed).code).toBe(1009);
+      });
+
+      test("far past the limit ends the socket before it is read to its end", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.send("x".repeat(64 * MAX));
+        expect([1006, 1009]).toContain((await client.closed).code);
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+      });
+
+      test("in fragments is received as one", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.send("a".repeat(MAX - 1), { fin: false });
+        client.webSocket.send("b", { fin: true });
+        expect((await fixture.event("received")).text).toBe(`${"a".repeat(MAX - 1)}b`);
+      });
+
+      test("in fragments that are too large together closes the socket with 1009", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.send("a".repeat(MAX), { fin: false });
+        client.webSocket.send("b", { fin: true });
+        expect((await client.closed).code).toBe(1009);
+        await fixture.event("closed");
+        expect(fixture.of("received")).toEqual([]);
+      });
+
+      test("that is binary is received as undefined, and the socket goes on", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.send(Buffer.from("binary"));
+        client.send("text");
+        await fixture.event("received", 2);
+        expect(fixture.of("received")).toMatchObject([{ text: null }, { text: "text" }]);
+      });
+
+      test("that is empty is received as empty", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.send("");
+        expect(await fixture.event("received")).toMatchObject({ text: "" });
+      });
+
+      test("that is not UTF-8 ends the socket and is not received", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.send(Buffer.from([0xc3, 0x28]), { binary: false });
+        expect([1006, 1007]).toContain((await client.closed).code);
+        await fixture.event("closed");
+        expect(fixture.of("received")).toEqual([]);
+      });
+    });
+
+    describe("sending", () => {
+      test("keeps what is not ASCII as it is", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        says(client, { do: "send", text: "ünïcödé 💧" });
+        expect(await client.received(1)).toEqual(["ünïcödé 💧"]);
+      });
+
+      test.each([
+        ["from inside a message, corked", true, true],
+        ["from inside a message, one by one", true, false],
+        ["out of the blue, corked", false, true],
+        ["out of the blue, one by one", false, false],
+      ])("%s, delivers everything in order", async (_case, isInside, corked) => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        const command: Command = { do: "sendMany", socket: 1, count: 500, bytes: 1_200, corked };
+        if (isInside) says(client, command);
+        else fixture.tell(command);
+        const messages = await client.received(500);
+        expect(messages.map((message) => Number.parseInt(message, 10))).toEqual(
+          Array.from({ length: 500 }, (_, index) => index),
+        );
+        expect(messages.every((message) => message.length === 1_200)).toBe(true);
+      });
+
+      test("to another socket from inside a message reaches it", async () => {
+        const fixture = await started();
+        const first = await opened(fixture);
+        await fixture.event("opened", 1);
+        const second = await opened(fixture);
+        await fixture.event("opened", 2);
+        says(first, { do: "sendMany", socket: 2, count: 3, bytes: 8, corked: true });
+        expect(await second.received(3)).toEqual(["0 ......", "1 ......", "2 ......"]);
+        expect(first.messages).toEqual([]);
+      });
+
+      test("to a peer that stops reading grows bufferedBytes, loses nothing, and tells when all has left", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.pause();
+        fixture.tell({ do: "sendMany", socket: 1, count: 256, bytes: 65_536, corked: false });
+        fixture.tell({ do: "bufferedBytes", socket: 1 });
+        expect((await fixture.event("bufferedBytes")).bufferedBytes).toBeGreaterThan(1_048_576);
+        expect(fixture.of("drained")).toEqual([]);
+        client.webSocket.resume();
+        const messages = await client.received(256);
+        expect(messages.map((message) => Number.parseInt(message, 10))).toEqual(
+          Array.from({ length: 256 }, (_, index) => index),
+        );
+        expect((await fixture.event("drained")).bufferedBytes).toBe(0);
+      });
+
+      test("tells when all has left, however little was waiting", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.pause();
+        fixture.tell({ do: "fill", socket: 1, bytes: 512 });
+        const filled = await fixture.event("filled");
+        expect(filled.bufferedBytes).toBeLessThan(1_024);
+        client.webSocket.resume();
+        await client.received(filled.count);
+        expect((await fixture.event("drained")).bufferedBytes).toBe(0);
+      });
+    });
+
+    describe("closing", () => {
+      test("shows the peer the code and the reason, and is told once", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        fixture.tell({ do: "close", socket: 1, code: 4001, reason: "says why" });
+        expect(await client.closed).toEqual({ code: 4001, reason: "says why" });
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "returned", "closed"]);
+      });
+
+      test("answers the peer's close with its code", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.close(4002, "enough");
+        expect((await client.closed).code).toBe(4002);
+        await fixture.event("closed");
+      });
+
+      test("ignores what the peer sent after it", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.upgraded(fixture.port);
+        const close = frame(JSON.stringify({ do: "close", code: 1000, reason: "" }));
+        peer.stream.write(Buffer.concat([close, frame("too late"), frame("later still")]));
+        await fixture.event("returned");
+        peer.stream.end();
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual([
+          "opened",
+          "heard",
+          'received {"do":"close","code":1000,"reason":""}',
+          "returned",
+          "closed",
+        ]);
+      });
+
+      test.each(["in a message", "out of the blue"])(
+        "inside a cork, %s, comes after what was sent before it",
+        async (where) => {
+          const fixture = await started();
+          const client = await opened(fixture);
+          const command: Command = {
+            do: "sendAndCloseCorked",
+            socket: 1,
+            text: "last",
+            code: 1001,
+          };
+          if (where === "in a message") says(client, command);
+          else fixture.tell(command);
+          expect((await client.closed).code).toBe(1001);
+          expect(client.messages).toEqual(["last"]);
+          await fixture.event("closed");
+        },
+      );
+
+      test("comes after everything that waits for a slow reader", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.pause();
+        fixture.tell({ do: "sendMany", socket: 1, count: 256, bytes: 65_536, corked: false });
+        fixture.tell({ do: "close", socket: 1, code: 1001, reason: "" });
+        fixture.tell({ do: "send", socket: 1, text: "after close" });
+        await fixture.event("returned", 3);
+        client.webSocket.resume();
+        expect((await client.closed).code).toBe(1001);
+        expect(client.messages).toHaveLength(256);
+        await fixture.event("closed");
+        expect(fixture.of("drained")).toEqual([]);
+      });
+
+      test("never calls back from inside close or terminate", async () => {
+        const fixture = await started();
+        const first = await opened(fixture);
+        const second = await opened(fixture);
+        fixture.tell({ do: "close", socket: 1, code: 1000, reason: "" });
+        fixture.tell({ do: "terminate", socket: 2 });
+        await Promise.all([first.closed, second.closed]);
+        await fixture.event("closed", 2);
+        for (const socket of [1, 2]) {
+          expect(eventsOf(fixture.lines, socket)).toEqual(["opened", "returned", "closed"]);
+        }
+      });
+
+      test("terminate ends the connection without a close frame", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        fixture.tell({ do: "terminate", socket: 1 });
+        expect((await client.closed).code).toBe(1006);
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "returned", "closed"]);
+      });
+
+      test.each(["in a message", "out of the blue"])(
+        "terminate inside a cork, %s, ends the connection",
+        async (where) => {
+          const fixture = await started();
+          const client = await opened(fixture);
+          const command: Command = { do: "terminateCorked", socket: 1 };
+          if (where === "in a message") says(client, command);
+          else fixture.tell(command);
+          expect((await client.closed).code).toBe(1006);
+          await fixture.event("closed");
+          expect(client.messages).not.toContain("after terminate");
+        },
+      );
+
+      test("terminate frees a socket whose peer does not read", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.pause();
+        fixture.tell({ do: "sendMany", socket: 1, count: 256, bytes: 65_536, corked: false });
+        fixture.tell({ do: "close", socket: 1, code: 1001, reason: "" });
+        fixture.tell({ do: "terminate", socket: 1 });
+        await fixture.event("closed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual([
+          "opened",
+          "returned",
+          "returned",
+          "returned",
+          "closed",
+        ]);
+      });
+
+      test("leaves a socket on which everything may be called and nothing happens", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.close();
+        await fixture.event("closed");
+        await client.closed;
+        fixture.tell({ do: "useAll", socket: 1 });
+        await fixture.event("returned");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed", "returned"]);
+      });
+    });
+
+    describe("the address", () => {
+      test("is the peer's", async () => {
+        const fixture = await started();
+        await opened(fixture);
+        expect(await fixture.event("opened")).toMatchObject({ address: "127.0.0.1" });
+      });
+
+      test("is what a proxy forwards for, from every line it sends", async () => {
+        const fixture = await started();
+        const headers = { "x-forwarded-for": ["192.0.2.1", "192.0.2.2, 192.0.2.3"] };
+        // `ws` hands its headers to `http.request`, which sends a list as one line each.
+        await Client.open(fixture.url, { headers: headers as never });
+        const address = "127.0.0.1 for 192.0.2.1, 192.0.2.2, 192.0.2.3";
+        expect(await fixture.event("opened")).toMatchObject({ address });
+        expect(JSON.parse((await ask(fixture.port, "/", { headers })).body)).toMatchObject({
+          address,
+        });
+      });
+
+      test.runIf(HAS_IPV6)("of an IPv6 peer is in its short form", async () => {
+        const fixture = await started({ host: "::1" });
+        await opened(fixture, `ws://[::1]:${fixture.port}`);
+        expect(await fixture.event("opened")).toMatchObject({ address: "::1" });
+      });
+
+      test.runIf(HAS_IPV6)("of an IPv4 peer of an IPv6 socket is IPv4", async () => {
+        const fixture = await started({ host: "::ffff:127.0.0.1" });
+        await opened(fixture);
+        expect(await fixture.event("opened")).toMatchObject({ address: "127.0.0.1" });
+      });
+    });
+
+    describe("the handshake", () => {
+      test("is refused with 429 when the address is not admitted", async () => {
+        const fixture = await started();
+        fixture.tell({ do: "admit", answer: false });
+        await fixture.settled();
+        expect(await refusedUpgrade(fixture.url)).toBe(429);
+        expect(fixture.of("opened")).toEqual([]);
+        fixture.tell({ do: "admit", answer: true });
+        await fixture.settled();
+        await opened(fixture);
+        await fixture.event("opened");
+      });
+
+      test("of a refused peer that does not hang up leaves no connection behind", async () => {
+        const fixture = await started();
+        fixture.tell({ do: "admit", answer: false });
+        await fixture.settled();
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write(handshake());
+        await peer.closed;
+        expect(peer.text).toContain("429");
+      });
+
+      test("that is not finished is cut off", { timeout: slowHandshake.withinMs }, async () => {
+        const fixture = await started(slowHandshake.settings);
+        const beginnings = ["", "GET", handshake().slice(0, -2)];
+        const peers = await Promise.all(beginnings.map(() => RawPeer.connect(fixture.port)));
+        for (const [index, peer] of peers.entries()) peer.stream.write(beginnings[index] ?? "");
+        await Promise.all(peers.map((peer) => peer.closed));
+        expect(fixture.of("opened")).toEqual([]);
+      });
+
+      test("that is no HTTP at all is cut off", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write("\x16\x03\x01 not HTTP\r\n\r\n");
+        await peer.closed;
+        expect([...fixture.of("opened"), ...fixture.of("request")]).toEqual([]);
+      });
+    });
+
+    describe("listening", () => {
+      test("is on a port of its own when none is named", async () => {
+        const [first, second] = await Promise.all([started(), started()]);
+        expect(first.port).toBeGreaterThan(0);
+        expect(second.port).not.toBe(first.port);
+      });
+
+      test("on a port in use rejects", async () => {
+        const fixture = await started();
+        await expect(started({ port: fixture.port })).rejects.toThrow(/in use/);
+      });
+
+      test("on a host that is not this machine's rejects", async () => {
+        await expect(started({ host: "192.0.2.1" })).rejects.toThrow(
+          /not an address|EADDRNOTAVAIL/,
+        );
+      });
+
+      // Elsewhere the loopback network has one address.
+      test.runIf(process.platform === "linux")("is on the named host alone", async () => {
+        const fixture = await started();
+        await expect(RawPeer.connect(fixture.port, "127.0.0.2")).rejects.toThrow("ECONNREFUSED");
+      });
+
+      test("stops for new connections and goes on for old ones", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        fixture.tell({ do: "stopListening" });
+        await fixture.event("stopped");
+        await expect(RawPeer.connect(fixture.port)).rejects.toThrow("ECONNREFUSED");
+        says(client, { do: "send", text: "still here" });
+        expect(await client.received(1)).toEqual(["still here"]);
+      });
+
+      test("stops for a handshake and for a request over a connection from before", async () => {
+        const fixture = await started();
+        const upgrading = await RawPeer.connect(fixture.port);
+        upgrading.stream.write(handshake().slice(0, 20));
+        const asking = await RawPeer.connect(fixture.port);
+        asking.stream.write("GET / HTTP/1.1\r\n");
+        // The server has both connections when it has answered on a third.
+        await ask(fixture.port, "/");
+        fixture.tell({ do: "stopListening" });
+        await fixture.event("stopped");
+        upgrading.stream.write(handshake().slice(20));
+        asking.stream.write("Host: relay.test\r\n\r\n");
+        await Promise.all([upgrading.closed, asking.closed]);
+        expect(upgrading.text).toMatch(/^HTTP\/1\.1 503 /);
+        expect(asking.text).toMatch(/^HTTP\/1\.1 503 /);
+        expect(fixture.of("opened")).toEqual([]);
+        expect(fixture.of("request")).toHaveLength(1);
+      });
+    });
+
+    describe("the listener's close", () => {
+      const HOUR_MS = 3_600_000;
+
+      test("resolves when the last socket is gone", async () => {
+        const fixture = await started();
+        const first = await opened(fixture);
+        const second = await opened(fixture);
+        fixture.tell({ do: "closeListener", graceMs: HOUR_MS });
+        fixture.tell({ do: "close", socket: 1, code: 1001, reason: "" });
+        expect((await first.closed).code).toBe(1001);
+        await fixture.event("closed", 1);
+        await fixture.settled();
+        expect(fixture.of("listenerClosed")).toEqual([]);
+        second.webSocket.close(1000);
+        expect((await second.closed).code).toBe(1000);
+        await fixture.event("listenerClosed");
+        expect(fixture.of("closed")).toHaveLength(2);
+      });
+
+      test("lets a socket that closes from inside a message say so", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        fixture.tell({ do: "closeListener", graceMs: HOUR_MS });
+        await fixture.settled();
+        says(client, { do: "close", code: 1001, reason: "bye" });
+        expect(await client.closed).toEqual({ code: 1001, reason: "bye" });
+        await fixture.event("listenerClosed");
+      });
+
+      test("resolves at once when nobody is there, and refuses new connections", async () => {
+        const fixture = await started();
+        const silent = await RawPeer.connect(fixture.port);
+        await ask(fixture.port, "/");
+        fixture.tell({ do: "closeListener", graceMs: HOUR_MS });
+        await fixture.event("listenerClosed");
+        await silent.closed;
+        await expect(RawPeer.connect(fixture.port)).rejects.toThrow("ECONNREFUSED");
+      });
+
+      test("terminates a socket that stays, and then resolves", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        fixture.tell({ do: "closeListener", graceMs: 50 });
+        expect((await client.closed).code).toBe(1006);
+        await fixture.event("listenerClosed");
+        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+        expect(fixture.lines.findIndex((line) => line.event === "closed")).toBeLessThan(
+          fixture.lines.findIndex((line) => line.event === "listenerClosed"),
+        );
+      });
+
+      test("terminates a socket that was closed and does not read", async () => {
+        const fixture = await started();
+        const client = await opened(fixture);
+        client.webSocket.pause();
+        fixture.tell({ do: "sendMany", socket: 1, count: 256, bytes: 65_536, corked: false });
+        fixture.tell({ do: "close", socket: 1, code: 1001, reason: "" });
+        fixture.tell({ do: "closeListener", graceMs: 50 });
+        await fixture.event("listenerClosed");
+        expect(fixture.of("closed")).toHaveLength(1);
+      });
+
+      test("waits for the answer to a request", async () => {
+        const fixture = await started();
+        const answer = ask(fixture.port, "/held");
+        await fixture.event("request");
+        fixture.tell({ do: "closeListener", graceMs: HOUR_MS });
+        await fixture.settled();
+        expect(fixture.of("listenerClosed")).toEqual([]);
+        fixture.tell({ do: "release" });
+        expect((await answer).status).toBe(200);
+        await fixture.event("listenerClosed");
+      });
+
+      test("does not wait longer than it is told for the answer to a request", async () => {
+        const fixture = await started();
+        const outcome = ask(fixture.port, "/held").then(
+          () => "answered",
+          () => "cut off",
+        );
+        await fixture.event("request");
+        fixture.tell({ do: "closeListener", graceMs: 50 });
+        await fixture.event("listenerClosed");
+        expect(await outcome).toBe("cut off");
+      });
+    });
+
+    describe("a request", () => {
+      test("comes with its method, path, query, headers and address", async () => {
+        const fixture = await started();
+        const answer = await ask(fixture.port, "/a/b%20c?x=1&y=?&z", {
+          headers: { "X-Own": "Value" },
+        });
+        expect(answer).toMatchObject({ status: 200, headers: { "x-fixture": "yes" } });
+        expect(JSON.parse(answer.body)).toMatchObject({
+          method: "GET",
+          path: "/a/b%20c",
+          query: "x=1&y=?&z",
+          headers: { "x-own": "Value" },
+          address: "127.0.0.1",
+          body: "",
+        });
+      });
+
+      test("without a query has an empty one", async () => {
+        const fixture = await started();
+        expect(JSON.parse((await ask(fixture.port, "/")).body)).toMatchObject({
+          path: "/",
+          query: "",
+        });
+      });
+
+      test.each(["POST", "PUT", "DELETE", "OPTIONS"])("may be %s", async (method) => {
+        const fixture = await started();
+        expect(JSON.parse((await ask(fixture.port, "/", { method })).body)).toMatchObject({
+          method,
+        });
+      });
+
+      test("comes with its body", async () => {
+        const fixture = await started();
+        const answer = await ask(fixture.port, "/", { method: "POST", body: "ünïcödé" });
+        expect(JSON.parse(answer.body)).toMatchObject({ method: "POST", body: "ünïcödé" });
+      });
+
+      test("comes with its body when that is sent in chunks", async () => {
+        const fixture = await started();
+        const body = ["one ", "two ", "three"].map((chunk) => Buffer.from(chunk));
+        const answer = await ask(fixture.port, "/", { method: "POST", body });
+        expect(JSON.parse(answer.body)).toMatchObject({ body: "one two three" });
+      });
+
+      test("may have a body of exactly the limit", async () => {
+        const fixture = await started();
+        const answer = await ask(fixture.port, "/", { method: "POST", body: "x".repeat(MAX) });
+        expect(JSON.parse(answer.body)).toMatchObject({ body: "x".repeat(MAX) });
+      });
+
+      test.each([
+        ["of one byte more", "x".repeat(MAX + 1)],
+        ["of fifty times the limit", "x".repeat(50 * MAX)],
+        ["in chunks, one byte more together", [Buffer.alloc(MAX), Buffer.alloc(1)]],
+      ])("with a body %s is answered with 413", async (_case, body) => {
+        const fixture = await started();
+        expect(await ask(fixture.port, "/", { method: "POST", body })).toMatchObject({
+          status: 413,
+        });
+        expect(fixture.of("request")).toEqual([]);
+        expect((await ask(fixture.port, "/")).status).toBe(200);
+      });
+
+      test("by HEAD is answered with the headers of GET and no body", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write("HEAD /large?1000 HTTP/1.1\r\nHost: relay.test\r\n\r\n");
+        await peer.heard("\r\n\r\n");
+        peer.stream.write("GET /empty HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\n\r\n");
+        await peer.closed;
+        const [head = "", next = ""] = peer.text.split("\r\n\r\n");
+        expect(head.toLowerCase()).toContain("content-length: 1000");
+        expect(next).toMatch(/^HTTP\/1\.1 204 /);
+      });
+
+      test("may be answered without a body", async () => {
+        const fixture = await started();
+        const answer = await ask(fixture.port, "/empty");
+        expect(answer).toMatchObject({ status: 204, body: "" });
+        expect(answer.headers).not.toHaveProperty("content-length");
+      });
+
+      test("may be answered with more than a socket takes at once", async () => {
+        const fixture = await started();
+        const answer = await ask(fixture.port, `/large?${32 * 1_048_576}`);
+        expect(answer.body).toHaveLength(32 * 1_048_576);
+        expect(answer.headers).toMatchObject({ "content-length": String(32 * 1_048_576) });
+      });
+
+      test("whose sender hangs up within its body is not told of", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write(
+          "POST /half HTTP/1.1\r\nHost: relay.test\r\nContent-Length: 100\r\n\r\nthe first part",
+        );
+        await ask(fixture.port, "/whole");
+        peer.stream.destroy();
+        // Resolves when the half request is over too.
+        fixture.tell({ do: "closeListener", graceMs: 3_600_000 });
+        await fixture.event("listenerClosed");
+        expect(fixture.of("request")).toMatchObject([{ path: "/whole" }]);
+      });
+
+      test("whose sender hangs up before the answer does no harm", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write("GET /held HTTP/1.1\r\nHost: relay.test\r\n\r\n");
+        await fixture.event("request");
+        peer.stream.destroy();
+        fixture.tell({ do: "release" });
+        expect((await ask(fixture.port, "/held")).status).toBe(200);
+      });
+    });
+  });
+}
+
+// What happened to one socket, in order.
+function eventsOf(lines: readonly Line[], socket: number): string[] {
+  return lines
+    .filter((line) => "socket" in line && line.socket === socket)
+    .map((line) =>
+      line.event === "received" ? `received ${line.text ?? "(binary)"}` : line.event,
+    );
+}
+
+async function opened(fixture: Fixture, url = fixture.url): Promise<Client> {
+  const client = await Client.open(url);
+  onTestFinished(() => client.webSocket.terminate());
+  return client;
+}
+
+function says(client: Client, command: Command): void {
+  client.send(JSON.stringify(command));
+}

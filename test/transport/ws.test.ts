@@ -1,0 +1,11 @@
+import { fileURLToPath } from "node:url";
+
+import { transportContract } from "./contract.ts";
+import { startFixture } from "./process.ts";
+
+const FIXTURE = fileURLToPath(new URL("fixture.ts", import.meta.url));
+
+transportContract("ws", (settings) => startFixture(process.execPath, FIXTURE, "ws", settings), {
+  settings: { handshakeSeconds: 1 },
+  withinMs: 10_000,
+});
