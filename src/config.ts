@@ -115,6 +115,9 @@ const limits = z.strictObject({
     .prefault("4MiB")
     .describe("What may wait for a slow reader before it is cut off, bytes."),
   inbox: count(1).prefault(256).describe("Messages of one connection that wait for their answer."),
+  inboxBytes: bytes
+    .prefault("4MiB")
+    .describe("Messages of one connection that wait for their turn, bytes."),
   connections: count(1).prefault(50_000).describe("Open connections in all."),
   connectionsPerAddress: count(1)
     .prefault(64)
@@ -136,7 +139,7 @@ const limits = z.strictObject({
     .describe("Events that wait for their signature check, all connections together."),
   handshakeSeconds: duration
     .prefault("10s")
-    .describe("How long a peer may take to open a connection."),
+    .describe("How long a peer may take to open a connection. With uws it is always about 10 s."),
   pingSeconds: duration.prefault("30s").describe("How often a connection is pinged."),
   deadSeconds: duration
     .prefault("75s")

@@ -1,7 +1,7 @@
 import { parseExpiration } from "./drop.ts";
 import type { NostrEvent } from "./event.ts";
 import { isHex32 } from "./hex.ts";
-import { ACKNOWLEDGEMENT, DELETION } from "./kinds.ts";
+import { ACKNOWLEDGEMENT, DELETION, HELD_KINDS } from "./kinds.ts";
 import type { Reason } from "./reason.ts";
 
 /** The recipient's signed "I have these ids" (NIP-DD). It acts on the pairs (id, signer) and on nothing else. */
@@ -19,6 +19,12 @@ export function parseAcknowledgement(
   event: NostrEvent,
   maxIds: number,
 ): Acknowledgement | { readonly reason: Reason } {
+  const deletion = event.kind === DELETION;
+  // NIP-09 says in k tags what is to be deleted. Somebody's public notes are nothing to remember here.
+  const kinds = event.tags.filter(([name]) => name === "k").map(([, kind]) => Number(kind));
+  if (deletion && kinds.length > 0 && !kinds.some((kind) => HELD_KINDS.has(kind))) {
+    return { signer: event.pubkey, ids: [], deletion };
+  }
   const ids = new Set<string>();
   let at: number | undefined;
   for (const [name, value] of event.tags) {
@@ -34,7 +40,6 @@ export function parseAcknowledgement(
   if (ids.size > maxIds) {
     return { reason: `invalid: ${ids.size} ids in one acknowledgement, the limit is ${maxIds}` };
   }
-  const deletion = event.kind === DELETION;
   if (ids.size === 0 && !deletion) return { reason: "invalid: acknowledgement without an e tag" };
   return { signer: event.pubkey, ids: [...ids], deletion, ...(at !== undefined && { at }) };
 }

@@ -60,7 +60,10 @@ export function matchFilter(filter: Filter, event: NostrEvent): boolean {
   if (filter.since !== undefined && event.created_at < filter.since) return false;
   if (filter.until !== undefined && event.created_at > filter.until) return false;
   for (const [letter, values] of filter.tags) {
-    if (!event.tags.some((tag) => tag[0] === letter && values.has(tag[1] ?? ""))) return false;
+    const has = event.tags.some(
+      ([name, value]) => name === letter && value !== undefined && values.has(value),
+    );
+    if (!has) return false;
   }
   return true;
 }

@@ -18,7 +18,6 @@ export type Outcome =
   | AcknowledgeOutcome
   | "passed on"
   | "not addressed here"
-  | "authentication"
   | "failed";
 
 type Said =
@@ -39,10 +38,6 @@ export const ANSWERS: Readonly<Record<Outcome, Said>> = {
   "not addressed here": {
     accepted: false,
     message: "invalid: this request to vanish names another relay",
-  },
-  authentication: {
-    accepted: false,
-    message: "invalid: kind 22242 belongs in an AUTH message",
   },
   failed: { accepted: false, message: "error: could not be written, try again" },
 };

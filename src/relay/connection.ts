@@ -29,13 +29,12 @@ export type ConnectionLimits = MessageLimits & {
   readonly limit: number;
   readonly outboxBytes: number;
   readonly inbox: number;
+  readonly inboxBytes: number;
 };
 
 /** What a connection asks of the relay it belongs to. */
 export type Desk = {
   readonly observer: Observer;
-  /** Aborted when the relay shuts down. */
-  readonly closing: AbortSignal;
   /** Unix seconds. */
   now(): number;
   /** Seconds since whenever, never set back. */
@@ -48,6 +47,7 @@ export type Desk = {
   disconnected(connection: Connection): void;
 };
 
+const BINARY: Reason = "unsupported: binary messages are not understood";
 const BUSY: Reason = "rate-limited: too many messages are waiting for an answer";
 
 type Waiting = { readonly message: ClientMessage; readonly text: string };
@@ -62,6 +62,9 @@ export class Connection implements SocketHandlers, Reader {
   readonly #challenge: string;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #inbox: Waiting[] = [];
+  #inboxBytes = 0;
+  readonly #gone = new AbortController();
+  #scans: Promise<void> = Promise.resolve();
   #working = 0;
   #open = true;
   #idle: (() => void) | undefined;
@@ -93,7 +96,9 @@ export class Connection implements SocketHandlers, Reader {
 
   received(text: string | undefined): void {
     if (text === undefined) {
-      this.#notice("unsupported: binary messages are not understood");
+      const reason = this.#relay.mayAsk(this.address) ? BINARY : SLOW_DOWN;
+      this.#relay.refused(reason);
+      this.#notice(reason);
       return;
     }
     const message = parseMessage(text, this.#limits);
@@ -102,6 +107,7 @@ export class Connection implements SocketHandlers, Reader {
       this.#refuse(message, text, refusal);
     } else if ("verb" in message) {
       this.#inbox.push({ message, text });
+      this.#inboxBytes += text.length;
       this.#work();
     }
   }
@@ -116,6 +122,7 @@ export class Connection implements SocketHandlers, Reader {
 
   closed(): void {
     this.#open = false;
+    this.#gone.abort();
     for (const id of this.#subscriptions.keys()) this.#unsubscribe(id);
     this.#inbox.length = 0;
     this.#wake(false);
@@ -190,6 +197,7 @@ export class Connection implements SocketHandlers, Reader {
       const sideBySide = message.verb === "EVENT" || message.verb === "AUTH";
       if (!sideBySide && this.#working > 0) break;
       this.#inbox.shift();
+      this.#inboxBytes -= text.length;
       switch (message.verb) {
         case "EVENT":
           this.#start(this.#relay.publish(text, this.address).then((answer) => this.#ok(answer)));
@@ -246,7 +254,7 @@ export class Connection implements SocketHandlers, Reader {
       this.#closeSubscription(id, scoped);
       return;
     }
-    const { subscriptions, limit } = this.#limits;
+    const { subscriptions, limit, outboxBytes } = this.#limits;
     if (this.#subscriptions.size >= subscriptions) {
       this.#closeSubscription(
         id,
@@ -258,19 +266,27 @@ export class Connection implements SocketHandlers, Reader {
       id,
       scoped,
       { reader: this, store: this.#store },
-      { now: () => this.#relay.now(), maxLimit: limit, maxPending: limit },
+      {
+        now: () => this.#relay.now(),
+        maxLimit: limit,
+        maxPending: limit,
+        maxPendingBytes: outboxBytes,
+      },
     );
     this.#subscriptions.set(id, subscription);
     this.#live.add(subscription);
-    subscription.sendStored().then(
-      (sent) => this.#relay.observer.count("drop picked up", sent),
-      (error: unknown) => {
-        this.#relay.failed(error);
-        if (this.#subscriptions.get(id) !== subscription) return;
-        this.#unsubscribe(id);
-        this.#closeSubscription(id, "error: the box could not be read");
-      },
-    );
+    // One scan at a time: they share the socket, and each holds a list of what it found while it waits for the reader.
+    this.#scans = this.#scans.then(() => this.#sendStored(subscription));
+  }
+
+  async #sendStored(subscription: Subscription): Promise<void> {
+    try {
+      this.#relay.observer.count("drop picked up", await subscription.sendStored());
+    } catch (error) {
+      this.#relay.failed(error);
+      if (this.#subscriptions.get(subscription.id) !== subscription) return;
+      this.#closeSubscription(subscription.id, "error: the box could not be read");
+    }
   }
 
   async #count(id: string, filters: readonly Filter[]): Promise<void> {
@@ -283,7 +299,7 @@ export class Connection implements SocketHandlers, Reader {
       now: () => this.#relay.now(),
       watermark: this.#store.watermark,
       maxLimit: this.#limits.limit,
-      signal: this.#relay.closing,
+      signal: this.#gone.signal,
     });
     this.#say(["COUNT", id, { count }]);
   }
@@ -299,13 +315,13 @@ export class Connection implements SocketHandlers, Reader {
   // --- answers
 
   #refusal(message: ClientMessage | Misspoken): Reason | undefined {
-    // Letting go costs nothing and makes room.
-    if ("verb" in message && message.verb === "CLOSE") return undefined;
     if (!("verb" in message && message.verb === "EVENT") && !this.#relay.mayAsk(this.address)) {
       return SLOW_DOWN;
     }
     if ("reason" in message) return message.reason;
-    return this.#inbox.length + this.#working >= this.#limits.inbox ? BUSY : undefined;
+    const { inbox, inboxBytes } = this.#limits;
+    const isFull = this.#inbox.length + this.#working >= inbox || this.#inboxBytes > inboxBytes;
+    return isFull ? BUSY : undefined;
   }
 
   #refuse(message: ClientMessage | Misspoken, text: string, reason: Reason): void {
@@ -318,6 +334,9 @@ export class Connection implements SocketHandlers, Reader {
       else this.#notice(reason);
     } else if (message.verb === "EVENT" || message.verb === "AUTH") {
       this.#ok({ id: peekId(text), accepted: false, message: reason });
+    } else if (message.verb === "CLOSE") {
+      // Letting go needs no answer and makes room, so it is done all the same.
+      this.#unsubscribe(message.subscription);
     } else {
       this.#closeSubscription(message.subscription, reason);
     }
@@ -329,6 +348,8 @@ export class Connection implements SocketHandlers, Reader {
   }
 
   #closeSubscription(id: string, reason: Reason): void {
+    // What the client is told is closed is closed: a REQ that is refused ends the one it was to replace.
+    this.#unsubscribe(id);
     this.#say(["CLOSED", id, reason]);
   }
 

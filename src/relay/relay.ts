@@ -70,7 +70,7 @@ export class Relay {
   readonly #sweeper: Sweeper;
   readonly #timers: NodeJS.Timeout[];
   readonly #unsubscribe: () => void;
-  readonly #closing = new AbortController();
+  #isDraining = false;
 
   constructor(parts: Collaborators, settings: RelaySettings) {
     this.#parts = parts;
@@ -96,10 +96,6 @@ export class Relay {
     return this.#connections.size;
   }
 
-  get closing(): AbortSignal {
-    return this.#closing.signal;
-  }
-
   now(): number {
     return this.#parts.clock.now();
   }
@@ -114,7 +110,7 @@ export class Relay {
   admits(address: string): boolean {
     const { connections, connectionsPerAddress } = this.#settings.limits;
     const admitted =
-      !this.#closing.signal.aborted &&
+      !this.#isDraining &&
       this.#connections.size < connections &&
       (this.#perAddress.get(peerOf(address)) ?? 0) < connectionsPerAddress;
     if (!admitted) this.observer.count("connection refused");
@@ -197,7 +193,7 @@ export class Relay {
 
   /** Lets what was asked be answered, for at most `deadlineMs`, then closes every connection with 1001. Admits no new ones from here on. */
   async drain(deadlineMs: number): Promise<void> {
-    this.#closing.abort();
+    this.#isDraining = true;
     const timeUp = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
     const answered = Promise.all([...this.#connections].map((connection) => connection.answered()));
     await Promise.race([answered, timeUp]);
@@ -232,7 +228,7 @@ export class Relay {
       case "vanish":
         return this.#vanish(examined.event);
       case "auth":
-        return "authentication";
+        throw new Error("an EVENT message was examined as AUTH");
     }
   }
 

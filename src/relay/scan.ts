@@ -26,29 +26,37 @@ export async function scan(
   filters: readonly ScopedFilter[],
   settings: ScanSettings,
 ): Promise<Found> {
-  let more = false;
+  let isCutShort = false;
   const bySeq = new Map<number, Header>();
   for (const scoped of filters) {
     const limit = Math.min(scoped.filter.limit ?? settings.maxLimit, settings.maxLimit);
     const found = await scanFilter(store, scoped, limit, settings);
-    more ||= found.length > limit;
+    isCutShort ||= found.length > limit;
     for (const header of found.slice(0, limit)) bySeq.set(header.seq, header);
   }
   const headers = [...bySeq.values()];
-  return { headers: filters.length === 1 ? headers : headers.sort(newestFirst), more };
+  if (filters.length === 1) return { headers, more: isCutShort };
+  // What the limit of one filter left out, another may have found.
+  const more = isCutShort && (await countMatches(store, filters, settings)) > headers.length;
+  return { headers: headers.sort(newestFirst), more };
 }
 
-/** How many stored drops match any of the filters. `limit` is no condition and does not bound the count. */
+/** How many stored drops match any of the filters. `limit` is no condition and does not bound the count (NIP-45). */
 export async function countMatches(
   store: Store,
   filters: readonly ScopedFilter[],
   settings: ScanSettings,
 ): Promise<number> {
-  const seqs = new Set<number>();
-  for (const scoped of filters) {
-    for (const { seq } of await scanFilter(store, scoped, Infinity, settings)) seqs.add(seq);
+  let count = 0;
+  for (const recipient of new Set(filters.flatMap(({ recipients }) => [...recipients]))) {
+    const matchers = filters
+      .filter(({ recipients }) => recipients.has(recipient))
+      .map(({ filter }) => headerMatcher(store, filter, settings));
+    for await (const page of pages(store, recipient, {}, settings.signal)) {
+      for (const header of page) if (matchers.some((matches) => matches(header))) count += 1;
+    }
   }
-  return seqs.size;
+  return count;
 }
 
 // The newest `limit` matches of one filter, and one more if there is one: so the caller knows.
@@ -84,7 +92,7 @@ async function scanFilter(
 async function* pages(
   store: Store,
   recipient: string,
-  { since, until }: Filter,
+  { since, until }: Pick<Filter, "since" | "until">,
   signal: AbortSignal,
 ): AsyncGenerator<Header[]> {
   let after: Header | undefined;
@@ -108,6 +116,8 @@ function headerMatcher(
   const needsEvent = filter.authors !== undefined || filter.tags.size > 0;
   return (header) => {
     if (header.seq > watermark || header.expiry <= now()) return false;
+    if (filter.since !== undefined && header.created_at < filter.since) return false;
+    if (filter.until !== undefined && header.created_at > filter.until) return false;
     if (filter.kinds?.has(header.kind) === false) return false;
     if (prefixes?.has(header.idPrefix) === false) return false;
     if (!needsEvent) return true;

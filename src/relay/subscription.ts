@@ -24,6 +24,8 @@ export type SubscriptionSettings = {
   readonly maxLimit: number;
   /** Drops that may wait while stored ones are still being sent. */
   readonly maxPending: number;
+  /** The same for wraps that are not held, which wait with all they carry. */
+  readonly maxPendingBytes: number;
 };
 
 // Events handed to the socket in one go: under a millisecond, and few enough that a slow reader is noticed in time.
@@ -46,6 +48,7 @@ export class Subscription {
   readonly #closing = new AbortController();
   readonly #head: string;
   #pending: (Header | Drop)[] | undefined = [];
+  #pendingBytes = 0;
 
   constructor(
     id: string,
@@ -79,6 +82,7 @@ export class Subscription {
     while (this.#pending !== undefined && this.#pending.length > 0 && !this.#closed) {
       const waiting = this.#pending;
       this.#pending = [];
+      this.#pendingBytes = 0;
       await this.#sendHeld(waiting);
     }
     this.#pending = undefined;
@@ -94,7 +98,9 @@ export class Subscription {
     );
     if (!wanted) return false;
     if (this.#pending === undefined) return this.#reader.send(this.#message(drop.json));
-    if (this.#pending.length >= this.#settings.maxPending) {
+    if (seq === undefined) this.#pendingBytes += drop.json.length;
+    const { maxPending, maxPendingBytes } = this.#settings;
+    if (this.#pending.length >= maxPending || this.#pendingBytes > maxPendingBytes) {
       this.#reader.tooSlow();
       return false;
     }

@@ -43,7 +43,8 @@ export class Disk {
   readonly #folder: string;
   readonly #environment: Environment;
   readonly #reserveBytes: number;
-  #room = 0;
+  #beyondReserve = 0;
+  #freeInFile = 0;
   #readAt = -Infinity;
 
   constructor(folder: string, environment: Environment, reserveBytes: number) {
@@ -57,12 +58,14 @@ export class Disk {
     const now = performance.now();
     if (now - this.#readAt > READING_MS) {
       const { bavail, bsize } = statfsSync(this.#folder);
-      this.#room = bavail * bsize - this.#reserveBytes + fileUse(this.#environment).freeBytes;
+      this.#beyondReserve = bavail * bsize - this.#reserveBytes;
+      this.#freeInFile = fileUse(this.#environment).freeBytes;
       this.#readAt = now;
     }
-    const room = purpose === "drop" ? this.#room : this.#room + this.#reserveBytes / 2;
-    if (room < bytes) return false;
-    this.#room -= bytes;
+    // What is free in the file costs no disk, so it counts in full however far below the reserve the disk is.
+    const depth = purpose === "drop" ? 0 : this.#reserveBytes / 2;
+    if (this.#freeInFile + Math.max(0, this.#beyondReserve + depth) < bytes) return false;
+    this.#freeInFile -= bytes;
     return true;
   }
 }

@@ -34,7 +34,7 @@ import {
   type Vanishing,
 } from "./store.ts";
 import type { Tables } from "./tables.ts";
-import { pagesOf, type Usage } from "./usage.ts";
+import { KEYS_A_PAGE, pagesOf, type Usage } from "./usage.ts";
 
 export type StoreLimits = {
   readonly boxDrops: number;
@@ -60,7 +60,6 @@ export type Operation<Outcome> = Generator<void, Outcome>;
 
 // Drops deleted, each 10–50 µs, between two places where a transaction may end.
 const DELETIONS_A_STEP = 50;
-const KEYS_A_SWEEP = 1_000;
 // What a drop takes on disk beside its own bytes, at most: entries in the indexes, half-empty pages.
 const DROP_OVERHEAD_BYTES = 1_024;
 const TOMBSTONE_BYTES = 256;
@@ -69,9 +68,7 @@ const TOMBSTONE_BYTES = 256;
 export function isKnown(tables: Tables, drop: DropIdentity): boolean {
   const held = tables.boxes.doesExist(boxKey(drop));
   const gone = tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id));
-  const unwritten =
-    drop.kind === DIRECT_MESSAGE && tables.tombstones.doesExist(ownedKey(drop.author, drop.id));
-  return held || gone || unwritten;
+  return held || gone;
 }
 
 /** Answers the `seq` under which the drop is held now, or why it is not. */
@@ -152,11 +149,11 @@ export function* vanish(at: Workplace, vanishing: Vanishing, now: number): Opera
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
-  for (const { value } of [...tables.authors.getRange(ownedRange(signer))]) {
-    const written = heldAt(tables, value);
-    if (written === undefined || written.created_at > created_at) continue;
-    bury(at, written, now, now);
-    if (++steps % DELETIONS_A_STEP === 0) yield;
+  for (const page of writtenBy(tables, signer)) {
+    for (const written of page) {
+      if (written.created_at <= created_at) bury(at, written, now, now);
+      if (++steps % DELETIONS_A_STEP === 0) yield;
+    }
   }
   tables.tombstones.putSync(done, tombstoneValue(until, false));
 }
@@ -168,7 +165,7 @@ export function* sweepDrops(at: Workplace, now: number, cursor?: SweepCursor): O
     ...expiries.getRange({
       ...(cursor && { start: cursor }),
       end: firstFutureDay(now),
-      limit: KEYS_A_SWEEP,
+      limit: KEYS_A_PAGE,
     }),
   ];
   let removed = 0;
@@ -192,7 +189,7 @@ export function* sweepTombstones(
   const page = [
     ...tombstones.getRange({
       ...(cursor && { start: cursor }),
-      limit: KEYS_A_SWEEP,
+      limit: KEYS_A_PAGE,
     }),
   ];
   let removed = 0;
@@ -207,7 +204,7 @@ export function* sweepTombstones(
 
 function nextCursor(page: readonly Buffer[]): SweepCursor | undefined {
   const last = page.at(-1);
-  return last === undefined || page.length < KEYS_A_SWEEP ? undefined : after(last);
+  return last === undefined || page.length < KEYS_A_PAGE ? undefined : after(last);
 }
 
 // The drop goes at `time`, or now if that is not in the future; its tombstone stays until the drop's own expiry.
@@ -281,6 +278,18 @@ function countEarly(tables: Tables, owner: Buffer, change: 1 | -1): void {
   const value = Buffer.allocUnsafe(4);
   value.writeUInt32BE(count);
   tables.early.putSync(owner, value);
+}
+
+// What this key signed itself and is held for others, a bounded page at a time.
+function* writtenBy(tables: Tables, author: string): Generator<Header[]> {
+  const range = ownedRange(author);
+  for (;;) {
+    const page = [...tables.authors.getRange({ ...range, limit: KEYS_A_PAGE })];
+    yield page.map(({ value }) => heldAt(tables, value)).filter((held) => held !== undefined);
+    const last = page.at(-1);
+    if (last === undefined || page.length < KEYS_A_PAGE) return;
+    range.start = after(last.key);
+  }
 }
 
 function heldAt(tables: Tables, key: Buffer): Header | undefined {

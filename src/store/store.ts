@@ -6,7 +6,7 @@ import type { Drop } from "../nostr/drop.ts";
  * - A promise of a write resolves after the write would survive `kill -9` and a power cut, and not before. When it rejects, nothing is known of the
  *   write: it may be there after a restart, whole or, for a write that touches many drops, in part. Every write may be repeated safely.
  * - Writes take effect one after the other, in the order in which they were asked for. Put and acknowledge commute: whichever comes first, an
- *   acknowledged drop ends up not held.
+ *   acknowledged drop ends up not held. A deletion by the author speaks only of what is held.
  * - A drop that is held or was acknowledged is `known`, until its expiry. Nothing else makes it so, and nothing but acknowledgement, deletion by its
  *   author and expiry ends its being held: no write evicts another drop.
  * - `list` and `read` show what is committed, and never a drop that an earlier, resolved write removed. They take no lock and pin no snapshot:
@@ -47,10 +47,7 @@ export type KnownDrops = {
 };
 
 /** What a drop is recognised by: signed fields alone. */
-export type DropIdentity = Pick<
-  Drop,
-  "id" | "recipient" | "author" | "created_at" | "kind" | "expiry"
->;
+export type DropIdentity = Pick<Drop, "id" | "recipient" | "created_at">;
 
 /** A drop and its place in the order of commits. */
 export type Held = Drop & { readonly seq: number };

@@ -72,7 +72,7 @@ export type UwsResponse = {
   getWriteOffset(): number;
   tryEnd(rest: Uint8Array, totalBytes: number): [isWritten: boolean, isComplete: boolean];
   end(body: string, closeConnection: boolean): UwsResponse;
-  endWithoutBody(reportedBytes?: number): UwsResponse;
+  endWithoutBody(): UwsResponse;
   upgrade(
     data: object,
     key: string,

@@ -255,8 +255,8 @@ class UwsSocket implements Socket {
     });
   }
 
-  // `end` gives a peer 4 s to read what was sent before, and reports the close at once; so it waits until everything has left. Inside a cork it
-  // would never send its FIN.
+  // `end` gives a peer 4 s to read what was sent before, and reports the close at once; so it waits until everything has left. What a cork leaves
+  // waiting is known after it.
   #sayFarewell(): void {
     if (this.#farewell === undefined || this.#isCorked || this.#webSocket.getBufferedAmount() > 0)
       return;
@@ -273,6 +273,7 @@ function serve(response: UwsResponse, request: UwsRequest, house: House): void {
   let bytes = 0;
   let isOver = false;
   const over = (): void => {
+    if (isOver) return;
     isOver = true;
     house.answering--;
     leave(house);
@@ -331,7 +332,8 @@ function send(
     if (NO_BODY.has(answered.status)) {
       response.endWithoutBody();
     } else if (method === "HEAD") {
-      response.endWithoutBody(body.length);
+      // Given the length, `endWithoutBody` would wait for that many bytes.
+      response.writeHeader("Content-Length", String(body.length)).endWithoutBody();
     } else {
       const [, isComplete] = response.tryEnd(body, body.length);
       if (!isComplete) return sendRest(response, body, sent);

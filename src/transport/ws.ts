@@ -173,11 +173,10 @@ function readBody(
     let bytes = 0;
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
-      // What follows is read and dropped, until `requestTimeout`: a connection closed in the middle of a body may take the 413 with it.
-      if (bytes > maxBytes) resolve("too large");
-      else chunks.push(chunk);
+      if (bytes <= maxBytes) chunks.push(chunk);
     });
-    request.on("end", () => resolve(Buffer.concat(chunks)));
+    // Read to its end even when it is too large, or until `requestTimeout`: a connection closed in the middle of a body may take the 413 with it.
+    request.on("end", () => resolve(bytes <= maxBytes ? Buffer.concat(chunks) : "too large"));
     request.on("error", () => {});
     request.on("close", () => resolve("hung up"));
   });

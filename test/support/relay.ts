@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-import { onTestFinished } from "vitest";
+import { afterAll, beforeAll, onTestFinished } from "vitest";
 
 export type RelayProcess = {
   readonly url: string;
@@ -18,6 +18,8 @@ export type RelayProcess = {
   stop(): Promise<number | null>;
   /** Ends it in the middle of whatever it does. */
   kill(): Promise<void>;
+  /** Resolves to the exit code when it has ended, whoever asked it to. */
+  readonly exited: Promise<number | null>;
 };
 
 export type LogLine = Record<string, unknown> & { readonly msg: string };
@@ -36,16 +38,22 @@ export type RelayOptions = {
   readonly data?: string;
 };
 
+/** Has something done when what was started is needed no more. */
+type AtEnd = (clean: () => void | Promise<void>) => void;
+
 /** A folder that is removed after the test. */
-export function temporaryFolder(): string {
+export function temporaryFolder(atEnd: AtEnd = onTestFinished): string {
   const folder = mkdtempSync(join(tmpdir(), "deaddrop-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
 /** Runs `deaddrop serve` as a process of its own, on a free port. It is ended after the test. */
-export async function startRelay(options: RelayOptions = {}): Promise<RelayProcess> {
-  const data = options.data ?? temporaryFolder();
+export async function startRelay(
+  options: RelayOptions = {},
+  atEnd: AtEnd = onTestFinished,
+): Promise<RelayProcess> {
+  const data = options.data ?? temporaryFolder(atEnd);
   const { command, args, env } = launcher();
   const child = spawn(command, [...args, "serve"], {
     env: {
@@ -59,7 +67,7 @@ export async function startRelay(options: RelayOptions = {}): Promise<RelayProce
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
-  onTestFinished(async () => {
+  atEnd(async () => {
     child.kill("SIGKILL");
     await exited;
   });
@@ -90,6 +98,23 @@ export async function startRelay(options: RelayOptions = {}): Promise<RelayProce
       child.kill("SIGKILL");
       await exited;
     },
+    exited,
+  };
+}
+
+/** One relay for all tests of a file or a describe: started before the first of them, ended after the last. */
+export function sharedRelay(options: RelayOptions = {}): () => RelayProcess {
+  let relay: RelayProcess | undefined;
+  const cleaning: (() => void | Promise<void>)[] = [];
+  beforeAll(async () => {
+    relay = await startRelay(options, (clean) => cleaning.push(clean));
+  });
+  afterAll(async () => {
+    for (const clean of cleaning.toReversed()) await clean();
+  });
+  return () => {
+    if (relay === undefined) throw new Error("the shared relay is there inside tests only");
+    return relay;
   };
 }
 

@@ -66,6 +66,7 @@ export class RawPeer {
   /** Resolves when the server ended the connection, however. */
   readonly closed: Promise<void>;
   #text = "";
+  #isOver = false;
   #waiting: (() => void)[] = [];
 
   private constructor(stream: NetSocket) {
@@ -76,10 +77,17 @@ export class RawPeer {
     });
     stream.on("error", () => {});
     this.closed = new Promise((resolve) => stream.once("close", () => resolve()));
+    stream.once("close", () => {
+      this.#isOver = true;
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    });
   }
 
-  static async connect(port: number, host = "127.0.0.1"): Promise<RawPeer> {
-    const stream = netConnect(port, host);
+  static async connect(
+    port: number,
+    options: { readonly host?: string; readonly allowHalfOpen?: boolean } = {},
+  ): Promise<RawPeer> {
+    const stream = netConnect({ port, host: "127.0.0.1", ...options });
     await once(stream, "connect");
     return new RawPeer(stream);
   }
@@ -99,6 +107,7 @@ export class RawPeer {
   /** Waits until what came holds `text`. */
   async heard(text: string): Promise<string> {
     while (!this.#text.includes(text)) {
+      if (this.#isOver) throw new Error(`the connection ended after ${JSON.stringify(this.#text)}`);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     return this.#text;

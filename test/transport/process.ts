@@ -6,14 +6,16 @@ import type { Command, Line } from "./fixture.ts";
 /** Starts a fixture with those settings; rejects with its reason when it does not come to listen. */
 export type Serve = (settings?: Readonly<Record<string, unknown>>) => Promise<Fixture>;
 
-/** Runs `file` (the fixture as `runtime` can read it) on the named transport. */
+/** Runs `program` (the fixture as `runtime` can read it, and a transport's name) with those settings and that environment beside our own. */
 export async function startFixture(
   runtime: string,
-  file: string,
-  transport: string,
+  program: readonly string[],
   settings: Readonly<Record<string, unknown>> = {},
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Fixture> {
-  const child = spawn(runtime, [file, transport, JSON.stringify(settings)]);
+  const child = spawn(runtime, [...program, JSON.stringify(settings)], {
+    env: { ...process.env, ...environment },
+  });
   const fixture = new Fixture(child);
   const first = await fixture.until(
     (line) => line.event === "listening" || line.event === "failed",

@@ -5,7 +5,7 @@ import { startFixture } from "./process.ts";
 
 const FIXTURE = fileURLToPath(new URL("fixture.ts", import.meta.url));
 
-transportContract("ws", (settings) => startFixture(process.execPath, FIXTURE, "ws", settings), {
+transportContract("ws", (settings) => startFixture(process.execPath, [FIXTURE, "ws"], settings), {
   settings: { handshakeSeconds: 1 },
   withinMs: 10_000,
 });

@@ -1,0 +1,186 @@
+// Other relays, to be held against this one: README.md beside this file says how each is configured and why.
+
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+import { HOST, type Running, serve } from "./server.ts";
+import { type Log, nodeHeaders, once, requireTools, run, type Tool } from "./toolchain.ts";
+
+export type Peer = {
+  readonly name: string;
+  readonly version: string;
+  /** Builds it into the cache; does nothing when that version stands there. Throws when a toolchain is missing, with how to get it. */
+  build(log: Log): Promise<void>;
+  /** Starts it on a free loopback port with its database in `folder`, which a second start finds again. Needs `build` first. */
+  start(folder: string): Promise<Running>;
+};
+
+const CACHE = resolve(import.meta.dirname, "../../.cache/peers");
+
+const CARGO: Tool = {
+  command: "cargo",
+  args: ["--version"],
+  get: "install Rust 1.85 or newer (rustup, or Debian's `cargo`)",
+};
+const debian = (command: string, args: readonly string[], name: string): Tool => ({
+  command,
+  args,
+  get: `apt-get install ${name}`,
+});
+const CC = debian("cc", ["--version"], "build-essential");
+
+type Crate = {
+  name: string;
+  version: string;
+  tools: readonly Tool[];
+  config(port: number, database: string): string;
+  args(configFile: string): readonly string[];
+};
+
+function cratePeer({ name, version, tools, config, args }: Crate): Peer {
+  const home = join(CACHE, name);
+  return {
+    name,
+    version,
+    build: (log) =>
+      once(home, version, log, async () => {
+        requireTools(name, [CARGO, CC, ...tools]);
+        const target = join(home, "target");
+        await run(
+          "cargo",
+          ["install", name, "--version", version, "--locked", "--root", home],
+          // Without colours and progress bars, which are no lines.
+          {
+            cwd: home,
+            env: { CARGO_TARGET_DIR: target, CARGO_TERM_COLOR: "never" },
+            log,
+          },
+        );
+        // Hundreds of megabytes that nothing needs once the binary is installed.
+        rmSync(target, { recursive: true, force: true });
+      }),
+    start: (folder) =>
+      serve(folder, (port) => {
+        const database = resolve(folder, "database");
+        mkdirSync(database, { recursive: true });
+        const configFile = resolve(folder, "config.toml");
+        writeFileSync(configFile, config(port, database));
+        return {
+          command: join(home, "bin", name),
+          args: args(configFile),
+          cwd: folder,
+          // One log line per event would be part of what is measured.
+          env: { RUST_LOG: "warn" },
+        };
+      }),
+  };
+}
+
+const nostrRsRelay = cratePeer({
+  name: "nostr-rs-relay",
+  version: "0.8.12",
+  tools: [
+    debian("protoc", ["--version"], "protobuf-compiler"),
+    debian("cmake", ["--version"], "cmake"),
+    debian("pkg-config", ["--exists", "openssl"], "pkg-config libssl-dev"),
+  ],
+  config: (port, database) => `
+[info]
+relay_url = "ws://${HOST}:${port}/"
+name = "nostr-rs-relay"
+[database]
+data_directory = ${JSON.stringify(database)}
+[network]
+address = "${HOST}"
+port = ${port}
+[authorization]
+nip42_auth = true
+nip42_dms = true
+`,
+  args: (configFile) => ["--config", configFile],
+});
+
+const rnostr = cratePeer({
+  name: "rnostr",
+  version: "0.4.8",
+  tools: [],
+  config: (port, database) => `
+[information]
+name = "rnostr"
+[data]
+path = ${JSON.stringify(database)}
+[network]
+host = "${HOST}"
+port = ${port}
+[auth]
+enabled = true
+# Nobody is on the list: that there is one makes the relay ask every reader for NIP-42.
+[auth.req]
+pubkey_blacklist = []
+[count]
+enabled = true
+`,
+  args: (configFile) => ["relay", "--config", configFile],
+});
+
+const RECIPE = join(import.meta.dirname, "nostr-relay");
+const RECIPE_FILES = ["package.json", "package-lock.json", "main.mjs"] as const;
+const NPM: Tool = { command: "npm", args: ["--version"], get: "it comes with Node" };
+const QUIET = ["--no-audit", "--no-fund"];
+
+/** Its native part loads into the Node it was compiled for only, so that and the recipe's own text are parts of the version. */
+function nostrRelayStamp(version: string): string {
+  const hash = createHash("sha256");
+  for (const file of RECIPE_FILES) hash.update(readFileSync(join(RECIPE, file)));
+  return [version, process.arch, process.versions.modules, hash.digest("hex")].join(" ");
+}
+
+function nostrRelay(version: string): Peer {
+  const home = join(CACHE, "nostr-relay");
+  return {
+    name: "@nostr-relay/core",
+    version,
+    build: (log) =>
+      once(home, nostrRelayStamp(version), log, async () => {
+        requireTools("@nostr-relay/core", [
+          NPM,
+          CC,
+          debian("make", ["--version"], "build-essential"),
+          debian("python3", ["--version"], "python3"),
+        ]);
+        for (const file of RECIPE_FILES) copyFileSync(join(RECIPE, file), join(home, file));
+        await run("npm", ["ci", "--ignore-scripts", ...QUIET], { cwd: home, log });
+        // better-sqlite3 is compiled here, since its prebuilt binaries are outside the npm registry. The package `node` links the
+        // executable alone into its place; the package it takes it from has the headers too.
+        const headers = nodeHeaders();
+        const node = join(home, "headers");
+        const distribution = `node-${process.platform}-${process.arch}`;
+        if (headers === undefined) {
+          mkdirSync(node);
+          writeFileSync(join(node, "package.json"), "{}");
+          const install = ["install", `${distribution}@${process.versions.node}`];
+          await run("npm", [...install, "--ignore-scripts", ...QUIET], { cwd: node, log });
+        }
+        const addon = join(home, "node_modules/better-sqlite3");
+        await run("npm", ["exec", "--", "node-gyp", "rebuild", "--release"], {
+          cwd: addon,
+          env: { npm_config_nodedir: headers ?? join(node, "node_modules", distribution) },
+          log,
+        });
+        rmSync(node, { recursive: true, force: true });
+      }),
+    start: (folder) =>
+      serve(folder, (port) => ({
+        command: process.execPath,
+        args: [join(home, "main.mjs"), resolve(folder, "nostr.db"), String(port)],
+        cwd: folder,
+        env: { NODE_ENV: "production" },
+      })),
+  };
+}
+
+/** Every peer, whether it can be built here or not. */
+export function peers(): Peer[] {
+  return [nostrRsRelay, rnostr, nostrRelay("0.0.40")];
+}

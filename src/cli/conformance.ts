@@ -1,0 +1,94 @@
+import type { Check } from "../conformance/check.ts";
+import { listed, shown, shownAsJson, summary, summaryAsJson } from "../conformance/report.ts";
+import { run } from "../conformance/runner.ts";
+import { Session } from "../conformance/session.ts";
+import { checksNamed, SUITE } from "../conformance/suite.ts";
+
+export type ConformanceOptions = {
+  /** ws:// or wss:// */
+  readonly url: string | undefined;
+  readonly json: boolean;
+  /** Names of checks, subjects, obligations or NIPs; none: all checks. */
+  readonly only: readonly string[];
+  /** Run what the relay does not advertise, too. What `only` names runs in any case. */
+  readonly all: boolean;
+  readonly list: boolean;
+  /** The limit of each check. */
+  readonly timeoutSeconds: number | undefined;
+};
+
+type Stream = { readonly isTTY?: boolean; write(text: string): unknown };
+/** Where the report and the progress line go; `process` is one. */
+export type Output = { readonly stdout: Stream; readonly stderr: Stream };
+
+const DEFAULT_TIMEOUT_SECONDS = 30;
+const MAX_TIMEOUT_SECONDS = 60 * 60;
+// One answer may take a sixth of what a check may, so that a check that waits in vain can still say for what.
+const ANSWERS_PER_CHECK = 6;
+const ERASE_LINE = "\r\u001b[K";
+
+const ALL_WELL = 0;
+const SOMETHING_FAILED = 1;
+const WRONG_USE = 2;
+
+/**
+ * `deaddrop conformance`: checks any relay against NIP-DD and what it builds on. Answers the exit status: 0 only when no check failed, 2 for wrong use.
+ */
+export async function conformance(options: ConformanceOptions, out: Output): Promise<number> {
+  const { json, only, list, url, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS } = options;
+  const misused = (what: string): number => {
+    out.stderr.write(`deaddrop: ${what}\n`);
+    return WRONG_USE;
+  };
+  const unknown = only.find((name) => checksNamed(name).length === 0);
+  if (unknown !== undefined) {
+    return misused(`no check is called "${unknown}"; --list shows them all`);
+  }
+  const chosen = new Set(only.flatMap(checksNamed));
+  const checks = only.length === 0 ? SUITE : SUITE.filter((check) => chosen.has(check));
+  if (list) {
+    for (const check of checks) out.stdout.write(listed(check));
+    return ALL_WELL;
+  }
+  if (url === undefined || !/^wss?:\/\//i.test(url) || !URL.canParse(url)) {
+    return misused("give the URL of a relay, such as wss://drop.example.com");
+  }
+  if (!(timeoutSeconds > 0 && timeoutSeconds <= MAX_TIMEOUT_SECONDS)) {
+    return misused(`the time limit is a number of seconds up to ${MAX_TIMEOUT_SECONDS}`);
+  }
+
+  const timeoutMs = timeoutSeconds * 1_000;
+  const started = performance.now();
+  const session = await Session.begin(url, timeoutMs / ANSWERS_PER_CHECK);
+  const progress = progressLine(out.stderr, checks.length);
+  const results = await run(session, checks, {
+    timeoutMs,
+    force: options.all || only.length > 0,
+    began: (check, index) => progress.began(check, index),
+    ended(result) {
+      progress.erase();
+      out.stdout.write(json ? shownAsJson(result) : shown(result));
+    },
+  });
+  const about = {
+    url,
+    cleanUp: await session.cleanUp(),
+    seconds: Math.round((performance.now() - started) / 1_000),
+  };
+  out.stdout.write(json ? summaryAsJson(results, about) : summary(results, about));
+  return results.some(({ outcome }) => outcome === "failed") ? SOMETHING_FAILED : ALL_WELL;
+}
+
+// On standard error, and on a terminal alone: a report in a file or a pipe has no use for it.
+function progressLine(
+  stream: Stream,
+  total: number,
+): { began(check: Check, index: number): void; erase(): void } {
+  const write = (text: string): void => {
+    if (stream.isTTY === true) stream.write(text);
+  };
+  return {
+    began: ({ id }, index) => write(`${ERASE_LINE}[${index + 1}/${total}] ${id}`),
+    erase: () => write(ERASE_LINE),
+  };
+}

@@ -1,0 +1,320 @@
+import { type Check, must, mustBe } from "../check.ts";
+import { nowSeconds } from "../people.ts";
+import { nipCheck } from "./define.ts";
+
+const OK_ANSWERS =
+  "`OK` messages MUST be sent in response to `EVENT` messages received from clients, they must have the 3rd parameter set to `true` when an event has been accepted by the relay, `false` otherwise.";
+const RELAY_VERBS = new Set(["EVENT", "OK", "EOSE", "CLOSED", "NOTICE", "AUTH", "COUNT"]);
+
+/** NIP-01, as far as a relay that holds drops needs it. Gift wraps and their recipient are used throughout, since such a relay takes nothing else. */
+export const basicsChecks: readonly Check[] = [
+  nipCheck({
+    id: "basics/ok",
+    nip: "01",
+    sentence: OK_ANSWERS,
+    title: "answers a good event with OK, its id, true and a string",
+    async run(trial) {
+      await trial.drop(trial.wrap({ to: trial.person() }));
+    },
+  }),
+  nipCheck({
+    id: "basics/forged",
+    nip: "01",
+    sentence:
+      "otherwise it MUST be a string formed by a machine-readable single-word prefix followed by a `:` and then a human-readable message.",
+    title: "refuses an event whose signature, key, content or id is not the signed one",
+    async run(trial) {
+      const to = trial.person();
+      const event = trial.wrap({ to });
+      const other = trial.wrap({ to });
+      await trial.refused("an event with a foreign signature", { ...event, sig: other.sig });
+      await trial.refused("an event with a foreign key", { ...event, pubkey: other.pubkey });
+      await trial.refused("an event with another content", { ...event, content: "changed" });
+      await trial.refused("an event with another id", { ...event, id: to.key });
+      const reader = await trial.reader("recipient", to);
+      mustBe("the recipient's events", await reader.pickup({ "#p": [to.key] }), []);
+    },
+  }),
+  nipCheck({
+    id: "basics/malformed",
+    nip: "01",
+    sentence: OK_ANSWERS,
+    title: "goes on after messages that are none",
+    async run(trial) {
+      const to = trial.person();
+      const { connection } = await trial.open("confused client");
+      for (const text of ["", "{", "null", "[]", '["REQ"]', '["EVENT",{}]', '["WHAT",1]', "[[[["]) {
+        connection.sayRaw(text);
+      }
+      // A relay may hang up on such a client. It must not fall over for the others.
+      await trial.drop(trial.wrap({ to }));
+    },
+  }),
+  nipCheck({
+    id: "basics/verbs",
+    nip: "01",
+    sentence: "Relays can send 5 types of messages, which must also be JSON arrays",
+    title: "says nothing but what NIP-01, 42 and 45 define",
+    async run(trial) {
+      const to = trial.person();
+      const reader = await trial.reader("recipient", to);
+      await reader.publish(trial.wrap({ to }));
+      await reader.pickup({ "#p": [to.key] });
+      for (const { message, text } of reader.connection.since(0)) {
+        must(RELAY_VERBS.has(message[0]), `the relay said ${text}`);
+      }
+    },
+  }),
+  nipCheck({
+    id: "basics/round-trip",
+    nip: "01",
+    sentence: "all other characters must be included verbatim",
+    title: "gives an event back as it was signed",
+    async run(trial) {
+      const to = trial.person();
+      const content = 'line\nquote " back\\slash \t\r\b\f \u007f é 日本 🎁 \u2028 </script>';
+      const event = trial.wrap({ to, content, tags: [["alt", content], ["empty", ""], ["-one"]] });
+      await trial.drop(event);
+      const reader = await trial.reader("recipient", to);
+      const { events, closed } = await reader.request([{ "#p": [to.key] }]);
+      must(closed === undefined, `the REQ was refused: ${closed}`);
+      const fields = ["id", "pubkey", "created_at", "kind", "tags", "content", "sig"] as const;
+      for (const field of fields) {
+        const got = JSON.stringify(events[0]?.[field]);
+        const sent = JSON.stringify(event[field]);
+        must(got === sent, `${field} came back as ${got}, not as ${sent}`);
+      }
+    },
+  }),
+  nipCheck({
+    id: "basics/live",
+    nip: "01",
+    sentence:
+      "store that filter and send again all future events it receives to that same websocket",
+    title: "sends stored events, EOSE, and then what comes in",
+    async run(trial) {
+      const to = trial.person();
+      const stored = trial.wrap({ to });
+      const live = trial.wrap({ to });
+      await trial.drop(stored);
+      const reader = await trial.reader("recipient", to);
+      const { subscription, ids } = await reader.request([{ kinds: [1059], "#p": [to.key] }]);
+      mustBe("the stored events", ids, [stored]);
+      await trial.drop(live);
+      await reader.delivered(subscription, live);
+    },
+  }),
+  nipCheck({
+    id: "basics/close",
+    nip: "01",
+    sentence: '`["CLOSE", <subscription_id>]`, used to stop previous subscriptions.',
+    title: "sends nothing on a subscription that was closed",
+    async run(trial) {
+      const to = trial.person();
+      const reader = await trial.reader("recipient", to);
+      const closed = await reader.subscribe({ "#p": [to.key] });
+      const open = await reader.subscribe({ "#p": [to.key] });
+      reader.connection.say("CLOSE", closed);
+      // The answer to a later question shows that CLOSE was read.
+      await reader.pickup({ "#p": [to.key] });
+      const event = trial.wrap({ to });
+      await trial.drop(event);
+      await reader.delivered(open, event);
+      await reader.pickup({ "#p": [to.key], limit: 1 });
+      const strays = reader.connection
+        .since(0)
+        .filter(({ message: [verb, id] }) => verb === "EVENT" && id === closed);
+      must(strays.length === 0, "an event came on the closed subscription");
+    },
+  }),
+  nipCheck({
+    id: "basics/replace",
+    nip: "01",
+    sentence:
+      "a new `REQ` is sent using the same `<subscription_id>`, in which case relay MUST overwrite the previous subscription.",
+    title: "replaces a subscription by a REQ with its id",
+    async run(trial) {
+      const to = trial.person();
+      const reader = await trial.reader("recipient", to);
+      await reader.request([{ kinds: [1059], "#p": [to.key] }], "one");
+      await reader.request([{ kinds: [4], "#p": [to.key] }], "one");
+      const witness = await reader.subscribe({ kinds: [1059], "#p": [to.key] });
+      const wrap = trial.wrap({ to });
+      await trial.drop(wrap);
+      await reader.delivered(witness, wrap);
+      await reader.pickup({ "#p": [to.key], limit: 1 });
+      const strays = reader.connection
+        .since(0)
+        .filter(({ message: [verb, id] }) => verb === "EVENT" && id === "one");
+      must(strays.length === 0, "an event came for the filter that was replaced");
+    },
+  }),
+  nipCheck({
+    id: "basics/subscription-per-connection",
+    nip: "01",
+    sentence:
+      "Relays MUST manage `<subscription_id>`s independently for each WebSocket connection.",
+    title: "keeps equal subscription ids of two connections apart",
+    async run(trial) {
+      const to = trial.person();
+      const one = await trial.reader("first device", to);
+      const other = await trial.reader("second device", to);
+      await one.request([{ "#p": [to.key] }], "same");
+      await other.request([{ "#p": [to.key] }], "same");
+      other.connection.say("CLOSE", "same");
+      await other.pickup({ "#p": [to.key], limit: 1 });
+      const event = trial.wrap({ to });
+      await trial.drop(event);
+      await one.delivered("same", event);
+    },
+  }),
+  nipCheck({
+    id: "basics/subscription-id",
+    nip: "01",
+    sentence: "`<subscription_id>` is an arbitrary, non-empty string of max length 64 chars.",
+    title: "takes any subscription id of 64 characters",
+    async run(trial) {
+      const to = trial.person();
+      const reader = await trial.reader("recipient", to);
+      for (const id of ["x".repeat(64), 'quote " \\ back', "ünï 🎁"]) {
+        const { closed } = await reader.request([{ "#p": [to.key] }], id);
+        must(closed === undefined, `the subscription id ${JSON.stringify(id)}: ${closed}`);
+      }
+    },
+  }),
+  nipCheck({
+    id: "basics/filters",
+    nip: "01",
+    sentence:
+      "All conditions of a filter that are specified must match for an event for it to pass the filter",
+    title: "matches ids, authors, kinds, tags, since and until, and all of them at once",
+    async run(trial) {
+      const to = trial.person();
+      const from = trial.person();
+      const now = nowSeconds();
+      const old = trial.wrap({ to, created_at: now - 200, tags: [["t", "old"]] });
+      const wrap = trial.wrap({ to, created_at: now - 100 });
+      const message = trial.message({ from, to, created_at: now });
+      await trial.drop(old, wrap, message);
+      const reader = await trial.reader("recipient", to);
+      const p = { "#p": [to.key] };
+      const expectations = [
+        [{ ...p }, [old, wrap, message]],
+        [{ ...p, ids: [wrap.id] }, [wrap]],
+        [{ ...p, ids: [wrap.id, old.id, to.key] }, [wrap, old]],
+        [{ ...p, authors: [from.key] }, [message]],
+        [{ ...p, kinds: [4] }, [message]],
+        [{ ...p, kinds: [4, 1059] }, [old, wrap, message]],
+        [{ ...p, kinds: [4], authors: [wrap.pubkey] }, []],
+        [{ ...p, since: now - 100 }, [wrap, message]],
+        [{ ...p, until: now - 100 }, [old, wrap]],
+        [{ ...p, since: now - 150, until: now - 100 }, [wrap]],
+        [{ ...p, since: now + 1 }, []],
+        [{ ...p, until: 0 }, []],
+        [{ ...p, "#t": ["old", "none"] }, [old]],
+        [{ ...p, "#t": ["none"] }, []],
+      ] as const;
+      for (const [filter, events] of expectations) {
+        mustBe(JSON.stringify(filter), await reader.pickup(filter), events);
+      }
+    },
+  }),
+  nipCheck({
+    id: "basics/filters-or",
+    nip: "01",
+    sentence:
+      "A `REQ` message may contain multiple filters. In this case, events that match any of the filters are to be returned",
+    title: "returns what matches any of several filters",
+    async run(trial) {
+      const to = trial.person();
+      const wrap = trial.wrap({ to });
+      const message = trial.message({ from: trial.person(), to });
+      await trial.drop(wrap, message, trial.wrap({ to }));
+      const reader = await trial.reader("recipient", to);
+      const ids = await reader.pickup(
+        { "#p": [to.key], kinds: [4] },
+        { "#p": [to.key], ids: [wrap.id] },
+      );
+      mustBe("two filters", ids, [wrap, message]);
+    },
+  }),
+  nipCheck({
+    id: "basics/limit",
+    nip: "01",
+    sentence:
+      "When `limit: n` is present it is assumed that the events returned in the initial query will be the last `n` events ordered by the `created_at`.",
+    title: "returns the newest events first, and no more than the limit",
+    async run(trial) {
+      const to = trial.person();
+      const now = nowSeconds();
+      const events = [3, 0, 4, 1, 2].map((age) => trial.wrap({ to, created_at: now - age * 10 }));
+      await trial.drop(...events);
+      const newest = events.toSorted((a, b) => b.created_at - a.created_at).map(({ id }) => id);
+      const reader = await trial.reader("recipient", to);
+      for (const limit of [1, 3, 5, 100]) {
+        const ids = (await reader.pickup({ "#p": [to.key], limit })).join();
+        const expected = newest.slice(0, limit).join();
+        must(ids === expected, `limit ${limit} returned ${ids}, not ${expected}`);
+      }
+    },
+  }),
+  nipCheck({
+    id: "basics/limit-live",
+    nip: "01",
+    sentence:
+      "The `limit` property of a filter is only valid for the initial query and MUST be ignored afterwards.",
+    title: "goes on beyond the limit with what comes in",
+    async run(trial) {
+      const to = trial.person();
+      const reader = await trial.reader("recipient", to);
+      const subscription = await reader.subscribe({ "#p": [to.key], limit: 1 });
+      const events = [trial.wrap({ to }), trial.wrap({ to }), trial.wrap({ to })];
+      await trial.drop(...events);
+      for (const event of events) await reader.delivered(subscription, event);
+    },
+  }),
+  nipCheck({
+    id: "basics/exact-hex",
+    nip: "01",
+    sentence:
+      "The `ids`, `authors`, `#e` and `#p` filter lists MUST contain exact 64-character lowercase hex values.",
+    title: "finds nothing by the beginning of an id or a key",
+    async run(trial) {
+      const to = trial.person();
+      const event = trial.wrap({ to });
+      await trial.drop(event);
+      const reader = await trial.reader("recipient", to);
+      const filters = [
+        { ids: [event.id.slice(0, 16)] },
+        { ids: [event.id.toUpperCase()] },
+        { authors: [event.pubkey.slice(0, 16)] },
+        { "#p": [to.key.slice(0, 16)] },
+      ];
+      for (const filter of filters) {
+        // To refuse it is as good as to find nothing. An id of digits only has no upper case.
+        if (filter.ids?.includes(event.id) === true) continue;
+        const { ids } = await reader.request([filter]);
+        must(ids.length === 0, `${JSON.stringify(filter)} found an event`);
+      }
+    },
+  }),
+  nipCheck({
+    id: "basics/refused-req",
+    nip: "01",
+    sentence:
+      "`CLOSED` messages MUST be sent in response to a `REQ` when the relay refuses to fulfill it.",
+    title: "answers every REQ with EOSE or CLOSED, also one it cannot understand",
+    async run(trial) {
+      const to = trial.person();
+      const reader = await trial.reader("recipient", to);
+      const filters = [{ ids: "none" }, { kinds: ["1059"] }, { since: "yesterday" }, { "#p": [7] }];
+      for (const filter of filters) {
+        const { closed } = await reader.request([filter]);
+        must(
+          closed === undefined || /^[a-z-]+: ?\S/.test(closed),
+          `CLOSED has "${closed}" and no prefix`,
+        );
+      }
+    },
+  }),
+];

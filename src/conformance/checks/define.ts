@@ -1,0 +1,40 @@
+import type { Advertised, Check } from "../check.ts";
+import { Skipped } from "../check.ts";
+import { type ObligationId, OBLIGATIONS } from "../obligations.ts";
+
+type Described = Pick<Check, "id" | "title" | "run">;
+type Covered = readonly [ObligationId, ...ObligationId[]];
+
+/** A check of NIP-DD; the first obligation it covers is the one it quotes. */
+export function deadDropCheck({
+  covers,
+  needs = [],
+  ...described
+}: Described & { covers: Covered; needs?: readonly Advertised[] }): Check {
+  const sentence = OBLIGATIONS[covers[0]];
+  return { ...described, nip: "DD", sentence, obligations: covers, needs: ["dead_drop", ...needs] };
+}
+
+/** A check of another NIP. `needs` is empty for what every relay owes. */
+export function nipCheck({
+  obligations = [],
+  needs = [],
+  ...check
+}: Described &
+  Pick<Check, "nip" | "sentence"> &
+  Partial<Pick<Check, "obligations" | "needs">>): Check {
+  return { ...check, obligations, needs };
+}
+
+/** An obligation that no conversation can show; `why` is the reason it is skipped. */
+export function unobservable(id: string, obligation: ObligationId, why: string): Check {
+  return {
+    id,
+    title: OBLIGATIONS[obligation],
+    nip: "DD",
+    sentence: OBLIGATIONS[obligation],
+    obligations: [obligation],
+    needs: [],
+    run: () => Promise.reject(new Skipped(why)),
+  };
+}

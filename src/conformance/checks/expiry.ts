@@ -1,0 +1,233 @@
+import type { NostrEvent } from "../../nostr/event.ts";
+import { type Check, must, mustBe } from "../check.ts";
+import { nowSeconds, type Person } from "../people.ts";
+import type { Trial } from "../trial.ts";
+import { deadDropCheck, nipCheck } from "./define.ts";
+
+/** How far ahead something expires that is waited for. */
+const SOON_SECONDS = 3;
+/** What a check that waits for it needs, with a slow relay. */
+const LIMIT_SECONDS = SOON_SECONDS + 5;
+// Two clocks, and each shows whole seconds.
+const CLOCK_SECONDS = 1;
+
+/** Drops, sees the drop served until its expiry, and from then on neither served nor counted. */
+async function expiresWhileHeld(
+  trial: Trial,
+  to: Person,
+  drop: NostrEvent,
+  expiry: number,
+): Promise<void> {
+  await trial.drop(drop);
+  const recipient = await trial.as("recipient", to);
+  const isServed = async (): Promise<boolean> => (await recipient.pickup()).includes(drop.id);
+  const asked = Date.now();
+  const isHeld = await isServed();
+  must(isHeld || asked >= (expiry - CLOCK_SECONDS) * 1_000, "the drop was gone before its expiry");
+  await trial.untilSecond(expiry + CLOCK_SECONDS, async () => {
+    await isServed();
+  });
+  must(!(await isServed()), "the drop is served after its expiry");
+  mustBe("its id, asked for", await recipient.pickup({ ids: [drop.id] }), []);
+  if (trial.counts) {
+    const { count, text } = await recipient.count([{}]);
+    must(count === 0, `it is counted after its expiry: ${text}`);
+  }
+}
+
+export const expiryChecks: readonly Check[] = [
+  deadDropCheck({
+    id: "expiry/formula",
+    covers: ["expiry-1", "expiry-4"],
+    title: "accepts what is younger than its retention and 2 days, and refuses what is older",
+    async run(trial) {
+      const to = trial.person();
+      const { retention, timestampFuzz } = trial.deadDrop;
+      const edge = nowSeconds() - timestampFuzz - retention;
+      await trial.drop(
+        trial.wrap({ to, created_at: edge + 60 }),
+        trial.message({ from: trial.person(), to, created_at: edge + 60 }),
+      );
+      const late = "an event beyond created_at + 172800 + retention";
+      await trial.refused(late, trial.wrap({ to, created_at: edge - 60 }), "invalid:");
+      const tags = [["expiration", String(nowSeconds() + 3600)]];
+      const longer = `${late} with an expiration tag ahead`;
+      await trial.refused(longer, trial.wrap({ to, created_at: edge - 60, tags }), "invalid:");
+      await trial.refused("an event of 1970", trial.wrap({ to, created_at: 0 }), "invalid:");
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/retention-while-held",
+    covers: ["expiry-1", "expiry-5"],
+    title: "forgets a drop at created_at + 172800 + retention",
+    async run(trial) {
+      trial.needsSeconds(LIMIT_SECONDS);
+      const to = trial.person();
+      const { retention, timestampFuzz } = trial.deadDrop;
+      const expiry = nowSeconds() + SOON_SECONDS;
+      const drop = trial.wrap({ to, created_at: expiry - timestampFuzz - retention });
+      await expiresWhileHeld(trial, to, drop, expiry);
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/tag-while-held",
+    covers: ["expiry-5", "expiry-1"],
+    title: "forgets a drop at the second in its expiration tag",
+    async run(trial) {
+      trial.needsSeconds(LIMIT_SECONDS);
+      const to = trial.person();
+      const expiry = nowSeconds() + SOON_SECONDS;
+      const drop = trial.wrap({ to, tags: [["expiration", String(expiry)]] });
+      await expiresWhileHeld(trial, to, drop, expiry);
+      await trial.refused("a drop that is past its expiry", drop, "invalid:");
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/earliest-while-held",
+    covers: ["expiry-2", "expiry-5"],
+    title: "forgets a drop at the earliest of several expiration tags",
+    async run(trial) {
+      trial.needsSeconds(LIMIT_SECONDS);
+      const to = trial.person();
+      const expiry = nowSeconds() + SOON_SECONDS;
+      const tags = [expiry + 3600, expiry, expiry + 60].map((at) => ["expiration", String(at)]);
+      await expiresWhileHeld(trial, to, trial.wrap({ to, tags }), expiry);
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/acknowledged",
+    covers: ["expiry-4", "ack-5", "same-1"],
+    title:
+      "answers an acknowledged drop as one it has until its expiry, and refuses it from then on",
+    async run(trial) {
+      trial.needsSeconds(LIMIT_SECONDS);
+      const to = trial.person();
+      const expiry = nowSeconds() + SOON_SECONDS;
+      const drop = trial.wrap({ to, tags: [["expiration", String(expiry)]] });
+      await trial.drop(drop, trial.acknowledgement(to, [drop]));
+      const sender = await trial.sender();
+      const asked = Date.now();
+      const { accepted, text } = await sender.publish(drop);
+      const isEarly = asked < (expiry - CLOCK_SECONDS) * 1_000;
+      must(accepted || !isEarly, `before its expiry it was answered with ${text}`);
+      const recipient = await trial.as("recipient", to);
+      await trial.untilSecond(expiry + CLOCK_SECONDS);
+      await trial.refused("an acknowledged drop that is past its expiry", drop, "invalid:");
+      mustBe("the box", await recipient.pickup(), []);
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/on-arrival",
+    covers: ["expiry-4", "expiry-2"],
+    title: "refuses with invalid: what has expired when it arrives",
+    async run(trial) {
+      const to = trial.person();
+      const now = nowSeconds();
+      const past = ["expiration", String(now - 10)];
+      const ahead = ["expiration", String(now + 3600)];
+      const wraps = { "a past expiration tag": [past], "a past one among two": [ahead, past] };
+      for (const [what, tags] of Object.entries(wraps)) {
+        await trial.refused(`a drop with ${what}`, trial.wrap({ to, tags }), "invalid:");
+      }
+      const distant = trial.wrap({ to, tags: [["expiration", "1"]] });
+      await trial.refused("a drop that expired in 1970", distant, "invalid:");
+      const recipient = await trial.as("recipient", to);
+      mustBe("the box", await recipient.pickup(), []);
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/malformed",
+    covers: ["expiry-3"],
+    title: "refuses with invalid: an expiration that is not a number",
+    async run(trial) {
+      const to = trial.person();
+      const good = ["expiration", String(nowSeconds() + 3600)];
+      for (const value of ["soon", "", "NaN", "tomorrow 12:00", "12 hours"]) {
+        const drop = trial.wrap({ to, tags: [["expiration", value]] });
+        await trial.refused(`the expiration ${JSON.stringify(value)}`, drop, "invalid:");
+      }
+      const empty = trial.wrap({ to, tags: [["expiration"]] });
+      await trial.refused("an expiration tag without a value", empty, "invalid:");
+      const second = trial.wrap({ to, tags: [good, ["expiration", "soon"]] });
+      await trial.refused("a malformed tag behind a good one", second, "invalid:");
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/clock-skew",
+    covers: ["expiry-4"],
+    title: "accepts a created_at up to 900 s ahead and refuses one beyond",
+    async run(trial) {
+      const to = trial.person();
+      const { clockSkew } = trial.deadDrop;
+      const edge = nowSeconds() + clockSkew;
+      await trial.drop(trial.wrap({ to, created_at: edge - 30 }));
+      const beyond = trial.wrap({ to, created_at: edge + 60 });
+      await trial.refused(`a created_at ${clockSkew + 60} s ahead`, beyond, "invalid:");
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/old-is-new",
+    covers: ["expiry-6"],
+    title: "delivers live, serves and counts a drop that was just sent and dated long ago",
+    async run(trial) {
+      const to = trial.person();
+      const { retention } = trial.deadDrop;
+      const created_at = nowSeconds() - Math.floor(retention / 2);
+      const drop = trial.wrap({ to, created_at });
+      const recipient = await trial.as("recipient", to);
+      const subscription = await recipient.subscribe({});
+      await trial.drop(drop);
+      await recipient.delivered(subscription, drop);
+      mustBe("the box", await recipient.pickup(), [drop]);
+      if (!trial.counts) return;
+      const { count, text } = await recipient.count([{}]);
+      must(count === 1, `it is not counted: ${text}`);
+    },
+  }),
+  deadDropCheck({
+    id: "expiry/old-acknowledgement",
+    covers: ["expiry-6", "ack-9"],
+    title: "obeys an acknowledgement that was signed before the drop was made, long ago",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      const year = 365 * 24 * 60 * 60;
+      const created_at = nowSeconds() - year;
+      await trial.drop(drop, trial.acknowledgement(to, [drop], { created_at }));
+      const recipient = await trial.as("recipient", to);
+      mustBe("the box", await recipient.pickup(), []);
+    },
+  }),
+  nipCheck({
+    id: "expiry/nip-40-arrival",
+    nip: "40",
+    sentence: "Relays SHOULD drop any events that are published to them if they are expired.",
+    needs: [40],
+    title: "does not keep an event that has expired when it arrives",
+    async run(trial) {
+      const to = trial.person();
+      const tags = [["expiration", String(nowSeconds() - 60)]];
+      const event = trial.wrap({ to, tags });
+      await (await trial.sender()).publish(event);
+      const reader = await trial.reader("recipient", to);
+      mustBe("the stored events", await reader.pickup({ "#p": [to.key] }), []);
+    },
+  }),
+  nipCheck({
+    id: "expiry/nip-40-held",
+    nip: "40",
+    sentence: "Relays SHOULD NOT send expired events to clients, even if they are stored.",
+    needs: [40],
+    title: "sends an event that expires soon, and does not send it when it has expired",
+    async run(trial) {
+      trial.needsSeconds(LIMIT_SECONDS);
+      const to = trial.person();
+      const expiry = nowSeconds() + SOON_SECONDS;
+      const event = trial.wrap({ to, tags: [["expiration", String(expiry)]] });
+      await trial.drop(event);
+      const reader = await trial.reader("recipient", to);
+      await trial.untilSecond(expiry + CLOCK_SECONDS);
+      mustBe("the stored events", await reader.pickup({ "#p": [to.key] }), []);
+    },
+  }),
+];

@@ -1,0 +1,77 @@
+import { type Check, must, mustBe } from "../check.ts";
+import type { Box } from "../client.ts";
+import { nowSeconds } from "../people.ts";
+import { deadDropCheck, nipCheck } from "./define.ts";
+
+const FINISH =
+  '`"finish"`: the relay has sent every stored event matching the subscription\'s filters.';
+
+function hintsOf({ hints, text }: Box): readonly string[] {
+  must(
+    hints === undefined ||
+      (Array.isArray(hints) && hints.every((hint) => typeof hint === "string")),
+    `the third element is no array of strings: ${text}`,
+  );
+  return hints ?? [];
+}
+
+export const hintsChecks: readonly Check[] = [
+  nipCheck({
+    id: "hints/true",
+    nip: "67",
+    sentence: FINISH,
+    needs: [67],
+    title: "never says finish when there is more, nor more when everything was sent",
+    async run(trial) {
+      const to = trial.person();
+      await trial.drop(trial.wrap({ to }), trial.wrap({ to }), trial.wrap({ to }));
+      const reader = await trial.reader("recipient", to);
+      const part = await reader.request([{ "#p": [to.key], limit: 1 }]);
+      must(!hintsOf(part).includes("finish"), `1 of 3 events: ${part.text}`);
+      const whole = await reader.request([{ "#p": [to.key] }]);
+      must(!hintsOf(whole).includes("more"), `3 of 3 events: ${whole.text}`);
+    },
+  }),
+  deadDropCheck({
+    id: "hints/sent",
+    covers: ["pickup-10"],
+    needs: [67],
+    title: "says finish when a box was sent as a whole, empty or not, and more when it was not",
+    async run(trial) {
+      const to = trial.person();
+      const recipient = await trial.as("recipient", to);
+      const empty = await recipient.request([{}]);
+      must(hintsOf(empty).includes("finish"), `an empty box: ${empty.text}`);
+      await trial.drop(trial.wrap({ to }), trial.wrap({ to }));
+      const whole = await recipient.request([{}]);
+      must(hintsOf(whole).includes("finish"), `2 of 2 drops: ${whole.text}`);
+      const part = await recipient.request([{ limit: 1 }]);
+      must(hintsOf(part).includes("more"), `1 of 2 drops: ${part.text}`);
+    },
+  }),
+  deadDropCheck({
+    id: "hints/paging",
+    covers: ["pickup-10", "pickup-8"],
+    needs: [67],
+    title: "lets a client that follows more with until reach the whole box",
+    async run(trial) {
+      const to = trial.person();
+      const now = nowSeconds();
+      const drops = [0, 1, 2, 3, 4, 5, 6].map((age) => trial.wrap({ to, created_at: now - age }));
+      await trial.drop(...drops);
+      const recipient = await trial.as("recipient", to);
+      const got = new Set<string>();
+      let until = now + 1;
+      for (let page = 0; page <= drops.length; page++) {
+        const box = await recipient.request([{ limit: 3, until }]);
+        for (const id of box.ids) got.add(id);
+        recipient.connection.say("CLOSE", box.subscription);
+        if (hintsOf(box).includes("finish")) break;
+        const oldest = box.events.at(-1)?.created_at ?? 0;
+        must(oldest < until, `no progress below ${until}: ${box.text}`);
+        until = oldest;
+      }
+      mustBe("all pages", [...got], drops);
+    },
+  }),
+];

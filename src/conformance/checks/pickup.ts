@@ -1,0 +1,349 @@
+import type { NostrEvent } from "../../nostr/event.ts";
+import { DIRECT_MESSAGE, GIFT_WRAP } from "../../nostr/kinds.ts";
+import { type Check, must, mustBe } from "../check.ts";
+import type { Filter } from "../client.ts";
+import { nowSeconds, type Person } from "../people.ts";
+import { deadDropCheck, nipCheck } from "./define.ts";
+
+const DAY = 24 * 60 * 60;
+
+/** Every way to ask for somebody's drop without naming its recipient as a whole. */
+export function probes(drop: NostrEvent, to: Person): readonly Filter[] {
+  return [
+    {},
+    { limit: 500 },
+    { since: 0 },
+    { until: nowSeconds() + DAY },
+    { kinds: [GIFT_WRAP, DIRECT_MESSAGE] },
+    { ids: [drop.id] },
+    { ids: [drop.id], kinds: [drop.kind] },
+    { authors: [drop.pubkey] },
+    { authors: [drop.pubkey], since: drop.created_at, until: drop.created_at },
+    { since: drop.created_at, until: drop.created_at },
+    { "#e": [drop.id] },
+    { "#p": [to.key], ids: [drop.id] },
+    { "#p": [to.key] },
+    { "#p": [to.key], kinds: [drop.kind], limit: 1 },
+    { "#P": [to.key] },
+  ];
+}
+
+export const pickupChecks: readonly Check[] = [
+  deadDropCheck({
+    id: "pickup/unauthenticated",
+    covers: ["pickup-2", "pickup-3"],
+    title: "closes every REQ of a connection that is not authenticated with auth-required:",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      await trial.drop(drop);
+      const nobody = await trial.open("nobody");
+      for (const filter of probes(drop, to)) {
+        const { closed, ids, text } = await nobody.request([filter]);
+        must(ids.length === 0, `${JSON.stringify(filter)} returned an event`);
+        must(closed?.startsWith("auth-required:") === true, `${JSON.stringify(filter)}: ${text}`);
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/whole-box",
+    covers: ["pickup-8"],
+    title: "returns the whole box, however old its drops are dated",
+    async run(trial) {
+      const to = trial.person();
+      const now = nowSeconds();
+      const ages = [-600, 0, 1, 3600, DAY, 2 * DAY, 10 * DAY];
+      const drops = ages.flatMap((age) => [
+        trial.wrap({ to, created_at: now - age }),
+        trial.message({ from: trial.person(), to, created_at: now - age }),
+      ]);
+      await trial.drop(...drops, trial.wrap({ to: trial.person() }));
+      const recipient = await trial.as("recipient", to);
+      const p = { "#p": [to.key] };
+      for (const filter of [{}, p, { kinds: [4, 1059] }, { ...p, kinds: [4, 1059] }]) {
+        mustBe(JSON.stringify(filter), await recipient.pickup(filter), drops);
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/no-p",
+    covers: ["pickup-5", "pickup-3"],
+    title: "scopes a filter without #p to the keys of the connection",
+    async run(trial) {
+      const alice = trial.person();
+      const bob = trial.person();
+      const own = [trial.wrap({ to: alice }), trial.wrap({ to: bob })];
+      await trial.drop(...own, trial.wrap({ to: trial.person() }));
+      const client = await trial.as("shared client", alice, bob);
+      for (const filter of [{ kinds: [GIFT_WRAP] }, { kinds: [GIFT_WRAP], limit: 500 }]) {
+        mustBe(JSON.stringify(filter), await client.pickup(filter), own);
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/no-kinds",
+    covers: ["pickup-5", "pickup-3"],
+    title: "scopes a filter without kinds, or without anything, to the keys of the connection",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      await trial.drop(drop, trial.wrap({ to: trial.person() }));
+      const recipient = await trial.as("recipient", to);
+      for (const filter of [{}, { limit: 500 }, { since: 0 }, { until: nowSeconds() + DAY }]) {
+        mustBe(JSON.stringify(filter), await recipient.pickup(filter), [drop]);
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/foreign-p",
+    covers: ["pickup-6", "pickup-3"],
+    title: "closes a REQ that names other keys only with restricted:",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      await trial.drop(drop);
+      const stranger = await trial.as("stranger", trial.person());
+      const p = { "#p": [to.key] };
+      for (const filter of [p, { ...p, kinds: [1059] }, { ...p, ids: [drop.id] }]) {
+        const { closed, ids, text } = await stranger.request([filter]);
+        must(ids.length === 0, `${JSON.stringify(filter)} returned an event`);
+        must(closed?.startsWith("restricted:") === true, `${JSON.stringify(filter)}: ${text}`);
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/mixed-p",
+    covers: ["pickup-6", "pickup-3"],
+    title: "leaves out the other keys of a filter that names one's own as well",
+    async run(trial) {
+      const to = trial.person();
+      const other = trial.person();
+      const own = trial.wrap({ to });
+      const foreign = trial.wrap({ to: other });
+      await trial.drop(own, foreign);
+      const recipient = await trial.as("recipient", to);
+      const filter = { "#p": [other.key, to.key] };
+      mustBe("both keys", await recipient.pickup(filter), [own]);
+      const subscription = await recipient.subscribe(filter);
+      const foreignLive = trial.wrap({ to: other });
+      const ownLive = trial.wrap({ to });
+      await trial.drop(foreignLive, ownLive);
+      await recipient.delivered(subscription, ownLive);
+      await recipient.neverSaw(foreignLive, "the other key's drop was delivered live");
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/probes",
+    covers: ["pickup-3"],
+    title: "returns somebody else's drop to no filter, alone or behind one's own",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      await trial.drop(drop);
+      const key = trial.person();
+      const stranger = await trial.as("stranger", key);
+      for (const filter of probes(drop, to)) {
+        for (const filters of [[filter], [{ "#p": [key.key] }, filter]]) {
+          const { subscription, ids, closed } = await stranger.request(filters);
+          must(ids.length === 0, `${JSON.stringify(filters)} returned an event`);
+          if (closed === undefined) stranger.connection.say("CLOSE", subscription);
+        }
+      }
+      must(!stranger.saw(drop), "the drop was sent to a stranger");
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/author",
+    covers: ["pickup-3"],
+    title: "does not show a kind 4 to its author",
+    async run(trial) {
+      const to = trial.person();
+      const from = trial.person();
+      const stored = trial.message({ from, to });
+      const live = trial.message({ from, to });
+      const author = await trial.as("author", from);
+      const recipient = await trial.as("recipient", to);
+      await trial.drop(stored);
+      for (const filter of [{}, { authors: [from.key] }, { ids: [stored.id] }, { kinds: [4] }]) {
+        mustBe(`the author's ${JSON.stringify(filter)}`, await author.pickup(filter), []);
+      }
+      await author.subscribe({ authors: [from.key] });
+      const subscription = await recipient.subscribe({});
+      await author.publish(live);
+      await recipient.delivered(subscription, live);
+      await author.neverSaw(live, "the author was sent the message");
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/ids-answer",
+    covers: ["pickup-7", "pickup-3"],
+    title: "answers a stranger the same about an id it holds, and one that does not exist",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      await trial.drop(drop);
+      const unknown = trial.wrap({ to });
+      const stranger = await trial.as("stranger", trial.person());
+      const held = await stranger.request([{ ids: [drop.id] }], "probe");
+      const none = await stranger.request([{ ids: [unknown.id] }], "probe");
+      must(held.ids.length === 0, "the drop was returned");
+      must(held.text === none.text, `held: ${held.text}, unknown: ${none.text}`);
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/box-answer",
+    covers: ["pickup-7"],
+    title: "answers a stranger the same about a box that is full, emptied or unknown",
+    async run(trial) {
+      const [full, emptied, unknown] = [trial.person(), trial.person(), trial.person()];
+      const gone = trial.wrap({ to: emptied });
+      await trial.drop(trial.wrap({ to: full }), trial.wrap({ to: full }), gone);
+      await trial.drop(trial.acknowledgement(emptied, [gone]));
+      const stranger = await trial.as("stranger", trial.person());
+      const answers = new Set<string>();
+      for (const { key } of [full, emptied, unknown]) {
+        const { ids, text } = await stranger.request([{ "#p": [key] }], "probe");
+        must(ids.length === 0, "a stranger was sent an event");
+        answers.add(text);
+      }
+      must(answers.size === 1, `the answers differ: ${[...answers].join(" and ")}`);
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/live-foreign",
+    covers: ["pickup-3"],
+    title: "delivers a live drop to its recipient and to no other subscription",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      const strangers = [
+        await trial.as("stranger", trial.person()),
+        await trial.as("stranger with two keys", trial.person(), trial.person()),
+      ];
+      for (const stranger of strangers) {
+        for (const filter of probes(drop, to)) await stranger.request([filter]);
+      }
+      const recipient = await trial.as("recipient", to);
+      const subscription = await recipient.subscribe({});
+      await trial.drop(drop);
+      await recipient.delivered(subscription, drop);
+      for (const stranger of strangers) {
+        await stranger.neverSaw(drop, "a stranger's subscription was sent the drop");
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/live-before-auth",
+    covers: ["pickup-2", "pickup-3"],
+    title: "does not wake up a REQ that was refused before AUTH",
+    async run(trial) {
+      const to = trial.person();
+      const client = await trial.open("recipient");
+      const early = await client.request([{ "#p": [to.key] }]);
+      must(early.closed?.startsWith("auth-required:") === true, `before AUTH: ${early.text}`);
+      const nobody = await trial.open("nobody");
+      await nobody.request([{}]);
+      await client.authenticate(to);
+      const subscription = await client.subscribe({ "#p": [to.key] });
+      const drop = trial.wrap({ to });
+      await trial.drop(drop);
+      await client.delivered(subscription, drop);
+      await client.pickup({ limit: 1 });
+      const strays = client.connection
+        .since(0)
+        .filter(({ message: [verb, id] }) => verb === "EVENT" && id === early.subscription);
+      must(strays.length === 0, "an event came on the subscription that was refused");
+      await nobody.neverSaw(drop, "a connection without AUTH was sent the drop");
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/live-second-auth",
+    covers: ["pickup-4", "pickup-3"],
+    title: "keeps an open subscription alive when a second key is authenticated",
+    async run(trial) {
+      const alice = trial.person();
+      const bob = trial.person();
+      const client = await trial.as("shared client", alice);
+      const first = await client.subscribe({ "#p": [alice.key] });
+      await client.authenticate(bob);
+      const second = await client.subscribe({ "#p": [bob.key] });
+      const drops = [trial.wrap({ to: alice }), trial.wrap({ to: bob })] as const;
+      await trial.drop(...drops);
+      await client.delivered(first, drops[0]);
+      await client.delivered(second, drops[1]);
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/no-acknowledgement",
+    covers: ["pickup-9", "ack-10"],
+    title: "takes neither EOSE, CLOSE, a later since nor a newer drop for an acknowledgement",
+    async run(trial) {
+      const to = trial.person();
+      const now = nowSeconds();
+      const live = trial.wrap({ to, created_at: now - 50 });
+      const stored = trial.wrap({ to, created_at: now - 100 });
+      await trial.drop(stored);
+      const recipient = await trial.as("recipient", to);
+      const subscription = await recipient.subscribe({});
+      await trial.drop(live);
+      await recipient.delivered(subscription, live);
+      recipient.connection.say("CLOSE", subscription);
+      await recipient.pickup({ since: now });
+      await recipient.pickup({ limit: 1 });
+      // Acknowledges a newer one alone: "up to" is not what an acknowledgement says.
+      const newest = trial.wrap({ to, created_at: now });
+      await trial.drop(newest, trial.acknowledgement(to, [newest]));
+      recipient.connection.end();
+      const later = await trial.as("recipient later", to);
+      mustBe("the box", await later.pickup(), [stored, live]);
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/negentropy",
+    covers: ["pickup-3"],
+    title: "tells a stranger nothing by reconciliation (NIP-77) either",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      await trial.drop(drop);
+      const clients = [await trial.open("nobody"), await trial.as("stranger", trial.person())];
+      for (const client of clients) {
+        // Version 1, and one range over everything that asks for the list of ids.
+        client.connection.say(
+          "NEG-OPEN",
+          "n",
+          { kinds: [GIFT_WRAP], "#p": [to.key] },
+          "6100000200",
+        );
+        client.connection.say("NEG-OPEN", "m", { kinds: [GIFT_WRAP] }, "6100000200");
+        await client.request([{ limit: 1 }]);
+        const told = client.connection.since(0).some(({ text }) => text.includes(drop.id));
+        must(!told, "the id of the drop was told");
+      }
+    },
+  }),
+  nipCheck({
+    id: "pickup/nip-59",
+    nip: "59",
+    sentence: "relays SHOULD only serve `kind 1059` events intended for the marked recipient.",
+    needs: [59],
+    title: "serves a gift wrap to its recipient and to nobody else",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      await trial.drop(drop);
+      const reader = await trial.reader("recipient", to);
+      mustBe("the recipient's", await reader.pickup({ kinds: [1059], "#p": [to.key] }), [drop]);
+      const others = [await trial.open("nobody"), await trial.reader("stranger", trial.person())];
+      for (const client of others) {
+        for (const filter of [{ kinds: [1059], "#p": [to.key] }, { ids: [drop.id] }]) {
+          const { ids } = await client.request([filter]);
+          must(
+            ids.length === 0,
+            `${JSON.stringify(filter)} returned it to ${client.connection.name}`,
+          );
+        }
+      }
+    },
+  }),
+];

@@ -1,0 +1,121 @@
+import type { NostrEvent } from "../../nostr/event.ts";
+import { ALREADY_HAVE } from "../../nostr/reason.ts";
+import { type Check, must } from "../check.ts";
+import type { Answer, Client } from "../client.ts";
+import { nowSeconds } from "../people.ts";
+import { deadDropCheck } from "./define.ts";
+
+const TIMED_ANSWERS = 60;
+
+function canonical(what: string, { text }: Answer, id: string): void {
+  const expected = JSON.stringify(["OK", id, true, ALREADY_HAVE]);
+  must(JSON.stringify(JSON.parse(text)) === expected, `${what}: ${text}, not ${expected}`);
+}
+
+export const sameAnswerChecks: readonly Check[] = [
+  deadDropCheck({
+    id: "same-answer/bytes",
+    covers: ["same-1"],
+    title: "answers a held drop and the same drop acknowledged with the same bytes",
+    async run(trial) {
+      const to = trial.person();
+      for (const drop of [trial.wrap({ to }), trial.message({ from: trial.person(), to })]) {
+        await trial.drop(drop);
+        const sender = await trial.sender();
+        const held = await sender.publish(drop);
+        canonical(`kind ${drop.kind}, held`, held, drop.id);
+        await trial.drop(trial.acknowledgement(to, [drop]));
+        const acknowledged = await sender.publish(drop);
+        must(
+          held.text === acknowledged.text,
+          `kind ${drop.kind}: ${held.text} and then ${acknowledged.text}`,
+        );
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "same-answer/ways",
+    covers: ["same-1", "delete-1", "delete-5"],
+    title: "answers the same in whatever way the drop was acknowledged",
+    async run(trial) {
+      const to = trial.person();
+      const sender = await trial.sender();
+      const wrap = (): NostrEvent => trial.wrap({ to });
+      const [graced, pastGrace, deleted, early, vanished] = [
+        wrap(),
+        wrap(),
+        wrap(),
+        wrap(),
+        wrap(),
+      ];
+      const now = nowSeconds();
+      await trial.drop(graced, trial.acknowledgement(to, [graced], { until: now + 600 }));
+      await trial.drop(pastGrace, trial.acknowledgement(to, [pastGrace], { until: now - 1 }));
+      await trial.drop(deleted, trial.deletion(to, [deleted]));
+      await trial.drop(trial.acknowledgement(to, [early]));
+      const ways = { graced, "with a past grace": pastGrace, "by kind 5": deleted, early };
+      for (const [way, drop] of Object.entries(ways)) {
+        canonical(`acknowledged ${way}`, await sender.publish(drop), drop.id);
+        canonical(`acknowledged ${way}, again`, await sender.publish(drop), drop.id);
+      }
+      await trial.drop(vanished, trial.vanish(to, "ALL_RELAYS", { created_at: nowSeconds() }));
+      canonical("deleted by kind 62", await sender.publish(vanished), vanished.id);
+    },
+  }),
+  deadDropCheck({
+    id: "same-answer/anyone",
+    covers: ["same-1"],
+    title: "answers everyone the same, whoever is connected and authenticated",
+    async run(trial) {
+      const to = trial.person();
+      const held = trial.wrap({ to });
+      const acknowledged = trial.wrap({ to });
+      await trial.drop(held, acknowledged, trial.acknowledgement(to, [acknowledged]));
+      const recipient = await trial.as("recipient", to);
+      await recipient.subscribe({});
+      const stranger = await trial.as("stranger", trial.person());
+      for (const client of [await trial.open("nobody"), stranger, recipient]) {
+        const who = client.connection.name;
+        canonical(`held, to ${who}`, await client.publish(held), held.id);
+        canonical(`acknowledged, to ${who}`, await client.publish(acknowledged), acknowledged.id);
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "same-answer/time",
+    covers: ["same-2"],
+    title: "takes the same time for a held and an acknowledged drop (reported, not judged)",
+    async run(trial) {
+      const to = trial.person();
+      const held = trial.wrap({ to });
+      const acknowledged = trial.wrap({ to });
+      await trial.drop(held, acknowledged, trial.acknowledgement(to, [acknowledged]));
+      const sender = await trial.sender();
+      const times = { held: [] as number[], acknowledged: [] as number[] };
+      const time = async (client: Client, which: keyof typeof times): Promise<void> => {
+        const drop = which === "held" ? held : acknowledged;
+        times[which].push((await client.publish(drop)).milliseconds);
+      };
+      for (let n = 0; n < TIMED_ANSWERS; n++) {
+        // Alternating, and each as often first, so that what drifts drifts for both.
+        const order = ["held", "acknowledged"] as const;
+        for (const which of n % 2 === 0 ? order : order.toReversed()) await time(sender, which);
+      }
+      return described(times.held, times.acknowledged);
+    },
+  }),
+];
+
+function median(times: readonly number[]): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
+}
+
+function described(held: readonly number[], acknowledged: readonly number[]): string {
+  let slower = 0;
+  for (const a of acknowledged) for (const h of held) slower += a > h ? 1 : a === h ? 0.5 : 0;
+  const share = slower / (held.length * acknowledged.length);
+  return (
+    `median of ${held.length}: held ${median(held).toFixed(2)} ms, acknowledged ${median(acknowledged).toFixed(2)} ms; ` +
+    `an acknowledged answer is the slower one in ${Math.round(share * 100)} % of all pairs (50 %: nothing to tell them apart by)`
+  );
+}

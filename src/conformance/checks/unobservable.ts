@@ -1,0 +1,22 @@
+import type { Check } from "../check.ts";
+import { unobservable } from "./define.ts";
+
+const OF_CLIENTS = "an obligation of clients";
+const OF_HTTP = "no HTTP door is advertised in NIP-11";
+
+/** What NIP-DD demands and no WebSocket shows. */
+export const unobservableChecks: readonly Check[] = [
+  unobservable("unobservable/durable", "drop-2", "needs the relay to be killed"),
+  unobservable("unobservable/retention", "expiry-7", "needs the relay's configuration to change"),
+  unobservable("unobservable/full-storage", "ack-8", "needs a relay whose storage is full"),
+  unobservable("unobservable/quorum", "client-1", OF_CLIENTS),
+  unobservable("unobservable/again", "client-2", OF_CLIENTS),
+  unobservable("unobservable/blurred-expiration", "client-3", OF_CLIENTS),
+  unobservable("unobservable/no-since", "client-4", OF_CLIENTS),
+  unobservable("unobservable/store-first", "client-5", OF_CLIENTS),
+  unobservable("unobservable/everywhere", "client-6", OF_CLIENTS),
+  unobservable("unobservable/grace", "client-7", OF_CLIENTS),
+  unobservable("unobservable/http-gate", "http-1", OF_HTTP),
+  unobservable("unobservable/http-reading", "http-2", OF_HTTP),
+  unobservable("unobservable/logs", "privacy-1", "logs and metrics are not on the wire"),
+];

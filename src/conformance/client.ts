@@ -1,0 +1,243 @@
+import type { NostrEvent } from "../nostr/event.ts";
+import { AUTHENTICATION } from "../nostr/kinds.ts";
+import { Failed, must } from "./check.ts";
+import type { Connection, Heard, Message } from "./connection.ts";
+import { nowSeconds, type Person, sign, type Template } from "./people.ts";
+
+/** An `OK` (NIP-01). */
+export type Answer = {
+  readonly accepted: boolean;
+  readonly reason: string;
+  /** The message as it came. */
+  readonly text: string;
+  readonly milliseconds: number;
+};
+
+/** What a REQ got until EOSE or CLOSED. */
+export type Box = {
+  readonly subscription: string;
+  readonly events: readonly NostrEvent[];
+  readonly ids: readonly string[];
+  /** The reason of a CLOSED; undefined when it was an EOSE. */
+  readonly closed: string | undefined;
+  /** NIP-67's hints; undefined when there are none. */
+  readonly hints: unknown;
+  /** EOSE or CLOSED as it came. */
+  readonly text: string;
+};
+
+export type Counted = {
+  readonly count: number | undefined;
+  readonly closed: string | undefined;
+  readonly text: string;
+};
+
+export type Filter = Readonly<Record<string, unknown>>;
+
+type ClientSettings = {
+  readonly url: string;
+  /** Told of every event the relay answered with OK true. */
+  readonly accepted: (event: NostrEvent) => void;
+};
+
+const MAX_RATE_LIMITED = 40;
+const RATE_LIMITED_PAUSE_MS = 250;
+
+/** The client's half of the protocol over one connection: it says things and understands the answers. It judges only their form. */
+export class Client {
+  readonly connection: Connection;
+  readonly #settings: ClientSettings;
+  #subscriptions = 0;
+
+  constructor(connection: Connection, settings: ClientSettings) {
+    this.connection = connection;
+    this.#settings = settings;
+  }
+
+  /** The relay's challenge (NIP-42), waited for if need be. */
+  async challenge(): Promise<string> {
+    const heard = await this.connection.wait("an AUTH challenge", 0, ([verb]) => verb === "AUTH");
+    const challenge = heard.message[1];
+    must(typeof challenge === "string" && challenge !== "", "the challenge is no string");
+    return challenge;
+  }
+
+  /** An AUTH event for this connection; `change` makes it a wrong one. */
+  async authEvent(
+    person: Person,
+    change: Partial<Template> & { relay?: string; challenge?: string } = {},
+  ): Promise<NostrEvent> {
+    const { relay = this.#settings.url, challenge, ...template } = change;
+    const tags = [
+      ["relay", relay],
+      ["challenge", challenge ?? (await this.challenge())],
+    ];
+    return sign(person, { kind: AUTHENTICATION, created_at: nowSeconds(), tags, ...template });
+  }
+
+  async authenticateWith(event: NostrEvent): Promise<Answer> {
+    return this.#answered(["AUTH", event], event.id);
+  }
+
+  /** Authenticates one after the other and fails unless every key is believed. */
+  async authenticate(...people: readonly Person[]): Promise<this> {
+    for (const person of people) {
+      const { accepted, reason } = await this.authenticateWith(await this.authEvent(person));
+      must(accepted, `AUTH with the URL of this very connection was refused: ${reason}`);
+    }
+    return this;
+  }
+
+  /** Publishes and waits for the OK. A relay that says it has had too much is given time. */
+  async publish(
+    event: NostrEvent,
+    { isPatient = true }: { isPatient?: boolean } = {},
+  ): Promise<Answer> {
+    for (let attempt = 0; ; attempt++) {
+      const answer = await this.#answered(["EVENT", event], event.id);
+      if (answer.accepted) this.#settings.accepted(event);
+      const isHurried = !answer.accepted && answer.reason.startsWith("rate-limited:");
+      if (!isPatient || !isHurried || attempt >= MAX_RATE_LIMITED) return answer;
+      await pause(RATE_LIMITED_PAUSE_MS);
+    }
+  }
+
+  /** A REQ up to its EOSE or CLOSED. After EOSE the subscription is open. */
+  async request(filters: readonly Filter[], name?: string): Promise<Box> {
+    const subscription = name ?? this.newSubscription();
+    const { connection } = this;
+    for (let attempt = 0; ; attempt++) {
+      const mark = connection.mark;
+      connection.say("REQ", subscription, ...filters);
+      const end = await connection.wait(
+        `EOSE or CLOSED for "${subscription}"`,
+        mark,
+        ([verb, id]) => (verb === "EOSE" || verb === "CLOSED") && id === subscription,
+      );
+      const closed = closedReason(end);
+      if (closed?.startsWith("rate-limited:") === true && attempt < MAX_RATE_LIMITED) {
+        await pause(RATE_LIMITED_PAUSE_MS);
+        continue;
+      }
+      const heard = connection.since(mark);
+      const events = eventsIn(heard.slice(0, heard.indexOf(end)), subscription);
+      const ids = events.map(({ id }) => id);
+      return { subscription, events, ids, closed, hints: end.message[2], text: end.text };
+    }
+  }
+
+  /** The ids that a REQ returns; the subscription is closed again. Fails when the relay refuses. */
+  async pickup(...filters: readonly Filter[]): Promise<readonly string[]> {
+    const { subscription, ids, closed } = await this.request(filters.length > 0 ? filters : [{}]);
+    must(closed === undefined, `a REQ of ${JSON.stringify(filters)} was refused: ${closed}`);
+    this.connection.say("CLOSE", subscription);
+    return ids;
+  }
+
+  /** Opens a subscription and fails when the relay refuses. Answers its id. */
+  async subscribe(...filters: readonly Filter[]): Promise<string> {
+    const { subscription, closed } = await this.request(filters);
+    must(closed === undefined, `a REQ of ${JSON.stringify(filters)} was refused: ${closed}`);
+    return subscription;
+  }
+
+  /** Waits for the event on a subscription. */
+  async delivered(subscription: string, { id }: { readonly id: string }, mark = 0): Promise<void> {
+    await this.connection.wait(
+      `the live event ${id.slice(0, 8)} on "${subscription}"`,
+      mark,
+      (message) => message[0] === "EVENT" && message[1] === subscription && idIn(message) === id,
+    );
+  }
+
+  /** Whether the event was ever sent here since the mark, on whatever subscription. */
+  saw({ id }: { readonly id: string }, mark = 0): boolean {
+    return this.connection
+      .since(mark)
+      .some(({ message }) => message[0] === "EVENT" && idIn(message) === id);
+  }
+
+  /**
+   * Fails when the event was sent here, after a last question whose answer can only come behind it. Call it when the event has reached whoever may
+   * have it.
+   */
+  async neverSaw(event: { readonly id: string }, why: string, mark = 0): Promise<void> {
+    const { subscription, closed } = await this.request([{ kinds: [1], limit: 1 }]);
+    if (closed === undefined) this.connection.say("CLOSE", subscription);
+    must(!this.saw(event, mark), why);
+  }
+
+  /** A COUNT and its answer (NIP-45). */
+  async count(filters: readonly Filter[], name = this.newSubscription()): Promise<Counted> {
+    const { connection } = this;
+    for (let attempt = 0; ; attempt++) {
+      const mark = connection.mark;
+      connection.say("COUNT", name, ...filters);
+      const end = await connection.wait(
+        `the answer to COUNT "${name}"`,
+        mark,
+        ([verb, id]) => (verb === "COUNT" || verb === "CLOSED") && id === name,
+      );
+      const closed = closedReason(end);
+      if (closed?.startsWith("rate-limited:") === true && attempt < MAX_RATE_LIMITED) {
+        await pause(RATE_LIMITED_PAUSE_MS);
+        continue;
+      }
+      if (closed !== undefined) return { count: undefined, closed, text: end.text };
+      const { count } = Object(end.message[2]) as { count?: unknown };
+      must(Number.isSafeInteger(count), `COUNT was answered with ${end.text}`);
+      return { count: count as number, closed, text: end.text };
+    }
+  }
+
+  /** A subscription id that this connection has not used. */
+  newSubscription(): string {
+    return `s${++this.#subscriptions}`;
+  }
+
+  async #answered(message: readonly [string, NostrEvent], id: string): Promise<Answer> {
+    const { connection } = this;
+    const mark = connection.mark;
+    const started = performance.now();
+    connection.say(...message);
+    const heard = await connection.wait(
+      `OK for ${message[0]} ${id.slice(0, 8)}`,
+      mark,
+      ([verb, answered]) => verb === "OK" && answered === id,
+    );
+    const milliseconds = performance.now() - started;
+    const [, , accepted, reason] = heard.message;
+    must(
+      typeof accepted === "boolean" && typeof reason === "string",
+      `OK takes true or false and then a string, not ${heard.text}`,
+    );
+    return { accepted, reason, text: heard.text, milliseconds };
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+function closedReason({ message, text }: Heard): string | undefined {
+  if (message[0] !== "CLOSED") return undefined;
+  if (typeof message[2] === "string") return message[2];
+  throw new Failed(`CLOSED takes a string as its reason, not ${text}`);
+}
+
+function eventsIn(heard: readonly Heard[], subscription: string): NostrEvent[] {
+  const events: NostrEvent[] = [];
+  for (const { message, text } of heard) {
+    if (message[0] !== "EVENT" || message[1] !== subscription) continue;
+    must(idIn(message) !== undefined, `EVENT takes a subscription id and an event, not ${text}`);
+    events.push(message[2] as NostrEvent);
+  }
+  return events;
+}
+
+function idIn(message: Message): string | undefined {
+  const { id } = Object(message[2]) as { id?: unknown };
+  return typeof id === "string" ? id : undefined;
+}

@@ -1,0 +1,75 @@
+import { type Check, Failed, Skipped } from "./check.ts";
+import type { Session } from "./session.ts";
+import type { Line } from "./transcript.ts";
+import { Trial } from "./trial.ts";
+
+export type Result = {
+  readonly check: Check;
+  readonly milliseconds: number;
+} & (
+  | { readonly outcome: "passed"; readonly note?: string }
+  | { readonly outcome: "failed"; readonly reason: string; readonly transcript: readonly Line[] }
+  | { readonly outcome: "skipped"; readonly reason: string }
+);
+
+export type RunOptions = {
+  /** Each check's limit. */
+  readonly timeoutMs: number;
+  /** Run what is not advertised, too. */
+  readonly force: boolean;
+  readonly began?: (check: Check, index: number) => void;
+  readonly ended?: (result: Result) => void;
+};
+
+/** Runs the checks one after the other. Whatever the relay does, every check has a result, and the run ends. */
+export async function run(
+  session: Session,
+  checks: readonly Check[],
+  { timeoutMs, force, began, ended }: RunOptions,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const [index, check] of checks.entries()) {
+    began?.(check, index);
+    const result = await runOne(session, check, timeoutMs, force);
+    ended?.(result);
+    results.push(result);
+  }
+  return results;
+}
+
+async function runOne(
+  session: Session,
+  check: Check,
+  timeoutMs: number,
+  force: boolean,
+): Promise<Result> {
+  const missing = force ? undefined : check.needs.map((need) => session.whyNot(need)).find(Boolean);
+  if (missing !== undefined) return { check, milliseconds: 0, outcome: "skipped", reason: missing };
+  const trial = new Trial(session, timeoutMs);
+  const started = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Failed(`not done within ${timeoutMs} ms`)), timeoutMs);
+  });
+  const running = check.run(trial);
+  // When the limit wins, what the check was waiting for fails a moment later, and nobody is there to hear it.
+  running.catch(() => {});
+  try {
+    const note = await Promise.race([running, limit]);
+    const milliseconds = Math.round(performance.now() - started);
+    return { check, milliseconds, outcome: "passed", ...(typeof note === "string" && { note }) };
+  } catch (error) {
+    const milliseconds = Math.round(performance.now() - started);
+    if (error instanceof Skipped) {
+      return { check, milliseconds, outcome: "skipped", reason: error.message };
+    }
+    const { lines: transcript } = trial.transcript;
+    // Anything else that is thrown is a fault of the check, and must not look like one of the relay.
+    const reason = error instanceof Failed ? error.message : `the check broke: ${String(error)}`;
+    return { check, milliseconds, outcome: "failed", reason, transcript };
+  } finally {
+    clearTimeout(timer);
+    session.noteSilence(!trial.heardAnything);
+    trial.end();
+  }
+}

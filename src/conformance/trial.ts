@@ -1,0 +1,237 @@
+import type { NostrEvent } from "../nostr/event.ts";
+import {
+  ACKNOWLEDGEMENT,
+  DELETION,
+  DIRECT_MESSAGE,
+  EPHEMERAL_GIFT_WRAP,
+  GIFT_WRAP,
+  VANISH,
+} from "../nostr/kinds.ts";
+import { Failed, must, Skipped } from "./check.ts";
+import { Client, pause } from "./client.ts";
+import { Connection } from "./connection.ts";
+import { type Answer as HttpAnswer, askInformation, type DeadDrop } from "./information.ts";
+import { makePerson, nowSeconds, type Person, sign, type Template } from "./people.ts";
+import type { Session } from "./session.ts";
+import { Transcript } from "./transcript.ts";
+
+type Change = Partial<Omit<Template, "kind">>;
+type Named = { readonly id: string };
+
+const POLL_MS = 200;
+// How long a greeting may be on its way after the connection has opened, when the relay owes none.
+const GREETING_MS = 1_000;
+
+/** One check under way: its people, its connections, what was said. Ended, everything it waits for fails. */
+export class Trial {
+  readonly transcript = new Transcript();
+  readonly timeoutMs: number;
+  readonly #session: Session;
+  readonly #people = new Map<string, Person>();
+  readonly #connections: Connection[] = [];
+  #sender: Promise<Client> | undefined;
+  #made = 0;
+  #ended = false;
+
+  constructor(session: Session, timeoutMs: number) {
+    this.#session = session;
+    this.timeoutMs = timeoutMs;
+  }
+
+  // People.
+
+  person(): Person {
+    const person = makePerson();
+    this.#people.set(person.key, person);
+    return person;
+  }
+
+  /** A connection that has said nothing yet. */
+  async open(name: string): Promise<Client> {
+    const { url, patienceMs } = this.#session;
+    const connection = await Connection.open(url, {
+      name,
+      transcript: this.transcript,
+      patienceMs,
+    });
+    this.#connections.push(connection);
+    if (this.#ended) connection.end();
+    return new Client(connection, {
+      url,
+      accepted: (event) => this.#session.accepted(event, this.#people),
+    });
+  }
+
+  /** A connection on which these people are authenticated, by the challenge that NIP-DD promises. */
+  async as(name: string, ...people: readonly Person[]): Promise<Client> {
+    const client = await this.open(name);
+    return client.authenticate(...people);
+  }
+
+  /** A connection on which the person may read, on whatever relay: authenticated if the relay asks for it, on opening or when it is asked. */
+  async reader(name: string, person: Person): Promise<Client> {
+    const client = await this.open(name);
+    const { connection } = client;
+    const isGreeted = (): boolean =>
+      connection.since(0).some(({ message }) => message[0] === "AUTH");
+    if (this.#session.greets !== false) {
+      const limit = Date.now() + Math.min(GREETING_MS, this.#session.patienceMs);
+      while (!isGreeted() && Date.now() < limit) await pause(POLL_MS / 10);
+      this.#session.greets = isGreeted();
+    }
+    if (!isGreeted()) {
+      const { closed } = await client.request([
+        { kinds: [GIFT_WRAP], "#p": [person.key], limit: 1 },
+      ]);
+      if (closed?.startsWith("auth-required:") !== true) return client;
+    }
+    return client.authenticate(person);
+  }
+
+  /** The connection on which this check publishes what has no connection of its own. It is never authenticated. */
+  sender(): Promise<Client> {
+    this.#sender ??= this.open("sender");
+    return this.#sender;
+  }
+
+  // Events.
+
+  /** A gift wrap, by a key of its own unless `from` is given. */
+  wrap({
+    to,
+    from = this.person(),
+    ...change
+  }: { to: Person; from?: Person } & Change): NostrEvent {
+    return this.#addressed(GIFT_WRAP, from, to, change);
+  }
+
+  message({ from, to, ...change }: { from: Person; to: Person } & Change): NostrEvent {
+    return this.#addressed(DIRECT_MESSAGE, from, to, change);
+  }
+
+  ephemeral({ to, ...change }: { to: Person } & Change): NostrEvent {
+    return this.#addressed(EPHEMERAL_GIFT_WRAP, this.person(), to, change);
+  }
+
+  /** Kind 20221; with grace when `until`, a Unix time, is given. */
+  acknowledgement(
+    by: Person,
+    drops: readonly Named[],
+    { until, ...change }: { until?: number } & Change = {},
+  ): NostrEvent {
+    const tags = drops.map(({ id }) => ["e", id]);
+    if (until !== undefined) tags.push(["expiration", String(until)]);
+    return this.sign(by, { kind: ACKNOWLEDGEMENT, tags, ...change });
+  }
+
+  deletion(by: Person, drops: readonly NostrEvent[]): NostrEvent {
+    const kinds = [...new Set(drops.map(({ kind }) => String(kind)))];
+    const tags = [...drops.map(({ id }) => ["e", id]), ...kinds.map((kind) => ["k", kind])];
+    return this.sign(by, { kind: DELETION, tags });
+  }
+
+  vanish(by: Person, relay: string, change: Change = {}): NostrEvent {
+    return this.sign(by, { kind: VANISH, tags: [["relay", relay]], ...change });
+  }
+
+  /** Signed, with the proof of work that the relay asks for. */
+  sign(by: Person, template: Template): NostrEvent {
+    const bits = this.#session.minedBits;
+    if (bits === undefined) {
+      throw new Skipped(`events need ${this.#session.minPowDifficulty} bits of work (NIP-13)`);
+    }
+    return sign(by, template, bits);
+  }
+
+  // Short cuts for what most checks begin with.
+
+  /** Publishes from a stranger's connection, and fails unless everything is accepted. Answers the last answer's text. */
+  async drop(...events: readonly NostrEvent[]): Promise<string> {
+    const sender = await this.sender();
+    let text = "";
+    for (const event of events) {
+      const answer = await sender.publish(event);
+      must(answer.accepted, `an event of kind ${event.kind} was refused: ${answer.reason}`);
+      text = answer.text;
+    }
+    return text;
+  }
+
+  /** Publishes and fails unless it is refused, with this prefix if one is given. */
+  async refused(what: string, event: NostrEvent, prefix?: string): Promise<void> {
+    const sender = await this.sender();
+    const { accepted, reason } = await sender.publish(event);
+    must(!accepted, `${what} was accepted`);
+    const isAsDemanded =
+      prefix === undefined ? /^[a-z-]+: ?\S/.test(reason) : reason.startsWith(prefix);
+    must(isAsDemanded, `${what} was refused with "${reason}", not with ${prefix ?? "a prefix"}`);
+  }
+
+  // The relay.
+
+  get url(): string {
+    return this.#session.url;
+  }
+
+  get document(): Session["document"] {
+    return this.#session.document;
+  }
+
+  get deadDrop(): DeadDrop {
+    return this.#session.deadDrop;
+  }
+
+  get minPowDifficulty(): number {
+    return this.#session.minPowDifficulty;
+  }
+
+  /** Whether the relay promises NIP-45, so that a check of something else may count, too. */
+  get counts(): boolean {
+    return this.#session.whyNot(45) === undefined;
+  }
+
+  async askInformation(): Promise<HttpAnswer> {
+    this.transcript.add("http", "sent", `GET ${this.url} as application/nostr+json`);
+    const answer = await askInformation(this.url, this.#session.patienceMs);
+    const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join(" · ");
+    this.transcript.add("http", "heard", `${answer.status} · ${headers}`);
+    this.transcript.add("http", "heard", answer.body);
+    return answer;
+  }
+
+  // Time.
+
+  /** Skips the check when its limit is too short for what it waits for. */
+  needsSeconds(seconds: number): void {
+    if (this.timeoutMs >= seconds * 1_000) return;
+    throw new Skipped(`takes a time limit of ${seconds} s and more`);
+  }
+
+  /** Asks again and again until the clock shows `until`, a Unix time. */
+  async untilSecond(until: number, ask?: () => Promise<void>): Promise<void> {
+    while (Date.now() < until * 1_000) {
+      if (this.#ended) throw new Failed("out of time");
+      await ask?.();
+      await pause(Math.min(POLL_MS, Math.max(1, until * 1_000 - Date.now())));
+    }
+  }
+
+  note(text: string): void {
+    this.transcript.add("suite", "note", text);
+  }
+
+  get heardAnything(): boolean {
+    return this.transcript.lines.some(({ direction }) => direction === "heard");
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const connection of this.#connections) connection.end();
+  }
+
+  #addressed(kind: number, from: Person, to: Person, { tags = [], ...change }: Change): NostrEvent {
+    // Two events of one second must not be one event.
+    const content = `conformance ${this.#made++} ${nowSeconds()}`;
+    return this.sign(from, { kind, content, ...change, tags: [["p", to.key], ...tags] });
+  }
+}

@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+
+import { parseAcknowledgement } from "../../src/nostr/acknowledgement.ts";
+import type { NostrEvent } from "../../src/nostr/event.ts";
+
+const MAX_IDS = 3;
+const BOB = "b".repeat(64);
+const IDS = ["1", "2", "3", "4"].map((digit) => digit.repeat(64));
+const [FIRST = "", SECOND = "", THIRD = ""] = IDS;
+const e = (id: string): string[] => ["e", id];
+
+function parse(kind: number, tags: readonly (readonly string[])[]) {
+  const event: NostrEvent = {
+    id: "f".repeat(64),
+    pubkey: BOB,
+    created_at: 1_700_000_000,
+    kind,
+    tags,
+    content: "",
+    sig: "e".repeat(128),
+  };
+  return parseAcknowledgement(event, MAX_IDS);
+}
+
+describe("an acknowledgement", () => {
+  it("names its signer and the ids, each once, in their order", () => {
+    const tags = [
+      e(SECOND),
+      ["e", FIRST, "wss://relay.example"],
+      e(SECOND),
+      ["p", BOB],
+      ["E", "x"],
+    ];
+    expect(parse(20221, tags)).toEqual({ signer: BOB, ids: [SECOND, FIRST], deletion: false });
+  });
+
+  it("takes effect at its expiration, the earliest if there are several", () => {
+    const tags = [["expiration", "20"], e(FIRST), ["expiration", "10"], ["expiration", "30"]];
+    expect(parse(20221, tags)).toEqual({ signer: BOB, ids: [FIRST], at: 10, deletion: false });
+  });
+
+  it("takes effect at the first second of Unix time when that is its expiration", () => {
+    expect(parse(20221, [e(FIRST), ["expiration", "0"]])).toHaveProperty("at", 0);
+  });
+
+  it.each([["expiration"], ["expiration", ""], ["expiration", "-1"], ["expiration", "soon"]])(
+    "is refused for a malformed expiration: %j",
+    (...tag) => {
+      expect(parse(20221, [e(FIRST), ["expiration", "10"], tag])).toEqual({
+        reason: "invalid: malformed expiration tag",
+      });
+    },
+  );
+
+  it.each([
+    [20221, "x"],
+    [20221, ""],
+    [5, FIRST.slice(1)],
+    [5, "F".repeat(64)],
+    [5, `${FIRST}0`],
+  ])("of kind %i is refused for the malformed id %j among good ones", (kind, id) => {
+    expect(parse(kind, [e(FIRST), e(id)])).toEqual({
+      reason: "invalid: an e tag must hold 64 lowercase hex digits",
+    });
+  });
+
+  it("is refused for an e tag without a value", () => {
+    expect(parse(20221, [e(FIRST), ["e"]])).toHaveProperty("reason");
+  });
+
+  it.each([20221, 5])("of kind %i may name as many ids as allowed, and not one more", (kind) => {
+    const within = parse(
+      kind,
+      [FIRST, SECOND, THIRD].map((id) => e(id)),
+    );
+    expect(within).toHaveProperty("ids", [FIRST, SECOND, THIRD]);
+    expect(
+      parse(
+        kind,
+        IDS.map((id) => e(id)),
+      ),
+    ).toEqual({
+      reason: "invalid: 4 ids in one acknowledgement, the limit is 3",
+    });
+  });
+
+  it("is refused when it names nothing", () => {
+    expect(parse(20221, [["p", BOB]])).toEqual({
+      reason: "invalid: acknowledgement without an e tag",
+    });
+  });
+});
+
+describe("a deletion", () => {
+  it("does what an acknowledgement without expiration does, whatever its tags say", () => {
+    for (const expiration of ["10", "soon"]) {
+      expect(parse(5, [e(FIRST), ["k", "1059"], ["expiration", expiration]])).toEqual({
+        signer: BOB,
+        ids: [FIRST],
+        deletion: true,
+      });
+    }
+  });
+
+  it("may name no event at all, only addresses that a dead drop does not hold", () => {
+    expect(parse(5, [["a", `30023:${BOB}:post`]])).toEqual({
+      signer: BOB,
+      ids: [],
+      deletion: true,
+    });
+  });
+
+  it("speaks of drops when one of its k tags names a kind that is held", () => {
+    const tags = [e(FIRST), ["k", "1"], ["k", "4"]];
+    expect(parse(5, tags)).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
+  });
+
+  it.each([[["k", "1"]], [["k", "30023"]], [["k", ""]], [["k", "soon"]], [["k"]]])(
+    "acknowledges nothing when its k tags name other kinds alone: %j",
+    (tag) => {
+      expect(parse(5, [e(FIRST), tag])).toEqual({ signer: BOB, ids: [], deletion: true });
+    },
+  );
+});
+
+describe("an acknowledgement of kind 20221", () => {
+  it("speaks of drops whatever its k tags name", () => {
+    expect(parse(20221, [e(FIRST), ["k", "1"]])).toHaveProperty("ids", [FIRST]);
+  });
+});

@@ -1,0 +1,317 @@
+import { createHash } from "node:crypto";
+
+import * as fc from "fast-check";
+import { serializeEvent } from "nostr-tools/pure";
+import { describe, expect, it } from "vitest";
+
+import {
+  eventJson,
+  type NostrEvent,
+  parseEvent,
+  peekId,
+  serializeForId,
+  tagValue,
+} from "../../src/nostr/event.ts";
+import { nostrEvent } from "../support/arbitrary.ts";
+
+const EVENT: NostrEvent = {
+  id: "0".repeat(64),
+  pubkey: "a".repeat(64),
+  created_at: 1_700_000_000,
+  kind: 1059,
+  tags: [["p", "b".repeat(64)]],
+  content: "ciphertext",
+  sig: "c".repeat(128),
+};
+
+describe("parsing an event", () => {
+  it("answers a well-formed event as it is", () => {
+    expect(parseEvent(EVENT)).toEqual(EVENT);
+  });
+
+  it("drops fields that NIP-01 does not name", () => {
+    expect(parseEvent({ ...EVENT, relay: "wss://a.example", tags_: [] })).toEqual(EVENT);
+  });
+
+  it.each([
+    ["null", null],
+    ["a string", JSON.stringify(EVENT)],
+    ["a number", 7],
+    ["a list", [EVENT]],
+  ])("refuses %s where an event belongs", (_, value) => {
+    expect(parseEvent(value)).toBe("invalid: an event is a JSON object");
+  });
+
+  const HEX = "0123456789abcdef".repeat(4);
+  it.each<[keyof NostrEvent, unknown]>([
+    ["id", HEX.toUpperCase()],
+    ["id", HEX.slice(1)],
+    ["id", `${HEX}0`],
+    ["id", HEX.replace("f", "g")],
+    ["id", ` ${HEX.slice(1)}`],
+    ["id", `${HEX}\n`],
+    ["id", 7],
+    ["id", null],
+    ["pubkey", HEX.toUpperCase()],
+    ["pubkey", HEX.slice(2)],
+    ["pubkey", `02${HEX}`],
+    ["pubkey", ""],
+    ["pubkey", [HEX]],
+    ["sig", HEX],
+    ["sig", (HEX + HEX).toUpperCase()],
+    ["sig", `${HEX}${HEX}\n`],
+    ["sig", 0],
+    ["created_at", "1700000000"],
+    ["created_at", 1.5],
+    ["created_at", -1],
+    ["created_at", Number.MAX_SAFE_INTEGER + 1],
+    ["created_at", null],
+    ["kind", "1059"],
+    ["kind", -1],
+    ["kind", 65_536],
+    ["kind", 4.5],
+    ["kind", true],
+    ["tags", {}],
+    ["tags", null],
+    ["tags", "p"],
+    ["tags", [[]]],
+    ["tags", [["p", 1]]],
+    ["tags", [["p", null]]],
+    ["tags", [["p", ["x"]]]],
+    ["tags", ["p"]],
+    ["tags", [["p"], null]],
+    ["content", 5],
+    ["content", null],
+    ["content", { text: "hello" }],
+  ])("refuses as %s: %j", (field, value) => {
+    expect(parseEvent({ ...EVENT, [field]: value })).toMatch(
+      new RegExp(`^invalid: ${field} must be `),
+    );
+  });
+
+  it.each(Object.keys(EVENT))("refuses an event without %s", (field) => {
+    const { [field as keyof NostrEvent]: _, ...rest } = EVENT;
+    expect(parseEvent(rest)).toMatch(new RegExp(`^invalid: ${field} must be `));
+  });
+
+  it.each<[string, Partial<NostrEvent>]>([
+    ["the first second of Unix time", { created_at: 0 }],
+    ["the last whole second a number holds", { created_at: Number.MAX_SAFE_INTEGER }],
+    ["kind 0", { kind: 0 }],
+    ["kind 65535", { kind: 65_535 }],
+    ["no tags", { tags: [] }],
+    ["a tag of one empty string", { tags: [[""]] }],
+    ["no content", { content: "" }],
+  ])("accepts %s", (_, change) => {
+    expect(parseEvent({ ...EVENT, ...change })).toEqual({ ...EVENT, ...change });
+  });
+
+  it.each(["\ud800", "\udc00", "a\ud83d", "\ude00\ud83d"])(
+    "refuses a lone surrogate, which has no UTF-8 form: %j",
+    (broken) => {
+      const refusal = "invalid: content and tags must be valid Unicode";
+      expect(parseEvent({ ...EVENT, content: broken })).toBe(refusal);
+      expect(parseEvent({ ...EVENT, tags: [["p", "x"], [broken]] })).toBe(refusal);
+      expect(parseEvent({ ...EVENT, tags: [["p", "x", broken]] })).toBe(refusal);
+    },
+  );
+
+  it("answers an event for well-formed JSON alone, and never throws", () => {
+    const fields = fc.constantFrom(...(Object.keys(EVENT) as (keyof NostrEvent)[]));
+    const nearlyEvent = fc
+      .tuple(nostrEvent, fields, fc.jsonValue())
+      .map(([event, field, value]) => Object.assign({}, event, { [field]: value }));
+    fc.assert(
+      fc.property(fc.oneof(fc.jsonValue(), nearlyEvent, nostrEvent), (value) => {
+        expect(typeof parseEvent(value) === "object").toBe(isWellFormed(value));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
+describe("the text an id is the hash of", () => {
+  it("escapes the seven characters that NIP-01 names", () => {
+    expect(contentIn('\n"\\\r\t\b\f')).toBe(String.raw`"\n\"\\\r\t\b\f"`);
+  });
+
+  const VERBATIM = [
+    ...Array.from({ length: 0x20 }, (_, code) => String.fromCharCode(code)).filter(
+      (character) => !"\n\r\t\b\f".includes(character),
+    ),
+    ...Array.from("/<>&'\u007f\u0080\u009f\u2028\u2029\ufeff\uffff"),
+    "\u{1f600}",
+    "\u{10ffff}",
+  ];
+  it.each(VERBATIM.map((character) => [escape(character), character]))(
+    "holds U+%s verbatim",
+    (_, character) => {
+      expect(contentIn(`a${character}b`)).toBe(`"a${character}b"`);
+      expect(serializeForId({ ...EVENT, tags: [[character]] })).toContain(`,[["${character}"]],`);
+    },
+  );
+
+  it("leaves text alone that only looks like an escape", () => {
+    expect(contentIn(String.raw`\u0001`)).toBe(String.raw`"\\u0001"`);
+    expect(contentIn(String.raw`\\u001f` + "\u0001")).toBe(String.raw`"\\\\u001f` + '\u0001"');
+  });
+
+  it("follows NIP-01 character by character, for any text", () => {
+    fc.assert(
+      fc.property(nostrEvent, (event) => {
+        expect(serializeForId(event)).toBe(naiveSerialization(event));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("is what nostr-tools hashes, but for control characters without a short escape", () => {
+    fc.assert(
+      fc.property(
+        nostrEvent.filter((event) => !/\\u00[01]/.test(JSON.stringify(event))),
+        (event) => {
+          const copy = { ...event, tags: event.tags.map((tag) => [...tag]) };
+          expect(serializeForId(event)).toBe(serializeEvent(copy));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it("hashes to the id of the event printed in NIP-13", () => {
+    const event: NostrEvent = {
+      id: "000006d8c378af1779d2feebc7603a125d99eca0ccf1085959b307f64e5dd358",
+      pubkey: "a48380f4cfcc1ad5378294fcac36439770f9c878dd880ffa94bb74ea54a6f243",
+      created_at: 1651794653,
+      kind: 1,
+      tags: [["nonce", "776797", "20"]],
+      content: "It's just me mining my own business",
+      sig: "284622fc0a3f4f1303455d5175f7ba962a3300d136085b9566801bc2e0699de0c7e31e44c81fb40ad9049173742e904713c3594a1da0fc5d2382a25c11aba977",
+    };
+    expect(createHash("sha256").update(serializeForId(event)).digest("hex")).toBe(event.id);
+  });
+});
+
+describe("the JSON of an event", () => {
+  it("reads back as the same event, without white space and in NIP-01's order", () => {
+    fc.assert(
+      fc.property(nostrEvent, (event) => {
+        const json = eventJson(event);
+        expect(parseEvent(JSON.parse(json))).toEqual(event);
+        expect(json).toBe(JSON.stringify(event));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("is the same whatever the order and the white space it came in", () => {
+    const given = JSON.stringify(Object.fromEntries(Object.entries(EVENT).toReversed()), null, 2);
+    expect(eventJson(parseEvent(JSON.parse(given)) as NostrEvent)).toBe(eventJson(EVENT));
+  });
+});
+
+describe("the id of a message that could not be read", () => {
+  it.each([
+    ["an event with a fault", `["EVENT",{"id":"${EVENT.id}","kind":"one"}]`],
+    ["JSON with white space", `[ "EVENT" , {\n\t"id" \n:\t "${EVENT.id}" } ]`],
+    ["JSON that breaks off", `["EVENT",{"kind":1,"id":"${EVENT.id}","content":"`],
+  ])("is found in %s", (_, message) => {
+    expect(peekId(message)).toBe(EVENT.id);
+  });
+
+  it.each([
+    ["there is none", `["EVENT",{"kind":1}]`],
+    ["it is no string", `["EVENT",{"id":7}]`],
+    ["it is empty", `["EVENT",{"id":""}]`],
+    ["it is longer than an id", `["EVENT",{"id":"${EVENT.id}0"}]`],
+    ["the text is empty", ""],
+  ])("is undefined when %s", (_, message) => {
+    expect(peekId(message)).toBeUndefined();
+  });
+
+  it("is the event's own, whatever its content and tags say", () => {
+    fc.assert(
+      fc.property(nostrEvent, nostrEvent, (event, quoted) => {
+        const content = JSON.stringify(quoted);
+        const fields = { content, tags: [["q", content]], kind: "broken", id: event.id };
+        expect(peekId(JSON.stringify(["EVENT", fields]))).toBe(event.id);
+      }),
+    );
+  });
+});
+
+describe("a tag's value", () => {
+  const event = { ...EVENT, tags: [["x"], ["t", "1", "2"], ["t", "3"]] };
+
+  it("is the first value of the first tag of that name", () => {
+    expect(tagValue(event, "t")).toBe("1");
+  });
+
+  it.each(["x", "y"])("is undefined when no tag has one: %s", (name) => {
+    expect(tagValue(event, name)).toBeUndefined();
+  });
+});
+
+function contentIn(content: string): string {
+  const text = serializeForId({ ...EVENT, tags: [], content });
+  const head = `[0,"${EVENT.pubkey}",${EVENT.created_at},${EVENT.kind},[],`;
+  expect(text.startsWith(head)).toBe(true);
+  return text.slice(head.length, -"]".length);
+}
+
+function escape(character: string): string {
+  return (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+}
+
+// NIP-01, "Events and signatures", written down once more.
+const ESCAPES: Readonly<Record<string, string>> = {
+  "\n": "\\n",
+  '"': '\\"',
+  "\\": "\\\\",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\b": "\\b",
+  "\f": "\\f",
+};
+
+function naiveSerialization({ pubkey, created_at, kind, tags, content }: NostrEvent): string {
+  const list = tags.map((tag) => `[${tag.map((part) => quote(part)).join(",")}]`).join(",");
+  return `[0,"${pubkey}",${created_at},${kind},[${list}],${quote(content)}]`;
+}
+
+function quote(text: string): string {
+  return `"${Array.from(text, (character) => ESCAPES[character] ?? character).join("")}"`;
+}
+
+function isWellFormed(value: unknown): boolean {
+  const { id, pubkey, created_at, kind, tags, content, sig } = { ...(value as object) } as Record<
+    string,
+    unknown
+  >;
+  return (
+    isHex(id, 64) &&
+    isHex(pubkey, 64) &&
+    isHex(sig, 128) &&
+    isWhole(created_at, Number.MAX_SAFE_INTEGER) &&
+    isWhole(kind, 65_535) &&
+    isText(content) &&
+    Array.isArray(tags) &&
+    tags.every((tag) => Array.isArray(tag) && tag.length > 0 && tag.every((part) => isText(part)))
+  );
+}
+
+function isHex(field: unknown, digits: number): boolean {
+  return (
+    typeof field === "string" &&
+    field.length === digits &&
+    Array.from(field).every((digit) => "0123456789abcdef".includes(digit))
+  );
+}
+
+function isWhole(field: unknown, max: number): boolean {
+  return typeof field === "number" && Math.trunc(field) === field && field >= 0 && field <= max;
+}
+
+function isText(field: unknown): boolean {
+  return typeof field === "string" && Buffer.from(field).toString() === field;
+}

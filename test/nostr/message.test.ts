@@ -1,0 +1,144 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { parseMessage } from "../../src/nostr/message.ts";
+
+const LIMITS = { filters: 2, filterValues: 3 };
+
+function parse(message: unknown): ReturnType<typeof parseMessage> {
+  return parseMessage(JSON.stringify(message), LIMITS);
+}
+
+describe("a client's message", () => {
+  it("is an EVENT by its first characters, whatever follows", () => {
+    for (const text of ['["EVENT",{"id":"x"}]', ' \n[ "EVENT" , {]', '["EVENT",']) {
+      expect(parseMessage(text, LIMITS)).toEqual({ verb: "EVENT" });
+    }
+  });
+
+  it("is an EVENT however JSON spells it", () => {
+    expect(parseMessage(String.raw`["\u0045VENT",{}]`, LIMITS)).toEqual({ verb: "EVENT" });
+    expect(parse(["EVENT"])).toEqual({ verb: "EVENT" });
+  });
+
+  it("is an AUTH with whatever it carries", () => {
+    expect(parse(["AUTH", { kind: 22242 }])).toEqual({ verb: "AUTH", event: { kind: 22242 } });
+    expect(parse(["AUTH"])).toEqual({ verb: "AUTH", event: undefined });
+  });
+
+  it.each(["REQ", "COUNT"])("is a %s with its subscription and its filters", (verb) => {
+    expect(parse([verb, "inbox", { kinds: [1059] }, { limit: 0 }])).toEqual({
+      verb,
+      subscription: "inbox",
+      filters: [
+        { kinds: new Set([1059]), tags: new Map() },
+        { limit: 0, tags: new Map() },
+      ],
+    });
+  });
+
+  it("is a CLOSE with its subscription, whatever follows", () => {
+    expect(parse(["CLOSE", "inbox"])).toEqual({ verb: "CLOSE", subscription: "inbox" });
+    expect(parse(["CLOSE", "inbox", "now"])).toEqual({ verb: "CLOSE", subscription: "inbox" });
+  });
+
+  it.each(["", " ", "hello", "[", '["REQ","x",{}', '{"a":1', "['REQ']", '["REQ","x",{}]]', "NaN"])(
+    "is refused when it is not JSON: %j",
+    (text) => {
+      expect(parseMessage(text, LIMITS)).toEqual({ reason: "invalid: message is not JSON" });
+    },
+  );
+
+  it.each(["{}", "null", "1", '"REQ"', "true"])("is refused when it is no array: %s", (text) => {
+    expect(parseMessage(text, LIMITS)).toEqual({ reason: "invalid: message is not a JSON array" });
+  });
+
+  it.each([
+    [[]],
+    [["req", "x", {}]],
+    [["OK"]],
+    [[null]],
+    [[["REQ"]]],
+    [[{ verb: "REQ" }]],
+    [["toString"]],
+  ])("is refused when its verb is unknown: %j", (message) => {
+    expect(parse(message)).toEqual({ reason: "unsupported: unknown message type" });
+  });
+
+  const VERBS = ["REQ", "COUNT", "CLOSE"];
+  it.each(VERBS)("names a subscription of 1 to 64 characters in %s", (verb) => {
+    for (const id of ["x", " ", "x".repeat(64), "\u0000", "__proto__"]) {
+      expect(parse([verb, id, {}])).toMatchObject({ verb, subscription: id });
+    }
+    for (const id of ["", "x".repeat(65), 7, null, ["x"], { id: "x" }, true]) {
+      expect(parse([verb, id, {}])).toEqual({
+        reason: "invalid: subscription id must be a string of 1 to 64 characters",
+      });
+    }
+    expect(parse([verb])).toHaveProperty("reason");
+  });
+
+  it("needs a filter, and says which subscription went without", () => {
+    expect(parse(["REQ", "inbox"])).toEqual({
+      reason: "invalid: at least one filter is needed",
+      subscription: "inbox",
+    });
+  });
+
+  it("may have as many filters as allowed, and not one more", () => {
+    expect(parse(["REQ", "inbox", {}, {}])).toMatchObject({ verb: "REQ" });
+    expect(parse(["REQ", "inbox", {}, {}, {}])).toEqual({
+      reason: "invalid: 3 filters, the limit is 2",
+      subscription: "inbox",
+    });
+  });
+
+  it("may have as many values in a filter's list as allowed, and not one more", () => {
+    expect(parse(["REQ", "inbox", { kinds: [1, 2, 3] }])).toMatchObject({ verb: "REQ" });
+    expect(parse(["REQ", "inbox", {}, { kinds: [1, 2, 3, 4] }])).toEqual({
+      reason: "invalid: kinds has 4 values, the limit is 3",
+      subscription: "inbox",
+    });
+  });
+
+  it("is refused as a whole when one of its filters is malformed", () => {
+    expect(parse(["REQ", "inbox", {}, { kinds: "4" }])).toEqual({
+      reason: "invalid: kinds must be a list",
+      subscription: "inbox",
+    });
+  });
+
+  it("may nest deeply without harm", () => {
+    const deep = "[".repeat(50_000) + "]".repeat(50_000);
+    for (const text of [
+      deep,
+      `["REQ","x",${deep}]`,
+      `["REQ","x",{"ids":${deep}}]`,
+      `["CLOSE",${deep}]`,
+    ]) {
+      expect(parseMessage(text, LIMITS)).toHaveProperty("reason");
+    }
+  });
+
+  it("is a message or a refusal with a reason, for any text", () => {
+    const verb = fc.constantFrom("EVENT", "AUTH", "REQ", "COUNT", "CLOSE", "OK", "");
+    const nearlyMessage = fc
+      .tuple(fc.oneof(verb, fc.jsonValue()), fc.array(fc.jsonValue(), { maxLength: 4 }))
+      .map(([first, rest]) => JSON.stringify([first, ...rest]));
+    const brokenOff = fc
+      .tuple(nearlyMessage, fc.nat())
+      .map(([text, end]) => text.slice(0, end % (text.length + 1)));
+    const anyText = fc.oneof(nearlyMessage, brokenOff, fc.string({ unit: "binary" }), fc.json());
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const parsed = parseMessage(text, LIMITS);
+        const isRight =
+          "verb" in parsed
+            ? ["EVENT", "AUTH", ...VERBS].includes(parsed.verb)
+            : /^(invalid|unsupported): ./.test(parsed.reason);
+        expect(isRight).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});

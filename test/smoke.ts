@@ -1,0 +1,48 @@
+// What a user of the published package does first: install the tarball into an empty folder, start the relay, ask it who it is, end it.
+
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const folder = mkdtempSync(join(tmpdir(), "deaddrop-smoke-"));
+try {
+  const npm = (args: string[], cwd?: string): string =>
+    execFileSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+      ...(cwd !== undefined && { cwd }),
+    });
+  const [packed] = JSON.parse(
+    npm(["pack", "--json", "--ignore-scripts", "--pack-destination", folder]),
+  ) as [{ filename: string; files: { path: string }[] }];
+  const stray = packed.files.filter(({ path }) => !/^(dist|nips)\/|^[^/]+$/.test(path));
+  if (stray.length > 0) throw new Error(`the package holds ${JSON.stringify(stray)}`);
+  writeFileSync(join(folder, "package.json"), '{ "private": true }');
+  npm(["install", "--ignore-scripts", join(folder, packed.filename)], folder);
+
+  const bin = join(folder, "node_modules/.bin/deaddrop");
+  const relay = spawn(bin, ["serve"], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"], DEADDROP_LISTEN: "127.0.0.1:0" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = new Promise<number | null>((resolve) => relay.once("exit", resolve));
+  let url: string | undefined;
+  for await (const line of createInterface({ input: relay.stdout })) {
+    ({ url } = JSON.parse(line) as { url?: string });
+    if (url !== undefined) break;
+  }
+  if (url === undefined) throw new Error(`the relay ended with ${await exited}`);
+  relay.stdout.resume();
+  const info = execFileSync(bin, ["info", url, "--json"], { cwd: folder, encoding: "utf8" });
+  const { supported_nips: nips } = JSON.parse(info) as { supported_nips: number[] };
+  if (!nips.includes(1)) throw new Error(`unexpected information: ${info}`);
+  relay.kill("SIGTERM");
+  const code = await exited;
+  if (code !== 0) throw new Error(`the relay ended with ${code}`);
+  console.log(`smoke: installed, served ${url}, stopped`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,81 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+
+import { onTestFinished } from "vitest";
+
+import type { Message } from "./client.ts";
+
+/** A WebSocket made by hand, for what no WebSocket library would send. It answers no pings. */
+export class RawSocket {
+  /** Resolves when the relay ended the connection, however. */
+  readonly closed: Promise<void>;
+  readonly #stream: Socket;
+  readonly #waiting: (() => void)[] = [];
+  #text = "";
+
+  private constructor(stream: Socket) {
+    this.#stream = stream;
+    stream.on("data", (chunk: Buffer) => {
+      this.#text += chunk.toString("latin1");
+      for (const wake of this.#waiting.splice(0)) wake();
+    });
+    stream.on("error", () => {});
+    this.closed = new Promise((resolve) => stream.once("close", () => resolve()));
+    onTestFinished(() => {
+      stream.destroy();
+    });
+  }
+
+  /** Connects, and says nothing. */
+  static async connect(url: string): Promise<RawSocket> {
+    const { hostname, port } = new URL(url);
+    const stream = connect(Number(port), hostname);
+    await once(stream, "connect");
+    return new RawSocket(stream);
+  }
+
+  /** Connects, finishes the handshake and hears the challenge. */
+  static async open(url: string): Promise<RawSocket> {
+    const socket = await RawSocket.connect(url);
+    socket.write(HANDSHAKE);
+    while (!socket.#text.includes('["AUTH",')) await socket.#more();
+    return socket;
+  }
+
+  /** In one piece, so that the relay gets it in one piece. */
+  write(bytes: string | Uint8Array): void {
+    this.#stream.write(bytes);
+  }
+
+  /** The first so many OKs, in the order in which they came. */
+  async hearOks(count: number): Promise<Message[]> {
+    for (;;) {
+      const heard = [...this.#text.matchAll(/\["OK",[^\]]*\]/g)].map(([text]) => text);
+      if (heard.length >= count) {
+        return heard.slice(0, count).map((text) => JSON.parse(text) as Message);
+      }
+      await this.#more();
+    }
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(resolve);
+      void this.closed.then(() => reject(new Error("connection closed")));
+    });
+  }
+}
+
+/** A text frame as a client sends it (RFC 6455, 5.2). The mask is zero, which changes nothing. */
+export function frame(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  const head = Buffer.alloc(8);
+  head[0] = 0x81;
+  head[1] = 0x80 | 126;
+  head.writeUInt16BE(bytes.length, 2);
+  return Buffer.concat([head, bytes]);
+}
+
+/** The first part of a request to open a WebSocket, and the rest. */
+export const HALF_HANDSHAKE = "GET / HTTP/1.1\r\nHost: relay.test\r\nUpgrade: websocket\r\n";
+const HANDSHAKE = `${HALF_HANDSHAKE}Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;

@@ -1,0 +1,140 @@
+// The vectors of NIP-DD (nips/vectors), gone through with the relay's own parts and a clock that says what the vector says.
+
+import { readFileSync } from "node:fs";
+
+import type { NostrEvent } from "nostr-tools";
+import { describe, expect, it } from "vitest";
+
+import { admission } from "../src/policy/admission.ts";
+import { Rate } from "../src/policy/rate.ts";
+import { examiner } from "../src/relay/examine.ts";
+import { Relay } from "../src/relay/relay.ts";
+import { scan } from "../src/relay/scan.ts";
+import { openKnownDrops, openLmdbStore } from "../src/store/lmdb.ts";
+import type { Store } from "../src/store/store.ts";
+import { plainVerifier } from "../src/verify/plain.ts";
+import { temporaryFolder } from "./support/relay.ts";
+
+type Step =
+  | { now: number; publish: NostrEvent; answer: [string, string, boolean, string] }
+  | { now: number; box: string; holds: string[] }
+  | { now: number; retention: number };
+type Case = { title: string; retention: number; steps: Step[] };
+
+const LIMITS = {
+  filters: 20,
+  filterValues: 1_000,
+  subscriptions: 32,
+  authKeys: 1_000,
+  limit: 5_000,
+  outboxBytes: 2 ** 22,
+  inbox: 256,
+  inboxBytes: 2 ** 22,
+  pingSeconds: 30,
+  deadSeconds: 75,
+  connections: 100,
+  connectionsPerAddress: 100,
+  boxDrops: 5_000,
+  boxBytes: 2 ** 26,
+  earlyTombstones: 10_000,
+  authorDeletesWraps: false,
+};
+
+type Running = { relay: Relay; store: Store; stop(): Promise<void> };
+
+async function start(
+  folder: string,
+  retentionSeconds: number,
+  clock: { at: number },
+): Promise<Running> {
+  const settings = { folder, retentionSeconds, diskReserveBytes: 0, limits: LIMITS };
+  const { store, rule } = await openLmdbStore(settings, clock.at);
+  const known = openKnownDrops(folder);
+  const policies = admission({
+    tags: 100,
+    eventBytes: 65_536,
+    proofOfWork: 0,
+    retentionSeconds,
+    allowedRecipients: [],
+    deniedRecipients: [],
+  });
+  const verifier = plainVerifier();
+  const examine = examiner({ verifier, known, policies, rule, maxAcknowledgementIds: 1_000 });
+  const unlimited = new Rate({ perSecond: 0, burst: 1 });
+  const silent = { info() {}, warn() {}, error: (details: object) => expect.fail(String(details)) };
+  const relay = new Relay(
+    {
+      store,
+      examine(text) {
+        known.refresh();
+        return Promise.resolve(examine(text, clock.at));
+      },
+      mayExamine: () => true,
+      publishing: unlimited,
+      asking: unlimited,
+      observer: { count() {} },
+      log: silent,
+      clock: { now: () => clock.at, monotonic: () => clock.at },
+      randomHex: () => "00",
+    },
+    { hosts: new Set(["relay.example"]), limits: LIMITS, sweepSeconds: 3_600 },
+  );
+  return {
+    relay,
+    store,
+    async stop() {
+      await relay.close();
+      await known.close();
+      await store.close();
+    },
+  };
+}
+
+async function box(store: Store, recipient: string, now: number): Promise<(string | undefined)[]> {
+  const filters = [{ filter: { tags: new Map() }, recipients: new Set([recipient]) }];
+  const { headers } = await scan(store, filters, {
+    now: () => now,
+    watermark: store.watermark,
+    maxLimit: 5_000,
+    signal: new AbortController().signal,
+  });
+  return store.read(headers).map((json) => (JSON.parse(json ?? "{}") as { id?: string }).id);
+}
+
+async function goThrough({ retention, steps }: Case): Promise<void> {
+  const folder = temporaryFolder();
+  const clock = { at: steps[0]?.now ?? 0 };
+  let running = await start(folder, retention, clock);
+  try {
+    for (const [number, step] of steps.entries()) {
+      clock.at = step.now;
+      const where = `step ${number + 1}`;
+      if ("retention" in step) {
+        await running.stop();
+        running = await start(folder, step.retention, clock);
+      } else if ("box" in step) {
+        expect(await box(running.store, step.box, step.now), where).toEqual(step.holds);
+      } else {
+        const answer = await running.relay.publish(
+          JSON.stringify(["EVENT", step.publish]),
+          "127.0.0.1",
+        );
+        const [, id, accepted, message] = step.answer;
+        expect(answer, where).toMatchObject({ id, accepted });
+        if (message.endsWith(":"))
+          expect(answer.message, where).toMatch(new RegExp(`^${message} `));
+        else expect(answer.message, where).toBe(message);
+      }
+    }
+  } finally {
+    await running.stop();
+  }
+}
+
+for (const name of ["drops", "expiry", "acknowledgements"]) {
+  const file = new URL(`../nips/vectors/${name}.json`, import.meta.url);
+  const cases = JSON.parse(readFileSync(file, "utf8")) as Case[];
+  describe(`nips/vectors/${name}.json`, () => {
+    it.each(cases)("$title", async (testCase) => goThrough(testCase));
+  });
+}
