@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
-import { nip19 } from "nostr-tools";
+import { decode } from "nostr-tools/nip19";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 
@@ -81,7 +81,7 @@ const wsUrl = z.string().refine((url) => hostOf(url) !== undefined, "a ws:// or 
 const key = z.string().transform((value, context) => {
   if (isHex32(value)) return value;
   try {
-    const decoded: { type: string; data: unknown } = nip19.decode(value);
+    const decoded: { type: string; data: unknown } = decode(value);
     if (decoded.type === "npub") return decoded.data as string;
   } catch {
     // Not an npub either.
@@ -350,7 +350,9 @@ function set(target: Record<string, unknown>, path: readonly string[], value: un
     target[name] = value;
     return;
   }
-  const group = (target[name] ?? {}) as Record<string, unknown>;
+  const group = target[name] ?? {};
+  // What is no group stays as it is, for the schema to refuse.
+  if (typeof group !== "object" || Array.isArray(group)) return;
   target[name] = { ...group };
   set(target[name] as Record<string, unknown>, rest, value);
 }
@@ -382,7 +384,7 @@ function deepest(issue: z.core.$ZodIssueInvalidUnion): string | undefined {
     .join(", or ");
 }
 
-function assertConsistent({ limits: limit }: Config): void {
+function assertConsistent({ limits: limit, sweepSeconds }: Config): void {
   const rules: [boolean, string][] = [
     [
       limit.eventBytes < limit.messageBytes,
@@ -397,6 +399,9 @@ function assertConsistent({ limits: limit }: Config): void {
       limit.pingSeconds < limit.deadSeconds,
       "limits.pingSeconds must be less than limits.deadSeconds",
     ],
+    [limit.handshakeSeconds >= 1, "limits.handshakeSeconds must be at least 1s"],
+    [limit.pingSeconds >= 1, "limits.pingSeconds must be at least 1s"],
+    [sweepSeconds >= 1 && sweepSeconds <= 86_400, "sweepSeconds must be between 1s and 1d"],
   ];
   const broken = rules.filter(([holds]) => !holds).map(([, rule]) => rule);
   if (broken.length > 0) throw new ConfigError(broken.join("\n"));

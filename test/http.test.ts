@@ -226,6 +226,7 @@ describe("NIP-11's document", () => {
       retention: 3 * 86_400,
       timestamp_fuzz: 2 * 86_400,
       clock_skew: 15 * 60,
+      max_event_bytes: 4_096,
       max_drops: 7,
       max_bytes: 102_400,
       max_acknowledgement_ids: 4,

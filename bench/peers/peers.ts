@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join, resolve } from "node:path";
 
 import { HOST, type Running, serve } from "./server.ts";
-import { type Log, nodeHeaders, once, requireTools, run, type Tool } from "./toolchain.ts";
+import { type Log, once, requireTools, run, type Tool } from "./toolchain.ts";
 
 export type Peer = {
   readonly name: string;
@@ -34,8 +34,8 @@ type Crate = {
   name: string;
   version: string;
   tools: readonly Tool[];
-  config(port: number, database: string): string;
-  args(configFile: string): readonly string[];
+  config: (port: number, database: string) => string;
+  args: (configFile: string) => readonly string[];
 };
 
 function cratePeer({ name, version, tools, config, args }: Crate): Peer {
@@ -127,48 +127,26 @@ enabled = true
 const RECIPE = join(import.meta.dirname, "nostr-relay");
 const RECIPE_FILES = ["package.json", "package-lock.json", "main.mjs"] as const;
 const NPM: Tool = { command: "npm", args: ["--version"], get: "it comes with Node" };
-const QUIET = ["--no-audit", "--no-fund"];
 
-/** Its native part loads into the Node it was compiled for only, so that and the recipe's own text are parts of the version. */
-function nostrRelayStamp(version: string): string {
+/** Its main file and its other packages are chosen here, so a change of those is a new version too. */
+function recipeVersion(version: string): string {
   const hash = createHash("sha256");
   for (const file of RECIPE_FILES) hash.update(readFileSync(join(RECIPE, file)));
-  return [version, process.arch, process.versions.modules, hash.digest("hex")].join(" ");
+  return `${version} ${hash.digest("hex")}`;
 }
 
-function nostrRelay(version: string): Peer {
+function npmPeer(name: string, version: string): Peer {
   const home = join(CACHE, "nostr-relay");
   return {
-    name: "@nostr-relay/core",
+    name,
     version,
     build: (log) =>
-      once(home, nostrRelayStamp(version), log, async () => {
-        requireTools("@nostr-relay/core", [
-          NPM,
-          CC,
-          debian("make", ["--version"], "build-essential"),
-          debian("python3", ["--version"], "python3"),
-        ]);
+      once(home, recipeVersion(version), log, async () => {
+        requireTools(name, [NPM]);
         for (const file of RECIPE_FILES) copyFileSync(join(RECIPE, file), join(home, file));
-        await run("npm", ["ci", "--ignore-scripts", ...QUIET], { cwd: home, log });
-        // better-sqlite3 is compiled here, since its prebuilt binaries are outside the npm registry. The package `node` links the
-        // executable alone into its place; the package it takes it from has the headers too.
-        const headers = nodeHeaders();
-        const node = join(home, "headers");
-        const distribution = `node-${process.platform}-${process.arch}`;
-        if (headers === undefined) {
-          mkdirSync(node);
-          writeFileSync(join(node, "package.json"), "{}");
-          const install = ["install", `${distribution}@${process.versions.node}`];
-          await run("npm", [...install, "--ignore-scripts", ...QUIET], { cwd: node, log });
-        }
-        const addon = join(home, "node_modules/better-sqlite3");
-        await run("npm", ["exec", "--", "node-gyp", "rebuild", "--release"], {
-          cwd: addon,
-          env: { npm_config_nodedir: headers ?? join(node, "node_modules", distribution) },
-          log,
-        });
-        rmSync(node, { recursive: true, force: true });
+        // No install scripts: the only native package comes prebuilt.
+        const quiet = ["--ignore-scripts", "--no-audit", "--no-fund"];
+        await run("npm", ["ci", ...quiet], { cwd: home, log });
       }),
     start: (folder) =>
       serve(folder, (port) => ({
@@ -182,5 +160,5 @@ function nostrRelay(version: string): Peer {
 
 /** Every peer, whether it can be built here or not. */
 export function peers(): Peer[] {
-  return [nostrRsRelay, rnostr, nostrRelay("0.0.40")];
+  return [nostrRsRelay, rnostr, npmPeer("@nostr-relay/core", "0.0.40")];
 }

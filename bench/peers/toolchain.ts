@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 export type Log = (line: string) => void;
@@ -66,10 +66,4 @@ export async function once(
   mkdirSync(folder, { recursive: true });
   await build();
   writeFileSync(stamp, version);
-}
-
-/** Where the C++ headers of the running Node are, as node-gyp wants it; undefined when it was installed without them. */
-export function nodeHeaders(): string | undefined {
-  const root = dirname(dirname(process.execPath));
-  return existsSync(join(root, "include/node/node_version.h")) ? root : undefined;
 }

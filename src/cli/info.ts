@@ -12,7 +12,7 @@ const PATIENCE_MS = 10_000;
 export async function info(config: Config, { url, json }: InfoOptions): Promise<string> {
   const address = url ?? (config.url || `ws://${join(config.listen)}`);
   const http = address.replace(/^ws/i, "http");
-  if (!URL.canParse(http))
+  if (!/^https?:/i.test(http) || !URL.canParse(http))
     throw new Error(`"${address}" is no URL; give one such as wss://drop.example.com`);
   let document: unknown;
   try {
@@ -20,7 +20,11 @@ export async function info(config: Config, { url, json }: InfoOptions): Promise<
       headers: { accept: "application/nostr+json" },
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
+    if (!response.ok) throw new Error(`status ${response.status}`);
     document = await response.json();
+    if (typeof document !== "object" || document === null || Array.isArray(document)) {
+      throw new Error("no NIP-11 document");
+    }
   } catch (error) {
     const { message, cause } = error as Error;
     const detail = cause instanceof Error ? cause.message : message;

@@ -40,8 +40,22 @@ export type RunningRelay = {
   stop(): Promise<void>;
 };
 
-/** Starts a relay. Rejects with what is wrong when it cannot. */
+/** Starts a relay. Rejects with what is wrong when it cannot, and leaves nothing open then. */
 export async function startRelay(config: Config, log: Logger): Promise<RunningRelay> {
+  const opened: (() => Promise<void>)[] = [];
+  try {
+    return await assemble(config, log, (close) => opened.push(close));
+  } catch (error) {
+    for (const close of opened.toReversed()) await close();
+    throw error;
+  }
+}
+
+async function assemble(
+  config: Config,
+  log: Logger,
+  onFailure: (close: () => Promise<void>) => void,
+): Promise<RunningRelay> {
   const { limits } = config;
   const verifier = await pickVerifier(config, log);
   const { store, rule } = await openLmdbStore(
@@ -53,6 +67,7 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
     },
     clock.now(),
   );
+  onFailure(() => store.close());
   const admissionSettings: AdmissionSettings = {
     tags: limits.tags,
     eventBytes: limits.eventBytes,
@@ -73,6 +88,7 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
     { workers, module: workerModule(), data, waiting: limits.verifying },
     { workerLost: (error) => log.error({ err: error }, "a verification thread was lost") },
   );
+  onFailure(() => pool.close());
   const metrics = new Metrics();
   const hosts = new Set<string>();
   const relay = new Relay(
@@ -89,6 +105,7 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
     },
     { hosts, limits, sweepSeconds: config.sweepSeconds },
   );
+  onFailure(() => relay.close());
   metrics.watch({
     verifier,
     version: VERSION,
@@ -116,6 +133,7 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
       }),
     },
   );
+  onFailure(() => listener.close(0));
   for (const host of knownHosts(config, listener)) hosts.add(host);
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
   const url = `ws://${join({ host: config.listen.host, port: listener.port })}`;
@@ -155,17 +173,20 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
 /** `deaddrop serve`: runs until SIGTERM or SIGINT. Answers the exit code. */
 export async function serve(config: Config): Promise<number> {
   const log = pino({ level: config.log, base: null });
+  // Before anything is open: who asks it to end while it starts means it too.
+  const asked = new Promise<void>((resolve) => {
+    process.once("SIGTERM", () => resolve());
+    process.once("SIGINT", () => resolve());
+  });
   let relay: RunningRelay;
   try {
     relay = await startRelay(config, log);
   } catch (error) {
     log.fatal({ err: error }, "the relay could not start");
+    process.stderr.write(`deaddrop: the relay could not start: ${(error as Error).message}\n`);
     return 1;
   }
-  await new Promise<void>((resolve) => {
-    process.once("SIGTERM", () => resolve());
-    process.once("SIGINT", () => resolve());
-  });
+  await asked;
   log.info("stopping");
   await relay.stop();
   return 0;

@@ -55,7 +55,7 @@ export const OBLIGATIONS = {
   "ack-6":
     "A relay MUST accept an acknowledgement of a drop it has not seen; when that drop comes, the relay MUST NOT hold it.",
   "ack-7":
-    "A relay MUST answer `OK` `true` to a valid acknowledgement, whatever became of the drops it names.",
+    "Within that bound a relay MUST answer `OK` `true` to a valid acknowledgement, whatever became of the drops it names.",
   "ack-8": "A relay MUST accept acknowledgements while its storage is full.",
   "ack-9":
     "A relay MUST give the same effect to an acknowledgement that is published again, by anyone.",

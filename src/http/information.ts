@@ -49,6 +49,7 @@ export function relayInformation(
       retention: config.retention,
       timestamp_fuzz: TIMESTAMP_FUZZ_SECONDS,
       clock_skew: CLOCK_SKEW_SECONDS,
+      max_event_bytes: limits.eventBytes,
       max_drops: limits.boxDrops,
       max_bytes: limits.boxBytes,
       max_acknowledgement_ids: limits.acknowledgementIds,

@@ -2,18 +2,41 @@ import { BlockList, isIP } from "node:net";
 
 /** What counts as one peer: an IPv4 address, or the /64 of an IPv6 address, which is what one household gets. */
 export function peerOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
   if (isIP(address) !== 6) return address;
-  const [head = "", tail = ""] = address.replace(/%.*$/, "").split("::");
-  const front = head.split(":").filter(Boolean);
-  const back = tail.split(":").filter(Boolean);
-  const zeros = Array.from({ length: Math.max(0, 8 - front.length - back.length) }, () => "0");
-  const groups = address.includes("::") ? [...front, ...zeros, ...back] : front;
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(":")}::/64`;
+  const groups = groupsOf(address);
+  const network = groups.slice(0, 4).map((group) => group.toString(16));
+  return mappedIn(groups) ?? `${network.join(":")}::/64`;
+}
+
+// The eight groups of an IPv6 address, however it is spelled (RFC 4291, 2.2).
+function groupsOf(address: string): number[] {
+  const [front = [], back = []] = address
+    .replace(/%.*$/, "")
+    .split("::")
+    .map((part) =>
+      part
+        .split(":")
+        .filter(Boolean)
+        .flatMap((group) => numbersOf(group)),
+    );
+  const zeros = Array.from({ length: 8 - front.length - back.length }, () => 0);
+  return [...front, ...zeros, ...back];
+}
+
+// The last two groups may be written as an IPv4 address.
+function numbersOf(group: string): number[] {
+  const bytes = group.split(".").map(Number);
+  const [a = 0, b = 0, c = 0, d = 0] = bytes;
+  return bytes.length === 4 ? [a * 256 + b, c * 256 + d] : [Number.parseInt(group, 16)];
+}
+
+// The IPv4 address that is mapped into IPv6 (::ffff:0:0/96), if one is.
+function mappedIn(groups: readonly number[]): string | undefined {
+  if (groups.slice(0, 6).join(":") !== "0:0:0:0:0:65535") return undefined;
+  return groups
+    .slice(6)
+    .flatMap((group) => [group >> 8, group & 255])
+    .join(".");
 }
 
 /**
@@ -38,12 +61,16 @@ export function forwardedFor(
     let address = peer;
     for (const hop of (header ?? "").split(",").toReversed()) {
       if (!isTrusted(address)) return peerless(address);
-      if (isIP(hop.trim()) !== 0) address = hop.trim();
+      const named = hop.trim();
+      if (named === "") continue;
+      // What stands before a hop that names no address was not said by a proxy we trust.
+      if (isIP(named) === 0) break;
+      address = named;
     }
     return peerless(address);
   };
 }
 
 function peerless(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, "");
+  return (isIP(address) === 6 ? mappedIn(groupsOf(address)) : undefined) ?? address;
 }

@@ -1,4 +1,6 @@
 import { CLOCK_SKEW_SECONDS, TIMESTAMP_FUZZ_SECONDS, untimely } from "../nostr/drop.ts";
+import { eventJson } from "../nostr/event.ts";
+import { GIFT_WRAP } from "../nostr/kinds.ts";
 import { committedTarget, leadingZeroBits } from "../nostr/pow.ts";
 import { advertised, type Policy } from "./policy.ts";
 
@@ -31,9 +33,20 @@ function atMostTags(max: number): Policy {
   );
 }
 
-/** Stops what would fill a box with one drop. */
+// What the JSON of a gift wrap is besides its content.
+const ENVELOPE_BYTES = eventJson({
+  id: "0".repeat(64),
+  pubkey: "0".repeat(64),
+  created_at: 1_700_000_000,
+  kind: GIFT_WRAP,
+  tags: [["p", "0".repeat(64)]],
+  content: "",
+  sig: "0".repeat(128),
+}).length;
+
+/** Stops what would fill a box with one drop. NIP-11 counts the content alone, so it is told what a plain gift wrap has room for. */
 function atMostBytes(max: number): Policy {
-  return advertised({ max_content_length: max }, ({ bytes }) =>
+  return advertised({ max_content_length: Math.max(0, max - ENVELOPE_BYTES) }, ({ bytes }) =>
     bytes > max ? `invalid: event of ${bytes} bytes, the limit is ${max}` : undefined,
   );
 }

@@ -35,6 +35,7 @@ export class Pool<Answer> {
   readonly #settings: PoolSettings;
   readonly #events: PoolEvents;
   readonly #threads: Thread<Answer>[] = [];
+  readonly #starting = new Set<Promise<void>>();
   #texts: string[] = [];
   #waiting: Waiting<Answer>[] = [];
   #flushing = false;
@@ -63,8 +64,9 @@ export class Pool<Answer> {
     return this.#inFlight < this.#settings.waiting;
   }
 
-  /** Resolves to the answer, or to undefined when the thread was lost. */
+  /** Resolves to the answer, or to undefined when the thread was lost or the pool is closed. */
   ask(text: string): Promise<Answer | undefined> {
+    if (this.#closed) return Promise.resolve(undefined);
     this.#inFlight += 1;
     return new Promise((resolve) => {
       this.#texts.push(text);
@@ -77,8 +79,11 @@ export class Pool<Answer> {
     });
   }
 
+  /** Answers what was asked, and resolves when every thread has ended. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#flush();
+    await Promise.allSettled(this.#starting);
     await Promise.all(
       this.#threads.map(({ worker }) => {
         const ended = new Promise((resolve) => worker.once("exit", resolve));
@@ -114,6 +119,12 @@ export class Pool<Answer> {
   }
 
   #spawn(): Promise<void> {
+    const starting = this.#startThread();
+    this.#starting.add(starting);
+    return starting.finally(() => this.#starting.delete(starting));
+  }
+
+  #startThread(): Promise<void> {
     const { module, data } = this.#settings;
     const worker = new Worker(module, { workerData: data });
     const thread: Thread<Answer> = { worker, waiting: [], load: 0 };
@@ -123,7 +134,11 @@ export class Pool<Answer> {
         error = cause;
         failed(cause);
       });
-      worker.once("exit", (code) => this.#lost(thread, error ?? new Error(`exit code ${code}`)));
+      worker.once("exit", (code) => {
+        const cause = error ?? new Error(`exit code ${code}`);
+        failed(cause);
+        this.#lost(thread, cause);
+      });
       worker.once("message", () => {
         this.#threads.push(thread);
         worker.on("message", (answers: Answer[]) => this.#answered(thread, answers));
@@ -140,11 +155,12 @@ export class Pool<Answer> {
   }
 
   #lost(thread: Thread<Answer>, error: Error): void {
-    if (this.#closed || !this.#threads.includes(thread)) return;
+    if (!this.#threads.includes(thread)) return;
     this.#threads.splice(this.#threads.indexOf(thread), 1);
+    while (thread.waiting.length > 0) this.#answered(thread, []);
+    if (this.#closed) return;
     this.#events.workerLost(error);
     const respawned = this.#spawn();
-    while (thread.waiting.length > 0) this.#answered(thread, []);
     respawned.catch((cause: unknown) => {
       this.#events.workerLost(cause instanceof Error ? cause : new Error(String(cause)));
     });

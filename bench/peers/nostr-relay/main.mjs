@@ -40,13 +40,14 @@ const http = createServer((_, response) => {
 });
 
 new WebSocketServer({ server: http }).on("connection", (socket, request) => {
-  socket.on("message", async (bytes) => {
+  const handle = async (bytes) => {
     try {
       await relay.handleMessage(socket, await validator.validateIncomingMessage(bytes));
     } catch (error) {
       socket.send(JSON.stringify(common.createOutgoingNoticeMessage(String(error.message))));
     }
-  });
+  };
+  socket.on("message", (bytes) => void handle(bytes));
   socket.on("close", () => relay.handleDisconnect(socket));
   socket.on("error", () => socket.terminate());
   relay.handleConnection(socket, request.socket.remoteAddress);
@@ -54,9 +55,10 @@ new WebSocketServer({ server: http }).on("connection", (socket, request) => {
 
 http.listen(Number(port), HOST);
 
-process.once("SIGTERM", async () => {
+async function close() {
   http.close();
   await relay.destroy();
   await repository.destroy();
   process.exit(0);
-});
+}
+process.once("SIGTERM", () => void close());

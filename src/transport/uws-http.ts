@@ -1,0 +1,154 @@
+// Requests that are no WebSocket, on uWebSockets.js, and what both have in common: who asks, and being refused.
+
+import { STATUS_CODES } from "node:http";
+import { SocketAddress } from "node:net";
+
+import type {
+  HttpRequest,
+  HttpResponse,
+  TransportHandlers,
+  TransportSettings,
+} from "./transport.ts";
+import type { UwsRequest, UwsResponse } from "./uws-types.ts";
+
+// A body past its limit is read to its end and dropped, since a connection closed in the middle of one may take the 413 with it. But not for ever.
+const DROPPED_BODY_FACTOR = 64;
+const NO_BODY = new Set([204, 304]);
+
+/** What a request needs of the listener it came to. */
+export type Counter = {
+  readonly settings: TransportSettings;
+  readonly handlers: TransportHandlers;
+  /** Requests that wait for their answer. */
+  answering: number;
+  isClosing: boolean;
+};
+
+/** Answers a request, and calls `left` when nothing more is owed to the peer. */
+export function serve(
+  response: UwsResponse,
+  request: UwsRequest,
+  house: Counter,
+  left: () => void,
+): void {
+  if (house.isClosing) return refuse(response, 503);
+  const head = headOf(response, request, house.settings);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let isOver = false;
+  const over = (): void => {
+    if (isOver) return;
+    isOver = true;
+    house.answering--;
+    left();
+  };
+  house.answering++;
+  response.onAborted(over);
+  response.onData((chunk, isLast) => {
+    if (isOver) return;
+    bytes += chunk.byteLength;
+    if (bytes > house.settings.maxBodyBytes) {
+      const isEnough = isLast || bytes > house.settings.maxBodyBytes * DROPPED_BODY_FACTOR;
+      if (isEnough) send(response, head.method, { status: 413, headers: {}, body: "" }, over);
+      return;
+    }
+    // A copy: the chunk is taken away when this returns.
+    chunks.push(Buffer.from(new Uint8Array(chunk)));
+    if (isLast) void answer();
+  });
+
+  async function answer(): Promise<void> {
+    const answered = await house.handlers.request({ ...head, body: Buffer.concat(chunks) });
+    if (!isOver) send(response, head.method, answered, over);
+  }
+}
+
+function headOf(
+  response: UwsResponse,
+  request: UwsRequest,
+  settings: TransportSettings,
+): Omit<HttpRequest, "body"> {
+  const headers: Record<string, string> = {};
+  request.forEach((name, value) => {
+    const before = headers[name];
+    headers[name] = before === undefined ? value : `${before}, ${value}`;
+  });
+  return {
+    method: request.getCaseSensitiveMethod(),
+    path: request.getUrl(),
+    query: request.getQuery() ?? "",
+    headers,
+    address: addressOf(response, headers["x-forwarded-for"], settings),
+  };
+}
+
+// Calls `sent` when the last byte has left.
+function send(
+  response: UwsResponse,
+  method: string,
+  answered: HttpResponse,
+  sent: () => void,
+): void {
+  const body = Buffer.from(answered.body);
+  response.cork(() => {
+    response.writeStatus(statusLine(answered.status));
+    for (const [name, value] of Object.entries(answered.headers)) response.writeHeader(name, value);
+    if (NO_BODY.has(answered.status)) {
+      response.endWithoutBody();
+    } else if (method === "HEAD") {
+      // Given the length, `endWithoutBody` would wait for that many bytes.
+      response.writeHeader("Content-Length", String(body.length)).endWithoutBody();
+    } else {
+      const [, isComplete] = response.tryEnd(body, body.length);
+      if (!isComplete) return sendRest(response, body, sent);
+    }
+    sent();
+  });
+}
+
+function sendRest(response: UwsResponse, body: Buffer, sent: () => void): void {
+  response.onWritable(() => {
+    const [isWritten, isComplete] = response.tryEnd(
+      body.subarray(response.getWriteOffset()),
+      body.length,
+    );
+    if (isComplete) sent();
+    return isWritten;
+  });
+}
+
+export function refuse(response: UwsResponse, status: number): void {
+  response.writeStatus(statusLine(status)).end("", true);
+}
+
+function statusLine(status: number): string {
+  return `${status} ${STATUS_CODES[status] ?? ""}`;
+}
+
+// Every line of it: `getHeader` knows the first alone, and a proxy may add its own line after one that the client made up.
+export function forwarded(request: UwsRequest): string | undefined {
+  if (request.getHeader("x-forwarded-for") === "") return undefined;
+  const lines: string[] = [];
+  request.forEach((name, value) => {
+    if (name === "x-forwarded-for") lines.push(value);
+  });
+  return lines.join(", ");
+}
+
+export function addressOf(
+  response: UwsResponse,
+  forwardedFor: string | undefined,
+  settings: TransportSettings,
+): string {
+  return settings.forwardedFor(plainAddress(response), forwardedFor);
+}
+
+// In the usual short form; uWebSockets.js writes all eight groups of an IPv6 address.
+function plainAddress(response: UwsResponse): string {
+  const text = Buffer.from(response.getRemoteAddressAsText()).toString("latin1");
+  if (!text.includes(":")) return text;
+  const { address } = new SocketAddress({ address: text, family: "ipv6" });
+  return address.startsWith("::ffff:") && address.includes(".")
+    ? address.slice("::ffff:".length)
+    : address;
+}

@@ -1,0 +1,105 @@
+import { describe, expect, it } from "vitest";
+
+import { startRelay } from "../support/relay.ts";
+import { checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
+
+const FULL_RUN_MS = 3 * 60_000;
+
+/** What cannot be seen at a relay as it is installed. Whoever adds to this list says why in the check. */
+const SKIPPED = [
+  "drops/full-box",
+  "pow/enough",
+  "pow/too-little",
+  "unobservable/again",
+  "unobservable/blurred-expiration",
+  "unobservable/durable",
+  "unobservable/everywhere",
+  "unobservable/full-storage",
+  "unobservable/grace",
+  "unobservable/http-gate",
+  "unobservable/http-reading",
+  "unobservable/logs",
+  "unobservable/no-since",
+  "unobservable/quorum",
+  "unobservable/retention",
+  "unobservable/store-first",
+];
+
+describe("the suite against this relay", () => {
+  it(
+    "finds no failure, skips what is listed, and leaves no drop behind",
+    { timeout: FULL_RUN_MS },
+    async () => {
+      const relay = await startRelay();
+      const report = await conformanceReport(relay.url);
+      expect(failures(report)).toEqual([]);
+      expect(checksThat("skipped", report).sort()).toEqual(SKIPPED);
+      expect(report.status).toBe(0);
+      expect(report.summary.cleanUp).toMatch(/acknowledged$/);
+      await relay.stop();
+      const again = await startRelay({ data: relay.data });
+      expect(again.log[0]).toMatchObject({ msg: "listening", held: 0 });
+    },
+  );
+
+  it("fills a box that is small enough", async () => {
+    const relay = await startRelay({ env: { DEADDROP_LIMITS_BOX_DROPS: "20" } });
+    const report = await conformanceReport(relay.url, { only: ["drops/full-box"] });
+    expect(checksThat("passed", report)).toEqual(["drops/full-box"]);
+  });
+
+  it("mines where work is asked for", async () => {
+    const relay = await startRelay({ env: { DEADDROP_MIN_POW_DIFFICULTY: "6" } });
+    const report = await conformanceReport(relay.url, { only: ["pow", "pickup", "deletions"] });
+    expect(failures(report)).toEqual([]);
+    expect(checksThat("passed", report)).toContain("pow/too-little");
+    expect(report.summary.cleanUp).toMatch(/acknowledged$/);
+  });
+
+  it("is patient with a relay that limits the rate", async () => {
+    const env = { DEADDROP_LIMITS_DROPS_PER_SECOND: "20", DEADDROP_LIMITS_DROPS_BURST: "5" };
+    const relay = await startRelay({ env });
+    const report = await conformanceReport(relay.url, { only: ["acknowledgement"] });
+    expect(failures(report)).toEqual([]);
+  });
+});
+
+describe("deaddrop conformance", () => {
+  it("prints a line for each check and a table at the end", async () => {
+    const relay = await startRelay();
+    const { status, stdout, stderr } = await conformanceText(relay.url, { only: ["information"] });
+    expect(status).toBe(0);
+    expect(stdout).toContain("✓ information/document  serves a JSON document");
+    expect(stdout).toMatch(/^ +passed +failed +skipped$/m);
+    expect(stdout).toMatch(/^information +6 +0 +0$/m);
+    expect(stderr).toBe("");
+  });
+
+  it("shows its progress on a terminal alone", async () => {
+    const relay = await startRelay();
+    const { stderr } = await conformanceText(relay.url, { only: ["information"] }, true);
+    expect(stderr).toContain("[6/6] information/restricted-writes");
+  });
+
+  it("lists its checks without a relay", async () => {
+    const { status, stdout } = await conformanceText(undefined, { list: true, only: ["expiry-3"] });
+    expect(status).toBe(0);
+    expect(stdout).toBe(
+      "expiry/malformed  refuses with invalid: an expiration that is not a number (NIP-DD expiry-3)\n",
+    );
+  });
+
+  it.each([
+    ["no URL", undefined, {}],
+    ["a URL that is none", "ws://", {}],
+    ["a URL of another scheme", "https://relay.example.com", {}],
+    ["a check that does not exist", "ws://127.0.0.1:1", { only: ["nothing"] }],
+    ["a time limit of nothing", "ws://127.0.0.1:1", { timeoutSeconds: 0 }],
+    ["a time limit that is no number", "ws://127.0.0.1:1", { timeoutSeconds: Number.NaN }],
+  ])("ends with status 2 and says why for %s", async (_, url, options) => {
+    const { status, stdout, stderr } = await conformanceText(url, options);
+    expect(status).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(/^deaddrop: \S/);
+  });
+});
