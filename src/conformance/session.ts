@@ -141,11 +141,14 @@ export class Session {
         connection.end();
       }
     } catch (error) {
-      return `${left.length} drops may be left on the relay: ${(error as Error).message}`;
+      return `drops that may be left on the relay: ${left.length} (${(error as Error).message})`;
     }
-    if (refused > 0) return `${refused} requests to delete were refused; drops may be left`;
+    if (refused > 0) {
+      return `drops that may be left on the relay: ${left.length} (requests that were refused: ${refused})`;
+    }
     this.#left.clear();
-    return `${left.length} drops that were left on the relay were acknowledged`;
+    const how = this.whyNot("dead_drop") === undefined ? "acknowledged" : "to be deleted (NIP-09)";
+    return `drops left on the relay: ${left.length}, now ${how}`;
   }
 
   // Where there are no acknowledgements, NIP-09: by the recipient for a gift wrap, by the author for everything.

@@ -216,10 +216,6 @@ export class Trial {
     }
   }
 
-  note(text: string): void {
-    this.transcript.add("suite", "note", text);
-  }
-
   get heardAnything(): boolean {
     return this.transcript.lines.some(({ direction }) => direction === "heard");
   }

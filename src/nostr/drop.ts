@@ -63,10 +63,14 @@ export function latestExpiry(createdAt: number, rule: RetentionRule): number {
   return createdAt + TIMESTAMP_FUZZ_SECONDS + (entry?.seconds ?? 0);
 }
 
+/** The second from which on no event with a `created_at` up to this one is held any more: how long a request to vanish is remembered. */
+export function lastExpiry(createdAt: number, rule: RetentionRule): number {
+  return Math.max(...rule.map(({ upTo }) => latestExpiry(Math.min(upTo, createdAt), rule)));
+}
+
 /** The second from which on nothing that exists at `now` can be accepted any more: how long an acknowledgement of an unseen drop is remembered. */
 export function farthestExpiry(now: number, rule: RetentionRule): number {
-  const newest = now + CLOCK_SKEW_SECONDS;
-  return Math.max(...rule.map(({ upTo }) => latestExpiry(Math.min(upTo, newest), rule)));
+  return lastExpiry(now + CLOCK_SKEW_SECONDS, rule);
 }
 
 /** Why a drop may not be held at `now`, seconds: NIP-DD, "now < expiry and created_at <= now + 15 min". */

@@ -219,8 +219,8 @@ export class Relay {
       case "known":
         return "known";
       case "passing":
-        // OK whoever listens: anything else would tell whether the recipient is here.
-        this.#live.deliver(examined.drop, undefined);
+        // OK whoever listens, and before it is delivered: neither the answer nor its time tells whether the recipient is here.
+        setImmediate(() => this.#live.deliver(examined.drop, undefined));
         this.observer.count("drop passed on");
         return "passed on";
       case "acknowledgement":

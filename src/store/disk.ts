@@ -32,6 +32,8 @@ function pagesIn(stats: TableStats): number {
   return stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
 }
 
+// A commit writes new pages before it frees old ones, so some must stay free or the file grows.
+const SPARE_BYTES = 2 ** 20;
 // How long a reading of the disk is believed. In this time no more than a fraction of the smallest sensible reserve can be written.
 const READING_MS = 250;
 
@@ -59,7 +61,7 @@ export class Disk {
     if (now - this.#readAt > READING_MS) {
       const { bavail, bsize } = statfsSync(this.#folder);
       this.#beyondReserve = bavail * bsize - this.#reserveBytes;
-      this.#freeInFile = fileUse(this.#environment).freeBytes;
+      this.#freeInFile = Math.max(0, fileUse(this.#environment).freeBytes - SPARE_BYTES);
       this.#readAt = now;
     }
     // What is free in the file costs no disk, so it counts in full however far below the reserve the disk is.

@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import type { RetentionRule } from "../nostr/drop.ts";
 import { Disk, fileUse } from "./disk.ts";
 import { after, boxRange, header, headerKey } from "./layout.ts";
-import { lockFolder } from "./lock.ts";
+import { lockStore } from "./lock.ts";
 import {
   acknowledge,
   isKnown,
@@ -42,9 +42,15 @@ export type OpenedStore = { readonly store: Store; readonly rule: RetentionRule 
  */
 export async function openLmdbStore(settings: LmdbSettings, now: number): Promise<OpenedStore> {
   mkdirSync(settings.folder, { recursive: true, mode: 0o700 });
-  const unlock = await lockFolder(settings.folder);
   const environment = openEnvironment(settings.folder, false);
   const { root, tables } = environment;
+  let unlock: () => Promise<void>;
+  try {
+    unlock = await lockStore(settings.folder, environment);
+  } catch (error) {
+    await root.close();
+    throw error;
+  }
 
   const format = tables.meta.get("format");
   if (format !== undefined && format !== FORMAT) {
@@ -67,6 +73,7 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
   let seq = newest;
   let watermark = newest;
   let uncommitted: Held[] = [];
+  let unannounced: Held[] = [];
   const listeners = new Set<(committed: readonly Held[]) => void>();
   const usage = new Usage(tables);
   const disk = new Disk(settings.folder, environment, settings.diskReserveBytes);
@@ -75,11 +82,14 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
     committed() {
       // Reads from now on see this commit.
       root.resetReadTxn();
-      const committed = uncommitted;
+      watermark = uncommitted.at(-1)?.seq ?? watermark;
+      unannounced.push(...uncommitted);
       uncommitted = [];
-      const last = committed.at(-1);
-      if (last === undefined) return;
-      watermark = last.seq;
+    },
+    answered() {
+      const committed = unannounced;
+      unannounced = [];
+      if (committed.length === 0) return;
       for (const listener of listeners) listener(committed);
     },
     aborted() {
@@ -112,7 +122,8 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
       writer.run((of === "drops" ? sweepDrops : sweepTombstones)(at, time, from)),
     async list(recipient, window, max) {
       const range = boxRange(recipient, window.since, window.until);
-      if (window.after !== undefined) range.start = after(headerKey(window.after));
+      const next = window.after && after(headerKey(window.after));
+      if (next !== undefined && next.compare(range.start) > 0) range.start = next;
       const found = [];
       for (const { key, value } of tables.boxes.getRange({ ...range, limit: max })) {
         found.push(header(recipient, key, value));

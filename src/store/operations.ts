@@ -2,7 +2,7 @@
 // rest, so that no operation, however large, holds the event loop. The writer runs one operation to its end before it begins the next; nothing else
 // writes in between. An operation that is cut short by a crash has done a part, and its promise never resolved.
 
-import { type Drop, farthestExpiry, latestExpiry, type RetentionRule } from "../nostr/drop.ts";
+import { type Drop, farthestExpiry, lastExpiry, type RetentionRule } from "../nostr/drop.ts";
 import { DIRECT_MESSAGE } from "../nostr/kinds.ts";
 import {
   after,
@@ -121,7 +121,7 @@ export function* acknowledge(
     for (const id of missing) {
       const key = at.tables.authors.get(ownedKey(signer, id));
       const written = key && heldAt(at.tables, key);
-      if (written === undefined) continue;
+      if (written === undefined || !isAuthors(at, written)) continue;
       found.push(written);
       missing.delete(id);
     }
@@ -138,7 +138,7 @@ export function* vanish(at: Workplace, vanishing: Vanishing, now: number): Opera
   const { tables } = at;
   const { signer, id, created_at } = vanishing;
   // The request itself is remembered until no drop it speaks of can exist: whoever replays it deletes nothing that came later.
-  const until = latestExpiry(created_at, at.rule);
+  const until = lastExpiry(created_at, at.rule);
   const done = ownedKey(signer, id);
   if (until <= now || tables.tombstones.doesExist(done)) return;
 
@@ -151,7 +151,7 @@ export function* vanish(at: Workplace, vanishing: Vanishing, now: number): Opera
   }
   for (const page of writtenBy(tables, signer)) {
     for (const written of page) {
-      if (written.created_at <= created_at) bury(at, written, now, now);
+      if (isAuthors(at, written) && written.created_at <= created_at) bury(at, written, now, now);
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
@@ -278,6 +278,11 @@ function countEarly(tables: Tables, owner: Buffer, change: 1 | -1): void {
   const value = Buffer.allocUnsafe(4);
   value.writeUInt32BE(count);
   tables.early.putSync(owner, value);
+}
+
+// Whether the author may still take back what is held for somebody else.
+function isAuthors(at: Workplace, { kind }: Header): boolean {
+  return kind === DIRECT_MESSAGE || at.limits.authorDeletesWraps;
 }
 
 // What this key signed itself and is held for others, a bounded page at a time.

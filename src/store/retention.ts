@@ -1,4 +1,4 @@
-import { CLOCK_SKEW_SECONDS, type RetentionRule, latestExpiry } from "../nostr/drop.ts";
+import { CLOCK_SKEW_SECONDS, type RetentionRule, TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
 
 /**
  * The rule after a start with `seconds` of retention, given the rule that was in force. Whatever could have been accepted until now keeps the
@@ -12,7 +12,9 @@ export function nextRule(
 ): RetentionRule {
   const current = before?.at(-1);
   if (before === undefined || current === undefined) return [{ upTo: Infinity, seconds }];
-  const alive = before.filter(({ upTo }) => upTo === Infinity || latestExpiry(upTo, before) > now);
+  // An entry that is dropped leaves its events to the next one, so it stays until the longest retention would refuse them too.
+  const longest = Math.max(seconds, ...before.map((entry) => entry.seconds));
+  const alive = before.filter(({ upTo }) => upTo + TIMESTAMP_FUZZ_SECONDS + longest > now);
   if (current.seconds === seconds) return alive;
   const past = alive.slice(0, -1);
   // Later than every entry before, even if the clock was set back in between.

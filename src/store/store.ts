@@ -11,8 +11,9 @@ import type { Drop } from "../nostr/drop.ts";
  *   author and expiry ends its being held: no write evicts another drop.
  * - `list` and `read` show what is committed, and never a drop that an earlier, resolved write removed. They take no lock and pin no snapshot:
  *   between two calls drops may come and go.
- * - Every committed drop is announced once, in the order of `seq`, before the promise of its `put` resolves. `watermark` is the `seq` of the last one
- *   announced: what `list` shows up to it has been announced, what comes later will be.
+ * - Every committed drop is announced once, in the order of `seq`, after the promise of its `put` resolved: how long an answer takes must not tell
+ *   whether anybody listens. `watermark` is the `seq` of the newest one committed. Whoever notes it and subscribes in one turn misses nothing: `list` shows
+ *   all up to it, and what comes later is announced.
  * - Keys and ids are hex digits, times Unix seconds, sizes bytes of UTF-8.
  *
  * Not promised: isolation between processes (open a store once), and that expired drops are gone from disk before the next sweep. They are not
@@ -31,7 +32,7 @@ export type Store = {
   read(headers: readonly Header[]): (string | undefined)[];
   /** Does one bounded piece of deleting what is past, and says where the next piece begins. */
   sweep(of: "drops" | "tombstones", now: number, from?: SweepCursor): Promise<Swept>;
-  /** The `seq` of the newest drop announced. */
+  /** The `seq` of the newest drop committed. */
   readonly watermark: number;
   /** Has `listener` hear of every drop committed from now on. Answers how to stop. */
   subscribe(listener: (committed: readonly Held[]) => void): () => void;

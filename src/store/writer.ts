@@ -12,8 +12,10 @@ type Waiting = {
 };
 
 type WriterEvents = {
-  /** After a commit and before any promise of it resolves. */
+  /** After a commit, before the promises of what ended in it resolve: reads may see it now. */
   readonly committed: () => void;
+  /** After those promises were heard. */
+  readonly answered: () => void;
   /** After a transaction that came to nothing. */
   readonly aborted: () => void;
 };
@@ -80,5 +82,6 @@ export class Writer {
     }
     this.#events.committed();
     for (const { waiting, outcome } of ended) waiting.done(outcome as never);
+    setImmediate(this.#events.answered);
   }
 }

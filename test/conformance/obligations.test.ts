@@ -66,10 +66,11 @@ describe("the suite", () => {
   });
 
   it("names a NIP and quotes a sentence in every check", () => {
-    for (const { nip, sentence, obligations } of SUITE) {
+    for (const { nip, sentence } of SUITE) {
       expect(nip).toMatch(/^(\d\d|DD)$/);
       expect(sentence.length).toBeGreaterThan(20);
-      if (nip === "DD") expect(obligations).not.toEqual([]);
     }
+    const ofDeadDrops = SUITE.filter(({ nip }) => nip === "DD");
+    expect(ofDeadDrops.filter(({ obligations }) => obligations.length === 0)).toEqual([]);
   });
 });

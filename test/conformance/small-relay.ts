@@ -124,7 +124,7 @@ class SmallRelay {
     });
     response.end(
       JSON.stringify({
-        supported_nips: [1, 9, 11, 13, 40, 42, 45, 59, 62, 67],
+        supported_nips: [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67],
         limitation: { restricted_writes: true, min_pow_difficulty: this.#minPow },
         dead_drop: {
           kinds: [4, 1059],

@@ -32,7 +32,7 @@ export function hex(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-export const ALICE = hex("alice");
+const ALICE = hex("alice");
 export const BOB = hex("bob");
 const CAROL = hex("carol");
 
@@ -622,63 +622,94 @@ export function storeContract(name: string, openStore: OpenStore): void {
     describe("the change feed", () => {
       it("announces each stored drop once, in the order of commits", async () => {
         const { store } = await open();
-        const announced = listen(store);
-        const drops = Array.from({ length: 50 }, () => aDrop());
+        const feed = listen(store);
+        const [last, ...drops] = Array.from({ length: 51 }, () => aDrop()) as [Drop, ...Drop[]];
         await Promise.all([...drops, ...drops].map((drop) => store.put(drop, NOW)));
-        expect(announced.map(({ id }) => id)).toEqual(drops.map(({ id }) => id));
+        await store.put(last, NOW);
+        const announced = await feed.until(last);
+        expect(announced.map(({ id }) => id)).toEqual([...drops, last].map(({ id }) => id));
         const seqs = announced.map(({ seq }) => seq);
         expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
       });
 
-      it("announces a drop before its put resolves", async () => {
+      it("announces a drop after its put resolved", async () => {
         const { store } = await open();
-        const announced = listen(store);
-        const unannounced: string[] = [];
-        const put = async (drop: Drop): Promise<void> => {
-          await store.put(drop, NOW);
-          if (!announced.some(({ id }) => id === drop.id)) unannounced.push(drop.id);
-        };
-        await Promise.all(Array.from({ length: 50 }, () => put(aDrop())));
-        expect(unannounced).toEqual([]);
+        const feed = listen(store);
+        const announcedBefore: boolean[] = [];
+        const drops = Array.from({ length: 50 }, () => aDrop());
+        for (const drop of drops) {
+          const put = store.put(drop, NOW);
+          await put.then(() =>
+            announcedBefore.push(feed.announced.some(({ id }) => id === drop.id)),
+          );
+        }
+        await feed.until(drops.at(-1)!);
+        expect(announcedBefore).toEqual(drops.map(() => false));
       });
 
       it("is silent about drops that were not stored", async () => {
         const { store } = await open({ limits: { boxDrops: 1 } });
-        const announced = listen(store);
-        const [stored, acknowledged] = [aDrop(), aDrop()];
+        const feed = listen(store);
+        const [stored, acknowledged, last] = [aDrop(), aDrop(), aDrop({ recipient: ALICE })];
         await store.acknowledge(by(BOB, acknowledged), NOW);
-        for (const drop of [stored, stored, acknowledged, aDrop()]) await store.put(drop, NOW);
-        expect(announced.map(({ id }) => id)).toEqual([stored.id]);
+        for (const drop of [stored, stored, acknowledged, aDrop(), last]) {
+          await store.put(drop, NOW);
+        }
+        const announced = await feed.until(last);
+        expect(announced.map(({ id }) => id)).toEqual([stored.id, last.id]);
       });
 
-      it("has reached the watermark", async () => {
+      it("lists all drops up to the watermark, and announces what comes later", async () => {
         const { store } = await open();
-        const announced = listen(store);
-        for (let i = 0; i < 3; i++) {
-          await store.put(aDrop(), NOW);
-          expect(announced.at(-1)?.seq).toBe(store.watermark);
+        const drops = Array.from({ length: 60 }, () => aDrop());
+        const putting = Promise.all(drops.map((drop) => store.put(drop, NOW)));
+        await store.put(aDrop({ recipient: ALICE }), NOW);
+        const { watermark } = store;
+        const feed = listen(store);
+        const listed = await store.list(BOB, {}, 100);
+        const last = aDrop({ recipient: ALICE });
+        await putting;
+        await store.put(last, NOW);
+        const later = (await feed.until(last)).filter(({ seq }) => seq > watermark);
+        const seen = [
+          ...listed.filter(({ seq }) => seq <= watermark).map(({ idPrefix }) => idPrefix),
+          ...later.map(({ id }) => id.slice(0, 32)),
+        ];
+        const expected = [...drops, last].map(({ id }) => id.slice(0, 32));
+        expect(seen.sort()).toEqual(expected.sort());
+      });
+
+      it("has the newest drop that was put at the watermark", async () => {
+        const { store } = await open();
+        for (const created_at of [NOW, NOW + 1, NOW + 2]) {
+          await store.put(aDrop({ created_at }), NOW);
+          const [newest] = await store.list(BOB, {}, 1);
+          expect(store.watermark).toBe(newest?.seq);
         }
       });
 
       it("lists what it announces, at that moment", async () => {
         const { store } = await open();
-        const listings: Promise<Header[]>[] = [];
-        store.subscribe(() => void listings.push(store.list(BOB, {}, 10)));
-        await store.put(aDrop(), NOW);
-        expect(await Promise.all(listings)).toEqual([
-          [expect.objectContaining({ recipient: BOB })],
-        ]);
+        const { promise, resolve } = Promise.withResolvers<Promise<Header[]>>();
+        store.subscribe(() => resolve(store.list(BOB, {}, 10)));
+        const drop = aDrop();
+        await store.put(drop, NOW);
+        const [listed] = await promise;
+        expect(listed?.idPrefix).toBe(drop.id.slice(0, 32));
       });
 
       it("ends for who has enough, and goes on for the others", async () => {
         const { store } = await open();
-        const [mine, theirs]: [Held[], Held[]] = [[], []];
+        const mine: Held[] = [];
         const stop = store.subscribe((committed) => void mine.push(...committed));
-        store.subscribe((committed) => void theirs.push(...committed));
-        await store.put(aDrop(), NOW);
+        const theirs = listen(store);
+        const [first, second] = [aDrop(), aDrop()];
+        await store.put(first, NOW);
+        await theirs.until(first);
         stop();
-        await store.put(aDrop(), NOW);
-        expect([mine.length, theirs.length]).toEqual([1, 2]);
+        await store.put(second, NOW);
+        await theirs.until(second);
+        expect(mine.map(({ id }) => id)).toEqual([first.id]);
       });
     });
 
@@ -758,10 +789,30 @@ async function held(store: Store, recipient = BOB): Promise<string[]> {
   return store.read(headers).map((json) => (JSON.parse(json ?? "{}") as Drop).id);
 }
 
-function listen(store: Store): Held[] {
+type Feed = {
+  readonly announced: Held[];
+  /** Everything announced up to this drop, waited for if need be. */
+  until(drop: Drop): Promise<Held[]>;
+};
+
+function listen(store: Store): Feed {
   const announced: Held[] = [];
-  store.subscribe((committed) => void announced.push(...committed));
-  return announced;
+  let heard: (() => void) | undefined;
+  store.subscribe((committed) => {
+    announced.push(...committed);
+    heard?.();
+  });
+  return {
+    announced,
+    until({ id }) {
+      return new Promise((resolve) => {
+        heard = () => {
+          if (announced.some((drop) => drop.id === id)) resolve(announced);
+        };
+        heard();
+      });
+    },
+  };
 }
 
 /** Sweeps to the end, and answers how much went. */

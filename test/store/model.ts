@@ -94,7 +94,9 @@ export class Model implements Store, KnownDrops {
     if (this.#isFullFor(drop)) return "box full";
     const held = { ...drop, seq: ++this.#seq };
     this.#disk.kept.push({ drop: held, leaves: drop.expiry });
-    for (const listener of this.#listeners) listener([held]);
+    setImmediate(() => {
+      for (const listener of this.#listeners) listener([held]);
+    });
     return "stored";
   }
 

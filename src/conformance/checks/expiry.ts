@@ -148,8 +148,11 @@ export const expiryChecks: readonly Check[] = [
       }
       const empty = trial.wrap({ to, tags: [["expiration"]] });
       await trial.refused("an expiration tag without a value", empty, "invalid:");
-      const second = trial.wrap({ to, tags: [good, ["expiration", "soon"]] });
-      await trial.refused("a malformed tag behind a good one", second, "invalid:");
+      const bad = ["expiration", "soon"];
+      const behind = trial.wrap({ to, tags: [good, bad] });
+      await trial.refused("a malformed tag behind a good one", behind, "invalid:");
+      const before = trial.wrap({ to, tags: [bad, good] });
+      await trial.refused("a malformed tag before a good one", before, "invalid:");
     },
   }),
   deadDropCheck({

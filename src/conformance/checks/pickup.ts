@@ -323,6 +323,27 @@ export const pickupChecks: readonly Check[] = [
     },
   }),
   nipCheck({
+    id: "pickup/nip-17",
+    nip: "17",
+    sentence:
+      "It's advisable that relays do not serve `kind:1059` to clients other than the ones tagged in them.",
+    needs: [17],
+    title: "delivers a gift wrap live to its recipient and to nobody else",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      const reader = await trial.reader("recipient", to);
+      const others = [await trial.open("nobody"), await trial.reader("stranger", trial.person())];
+      for (const client of others) await client.request([{ kinds: [GIFT_WRAP] }]);
+      const subscription = await reader.subscribe({ kinds: [GIFT_WRAP], "#p": [to.key] });
+      await trial.drop(drop);
+      await reader.delivered(subscription, drop);
+      for (const client of others) {
+        await client.neverSaw(drop, `it was delivered to: ${client.connection.name}`);
+      }
+    },
+  }),
+  nipCheck({
     id: "pickup/nip-59",
     nip: "59",
     sentence: "relays SHOULD only serve `kind 1059` events intended for the marked recipient.",

@@ -10,7 +10,7 @@ export const powChecks: readonly Check[] = [
   nipCheck({
     id: "pow/too-little",
     nip: "13",
-    sentence: "`difficulty` is defined to be the number of leading zero bits in the `NIP-01` id.",
+    sentence: "`difficulty` is defined to be the number of leading zero bits in the NIP-01 id.",
     needs: [13],
     title: "refuses with pow: an event with less work than min_pow_difficulty",
     async run(trial) {
