@@ -48,7 +48,9 @@ const chosen = twoTables(16);
 const LAYOUTS: readonly Layout[] = [
   {
     name: "event under (recipient, time, id)",
-    put: (tables, drop) => void tables["clustered"]?.putSync(boxKey(drop, 16), EVENT),
+    put(tables, drop) {
+      tables["clustered"]?.putSync(boxKey(drop, 16), EVENT);
+    },
   },
   { name: "event under seq; (recipient, time, id 16)", put: chosen },
   { name: "event under seq; (recipient, time, id 32)", put: twoTables(32) },

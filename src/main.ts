@@ -3,6 +3,7 @@
 
 import { parseArgs } from "node:util";
 
+import { conformance } from "./cli/conformance.ts";
 import { HELP, helpFor } from "./cli/help.ts";
 import { info } from "./cli/info.ts";
 import { serve } from "./cli/serve.ts";
@@ -24,6 +25,10 @@ async function run(args: string[]): Promise<number> {
         config: { type: "string", short: "c" },
         example: { type: "boolean" },
         json: { type: "boolean" },
+        only: { type: "string", multiple: true },
+        all: { type: "boolean" },
+        list: { type: "boolean" },
+        timeout: { type: "string" },
         help: { type: "boolean", short: "h" },
         version: { type: "boolean", short: "V" },
       },
@@ -36,6 +41,12 @@ async function run(args: string[]): Promise<number> {
   if (values.version === true) return print(`${VERSION}\n`);
   if (values.help === true || verb === undefined || verb === "help") {
     return print(helpFor(verb === "help" ? rest[0] : verb));
+  }
+
+  if (verb === "conformance") {
+    const { only = [], all = false, list = false, json = false, timeout } = values;
+    const timeoutSeconds = timeout === undefined ? undefined : Number(timeout);
+    return conformance({ url: rest[0], json, only, all, list, timeoutSeconds }, process);
   }
 
   let config: Config;

@@ -6,14 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+function npm(args: string[], cwd?: string): string {
+  return execFileSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    ...(cwd !== undefined && { cwd }),
+  });
+}
+
 const folder = mkdtempSync(join(tmpdir(), "deaddrop-smoke-"));
 try {
-  const npm = (args: string[], cwd?: string): string =>
-    execFileSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "inherit"],
-      ...(cwd !== undefined && { cwd }),
-    });
   const [packed] = JSON.parse(
     npm(["pack", "--json", "--ignore-scripts", "--pack-destination", folder]),
   ) as [{ filename: string; files: { path: string }[] }];

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 import { HOST, type Running, serve } from "./server.ts";
 import { type Log, once, requireTools, run, type Tool } from "./toolchain.ts";
@@ -30,36 +30,57 @@ const debian = (command: string, args: readonly string[], name: string): Tool =>
 });
 const CC = debian("cc", ["--version"], "build-essential");
 
+/** A stamp that also names the text of a recipe, so that a change of it is built like a new version. */
+function recipeVersion(version: string, folder: string, files: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(readFileSync(join(folder, file)));
+  return `${version} ${hash.digest("hex")}`;
+}
+
+/** Builders write beside what they build (lock files, packages), so they get a copy. */
+function copyRecipe(from: string, to: string, files: readonly string[]): void {
+  for (const file of files) {
+    mkdirSync(dirname(join(to, file)), { recursive: true });
+    copyFileSync(join(from, file), join(to, file));
+  }
+}
+
 type Crate = {
   name: string;
   version: string;
+  /** The folder beside this file with a main of ours; without it, the binary that the crate itself has. */
+  recipe?: string;
   tools: readonly Tool[];
   config: (port: number, database: string) => string;
   args: (configFile: string) => readonly string[];
 };
 
-function cratePeer({ name, version, tools, config, args }: Crate): Peer {
+const CRATE_FILES = ["Cargo.toml", "src/main.rs"] as const;
+
+function cratePeer({ name, version, recipe, tools, config, args }: Crate): Peer {
   const home = join(CACHE, name);
+  const source = recipe === undefined ? undefined : join(import.meta.dirname, recipe);
   return {
     name,
     version,
-    build: (log) =>
-      once(home, version, log, async () => {
+    build: (log) => {
+      const stamp = source === undefined ? version : recipeVersion(version, source, CRATE_FILES);
+      return once(home, stamp, log, async () => {
         requireTools(name, [CARGO, CC, ...tools]);
         const target = join(home, "target");
-        await run(
-          "cargo",
-          ["install", name, "--version", version, "--locked", "--root", home],
-          // Without colours and progress bars, which are no lines.
-          {
-            cwd: home,
-            env: { CARGO_TARGET_DIR: target, CARGO_TERM_COLOR: "never" },
-            log,
-          },
-        );
+        const copy = join(home, "source");
+        if (source !== undefined) copyRecipe(source, copy, CRATE_FILES);
+        const what = source === undefined ? [name, "--version", version] : ["--path", copy];
+        await run("cargo", ["install", ...what, "--root", home], {
+          cwd: home,
+          // Without colours, which are no part of a line.
+          env: { CARGO_TARGET_DIR: target, CARGO_TERM_COLOR: "never" },
+          log,
+        });
         // Hundreds of megabytes that nothing needs once the binary is installed.
         rmSync(target, { recursive: true, force: true });
-      }),
+      });
+    },
     start: (folder) =>
       serve(folder, (port) => {
         const database = resolve(folder, "database");
@@ -80,9 +101,9 @@ function cratePeer({ name, version, tools, config, args }: Crate): Peer {
 const nostrRsRelay = cratePeer({
   name: "nostr-rs-relay",
   version: "0.8.12",
+  // Not `--locked`: its lock file pins time 0.3.25, which Rust 1.80 and newer refuse to compile.
   tools: [
     debian("protoc", ["--version"], "protobuf-compiler"),
-    debian("cmake", ["--version"], "cmake"),
     debian("pkg-config", ["--exists", "openssl"], "pkg-config libssl-dev"),
   ],
   config: (port, database) => `
@@ -104,6 +125,7 @@ nip42_dms = true
 const rnostr = cratePeer({
   name: "rnostr",
   version: "0.4.8",
+  recipe: "rnostr",
   tools: [],
   config: (port, database) => `
 [information]
@@ -121,29 +143,22 @@ pubkey_blacklist = []
 [count]
 enabled = true
 `,
-  args: (configFile) => ["relay", "--config", configFile],
+  args: (configFile) => [configFile],
 });
 
-const RECIPE = join(import.meta.dirname, "nostr-relay");
-const RECIPE_FILES = ["package.json", "package-lock.json", "main.mjs"] as const;
+const NPM_FILES = ["package.json", "package-lock.json", "main.mjs"] as const;
 const NPM: Tool = { command: "npm", args: ["--version"], get: "it comes with Node" };
 
-/** Its main file and its other packages are chosen here, so a change of those is a new version too. */
-function recipeVersion(version: string): string {
-  const hash = createHash("sha256");
-  for (const file of RECIPE_FILES) hash.update(readFileSync(join(RECIPE, file)));
-  return `${version} ${hash.digest("hex")}`;
-}
-
-function npmPeer(name: string, version: string): Peer {
-  const home = join(CACHE, "nostr-relay");
+function npmPeer(name: string, version: string, recipe: string): Peer {
+  const home = join(CACHE, recipe);
+  const source = join(import.meta.dirname, recipe);
   return {
     name,
     version,
     build: (log) =>
-      once(home, recipeVersion(version), log, async () => {
+      once(home, recipeVersion(version, source, NPM_FILES), log, async () => {
         requireTools(name, [NPM]);
-        for (const file of RECIPE_FILES) copyFileSync(join(RECIPE, file), join(home, file));
+        copyRecipe(source, home, NPM_FILES);
         // No install scripts: the only native package comes prebuilt.
         const quiet = ["--ignore-scripts", "--no-audit", "--no-fund"];
         await run("npm", ["ci", ...quiet], { cwd: home, log });
@@ -160,5 +175,5 @@ function npmPeer(name: string, version: string): Peer {
 
 /** Every peer, whether it can be built here or not. */
 export function peers(): Peer[] {
-  return [nostrRsRelay, rnostr, npmPeer("@nostr-relay/core", "0.0.40")];
+  return [nostrRsRelay, rnostr, npmPeer("@nostr-relay/core", "0.0.40", "nostr-relay")];
 }

@@ -3,9 +3,10 @@ export const HELP = `deaddrop: a Nostr relay that holds private messages until t
 Usage: deaddrop <command> [options]
 
 Commands:
-  serve     run the relay
-  config    print the configuration in force, or an example file
-  info      ask a running relay who it is and how it is
+  serve        run the relay
+  config       print the configuration in force, or an example file
+  info         ask a running relay who it is and how it is
+  conformance  check any relay against NIP-DD and the NIPs it leans on
 
 Options:
   -c, --config <file>   configuration file (default: $DEADDROP_CONFIG, or ./deaddrop.yaml if there is one)
@@ -36,6 +37,22 @@ Example: deaddrop config --example > deaddrop.yaml
 Asks a relay for its NIP-11 document and prints it; by default the relay that this configuration describes.
 
 Example: deaddrop info wss://drop.example.com
+`,
+  conformance: `Usage: deaddrop conformance <url> [--only <name>]... [--all] [--json] [--timeout <seconds>]
+       deaddrop conformance --list
+
+Checks a relay against the obligations of NIP-DD, NIP-01 and the others it advertises. Each check passes, fails with the
+transcript that shows it, or is skipped with the reason. What it drops there it acknowledges in the end.
+
+  --only <name>        a check, a subject, an obligation such as "ack-3", or a NIP such as "nip-42"; may be repeated
+  --all                also what the relay does not advertise
+  --json               one object per line; the last one is the summary
+  --list               the checks, and what each tests
+  --timeout <seconds>  for one check (default 30)
+
+Exit status: 0 when nothing failed, 1 when something did, 2 for wrong use.
+
+Example: deaddrop conformance wss://drop.example.com
 `,
 };
 

@@ -4,7 +4,7 @@
  */
 export const OBLIGATIONS = {
   "drop-1":
-    "A relay MUST accept a drop only if it has exactly one `p` tag whose value is a 64-character lowercase hex key.",
+    "A relay MUST refuse a drop, or an event of kind `21059`, with `invalid:` unless it has exactly one `p` tag, with a 64-character lowercase hex key.",
   "drop-2":
     "A relay MUST send `OK` `true` for a drop only after the drop would survive a crash of the relay.",
   "drop-3": "A relay MUST NOT require NIP-42 authentication to publish a drop.",
@@ -13,13 +13,14 @@ export const OBLIGATIONS = {
   "drop-5":
     "A relay that cannot hold a drop MUST answer `OK` `false`: with `rate-limited:` when the box is full, with `error:` when the storage is.",
   "drop-6":
-    "A relay MUST deliver an event of kind `21059` to open subscriptions of its recipient only, MUST NOT store it, and MUST answer `OK` `true` whether or not there are any.",
+    "A relay MUST deliver an event of kind `21059` to open subscriptions of its recipient only, MUST NOT store it, and MUST give the same answer, `OK` `true`, whether or not there are any.",
   "drop-7":
     "A relay SHOULD refuse every other kind, except those this NIP consumes, with `blocked:`.",
   "expiry-1":
     "A relay MUST compute the expiry from the event's signed fields and its `retention` alone.",
   "expiry-2": "If there are several `expiration` tags (NIP-40) the relay MUST use the earliest.",
-  "expiry-3": "A relay MUST refuse a drop whose `expiration` tag is not a number, with `invalid:`.",
+  "expiry-3":
+    "A relay MUST refuse a drop whose `expiration` tag is anything but decimal digits, with `invalid:`.",
   "expiry-4":
     "A relay MUST refuse a drop with `invalid:` unless `now < expiry` and `created_at <= now + 900`.",
   "expiry-5": "A relay MUST NOT serve or count a drop from its expiry on.",
@@ -33,9 +34,9 @@ export const OBLIGATIONS = {
     "A relay MUST send a drop only to connections on which its recipient is authenticated, stored or live, whatever the filter says.",
   "pickup-4": "A relay MUST support several authenticated keys on one connection.",
   "pickup-5":
-    "A relay MUST treat a filter without `#p` as if it named the connection's authenticated keys.",
+    "A relay MUST treat a filter without `#p` as if it named the keys that are authenticated when the request comes.",
   "pickup-6":
-    "A relay MUST leave out of `#p` the keys that are not authenticated, and MUST answer a filter that then names none with `CLOSED` and `restricted:`.",
+    "A relay MUST leave out of `#p` the keys that are not authenticated, and MUST answer a request with a filter that then names none with `CLOSED` and `restricted:`.",
   "pickup-7":
     "The answer to a request about another recipient's box MUST be the same whether that box is empty, full or unknown.",
   "pickup-8":
@@ -43,7 +44,7 @@ export const OBLIGATIONS = {
   "pickup-9": "A relay MUST NOT treat a pickup, or its `EOSE`, as an acknowledgement.",
   "pickup-10": "A relay SHOULD send the `finish` and `more` hints of NIP-67.",
   "pickup-11":
-    "A relay MUST accept an `AUTH` event whose `relay` tag has the host of one of the relay's URLs and MUST refuse one with another host.",
+    "A relay MUST accept an `AUTH` event whose `relay` tag has the host, with its port, of one of the relay's URLs and MUST refuse any other.",
   "ack-1": "A relay MUST NOT store, serve or broadcast an acknowledgement.",
   "ack-2": "A relay MUST apply each id to the signer's box only.",
   "ack-3":
@@ -60,6 +61,8 @@ export const OBLIGATIONS = {
   "ack-9":
     "A relay MUST give the same effect to an acknowledgement that is published again, by anyone.",
   "ack-10": "A relay MUST NOT infer an acknowledgement from counts, timestamps or `EOSE`.",
+  "ack-11":
+    "A relay MUST refuse with `invalid:` an acknowledgement without an `e` tag, with an `e` tag that is no event id, with a malformed `expiration`, or with more ids than it advertises.",
   "same-1":
     'A relay MUST answer a drop that is held and a drop that was acknowledged with the same bytes: `["OK", "<id>", true, "duplicate: already have this event"]`.',
   "same-2": "A relay SHOULD take the same time for both.",
@@ -67,10 +70,11 @@ export const OBLIGATIONS = {
     "A relay MUST treat a kind `5` event (NIP-09) by the recipient like an acknowledgement without `expiration`.",
   "delete-2": "A relay MUST delete a held kind `4` event that its author names in a kind `5`.",
   "delete-3": "A relay SHOULD NOT let the author of a kind `1059` event delete it.",
-  "delete-4": "A relay MUST NOT store, serve or broadcast a kind `5` event.",
+  "delete-4": "A relay MUST NOT store, serve or broadcast a kind `5` or `62` event.",
   "delete-5":
     "A relay MUST delete the signer's drops with a `created_at` up to that of a kind `62` event (NIP-62) that names the relay or `ALL_RELAYS`, and keep their tombstones.",
-  "delete-6": "A kind `62` event that is published again MUST NOT delete drops that came after it.",
+  "delete-6":
+    "A kind `62` event that is published again MUST NOT delete drops that came after it, whatever their `created_at`.",
   "relay-1": "MUST serve a NIP-11 document with a `dead_drop` object.",
   "relay-2": "MUST NOT set `limitation.auth_required`.",
   "relay-3": "SHOULD set `limitation.restricted_writes`.",

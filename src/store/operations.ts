@@ -242,6 +242,8 @@ function* removePast(at: Workplace, recipient: string, now: number): Operation<v
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
+  // Counted anew, because the next expiry of what is left is not known.
+  at.usage.forget(recipient);
 }
 
 // Ids that were neither held here nor acknowledged before: when such a drop comes it gets the answer of a known one.

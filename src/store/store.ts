@@ -16,8 +16,8 @@ import type { Drop } from "../nostr/drop.ts";
  *   all up to it, and what comes later is announced.
  * - Keys and ids are hex digits, times Unix seconds, sizes bytes of UTF-8.
  *
- * Not promised: isolation between processes (open a store once), and that expired drops are gone from disk before the next sweep. They are not
- * listed any more from the second of their expiry on.
+ * Not promised: isolation between processes (open a store once), and that expired drops are gone before the next sweep: a store has no clock, so
+ * whoever lists looks at each header's expiry.
  */
 export type Store = {
   /** Holds the drop, unless it is known or there is no room for it. `now` decides which drops in the box are past. */

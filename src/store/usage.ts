@@ -60,9 +60,10 @@ export class Usage {
     if (usage !== undefined) usage.nextExpiry = Math.min(usage.nextExpiry, expiry);
   }
 
-  /** After a transaction failed nothing remembered is certain. */
-  forget(): void {
-    this.#boxes.clear();
+  /** Counts this box anew the next time; without one every box: after a transaction failed nothing remembered is certain. */
+  forget(recipient?: string): void {
+    if (recipient === undefined) this.#boxes.clear();
+    else this.#boxes.delete(recipient);
   }
 }
 

@@ -218,6 +218,7 @@ const SINS: Record<Sin, readonly string[]> = {
   "broadcasts acknowledgements": ["acknowledgement/consumed", "deletions/consumed"],
   "stores acknowledgements": ["acknowledgement/consumed"],
   "tells acknowledged from held": ["same-answer/bytes", "same-answer/ways", "same-answer/anyone"],
+  "accepts a malformed acknowledgement": ["acknowledgement/malformed"],
   "refuses an acknowledgement of nothing": ["acknowledgement/any-ids", "acknowledgement/early"],
   "ignores kind 5 by the recipient": ["deletions/recipient", "deletions/nip-09-recipient"],
   "obeys kind 5 by the author of a wrap": ["deletions/author-of-wrap"],

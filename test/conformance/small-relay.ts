@@ -47,6 +47,7 @@ export type Sin =
   | "stores acknowledgements"
   | "tells acknowledged from held"
   | "refuses an acknowledgement of nothing"
+  | "accepts a malformed acknowledgement"
   | "ignores kind 5 by the recipient"
   | "obeys kind 5 by the author of a wrap"
   | "ignores kind 5 by the author of a message"
@@ -274,6 +275,10 @@ class SmallRelay {
 
   #acknowledge(event: NostrEvent): [boolean, string] {
     const sins = this.#sins;
+    const isMalformed = event.kind === 20_221 && !isAcknowledgement(event);
+    if (isMalformed && !sins.has("accepts a malformed acknowledgement")) {
+      return [false, "invalid: malformed acknowledgement"];
+    }
     if (event.kind === 5 && sins.has("stores kind 5")) this.#kept.push(event);
     if (event.kind === 20_221 && sins.has("stores acknowledgements")) this.#kept.push(event);
     if (sins.has("broadcasts acknowledgements")) this.#broadcast(event);
@@ -433,4 +438,16 @@ function now(): number {
 
 function say(peer: Peer, ...message: readonly unknown[]): void {
   peer.socket.send(JSON.stringify(message));
+}
+
+function isAcknowledgement({ tags }: NostrEvent): boolean {
+  const values = (wanted: string): string[] =>
+    tags.filter(([name]) => name === wanted).map(([, value = ""]) => value);
+  const ids = values("e");
+  return (
+    ids.length > 0 &&
+    ids.length <= 100 &&
+    ids.every((id) => /^[0-9a-f]{64}$/.test(id)) &&
+    values("expiration").every((time) => /^\d+$/.test(time))
+  );
 }

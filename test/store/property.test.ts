@@ -365,7 +365,7 @@ describe("the LMDB store", () => {
         const { lmdb, model } = await inStep(world, steps);
         expect(lmdb).toEqual(model);
       });
-      await fc.assert(property, { numRuns: 100, interruptAfterTimeLimit: ENOUGH_MS });
+      await fc.assert(property, { numRuns: 120, interruptAfterTimeLimit: ENOUGH_MS });
     },
     2 * ENOUGH_MS,
   );

@@ -7,6 +7,8 @@ const GRACE_SECONDS = 3;
 const LIMIT_SECONDS = GRACE_SECONDS + 5;
 const CLOCK_SECONDS = 1;
 const MANY_IDS = 25;
+// So many still fit into a message of 128 KiB.
+const MOST_IDS_IN_A_MESSAGE = 1_500;
 
 export const acknowledgementChecks: readonly Check[] = [
   deadDropCheck({
@@ -62,6 +64,32 @@ export const acknowledgementChecks: readonly Check[] = [
       }
       // Each one's answer is the signer's own to see, so a difference is no failure; but there is nothing it could be for.
       return answers.size > 1 ? `the answers differ: ${[...answers].join(" and ")}` : undefined;
+    },
+  }),
+  deadDropCheck({
+    id: "acknowledgement/malformed",
+    covers: ["ack-11"],
+    title: "refuses an acknowledgement that names nothing, no id, no time or too many ids",
+    async run(trial) {
+      const to = trial.person();
+      const drop = trial.wrap({ to });
+      await trial.drop(drop);
+      const most = trial.deadDrop.maxAcknowledgementIds;
+      const named = ["e", drop.id];
+      const malformed: [string, string[][]][] = [
+        ["one without an e tag", []],
+        ["one with an e tag that is no id", [named, ["e", "beef"]]],
+        ["one with a malformed expiration", [named, ["expiration", "soon"]]],
+      ];
+      if (most <= MOST_IDS_IN_A_MESSAGE) {
+        const ids = Array.from({ length: most + 1 }, (_, id) => id.toString(16).padStart(64, "0"));
+        malformed.push(["one with too many ids", ids.map((id) => ["e", id])]);
+      }
+      for (const [what, tags] of malformed) {
+        await trial.refused(what, trial.sign(to, { kind: ACKNOWLEDGEMENT, tags }), "invalid:");
+      }
+      const recipient = await trial.as("recipient", to);
+      mustBe("the box", await recipient.pickup(), [drop]);
     },
   }),
   deadDropCheck({
