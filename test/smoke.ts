@@ -25,9 +25,10 @@ try {
   npm(["install", "--ignore-scripts", join(folder, packed.filename)], folder);
 
   const bin = join(folder, "node_modules/.bin/deaddrop");
+  const env = { PATH: process.env["PATH"], DEADDROP_LISTEN: "127.0.0.1:0" };
   const relay = spawn(bin, ["serve"], {
     cwd: folder,
-    env: { PATH: process.env["PATH"], DEADDROP_LISTEN: "127.0.0.1:0" },
+    env,
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = new Promise<number | null>((resolve) => relay.once("exit", resolve));
@@ -38,7 +39,7 @@ try {
   }
   if (url === undefined) throw new Error(`the relay ended with ${await exited}`);
   relay.stdout.resume();
-  const info = execFileSync(bin, ["info", url, "--json"], { cwd: folder, encoding: "utf8" });
+  const info = execFileSync(bin, ["info", url, "--json"], { cwd: folder, env, encoding: "utf8" });
   const { supported_nips: nips } = JSON.parse(info) as { supported_nips: number[] };
   if (!nips.includes(1)) throw new Error(`unexpected information: ${info}`);
   relay.kill("SIGTERM");
