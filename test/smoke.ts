@@ -1,6 +1,6 @@
 // What a user of the published package does first: install the tarball into an empty folder, start the relay, ask it who it is, end it.
 
-import { execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ function npm(args: string[], cwd?: string): string {
   });
 }
 
+let relay: ChildProcess | undefined;
 const folder = mkdtempSync(join(tmpdir(), "deaddrop-smoke-"));
 try {
   const [packed] = JSON.parse(
@@ -26,26 +27,28 @@ try {
 
   const bin = join(folder, "node_modules/.bin/deaddrop");
   const env = { PATH: process.env["PATH"], DEADDROP_LISTEN: "127.0.0.1:0" };
-  const relay = spawn(bin, ["serve"], {
+  const child = spawn(bin, ["serve"], {
     cwd: folder,
     env,
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const exited = new Promise<number | null>((resolve) => relay.once("exit", resolve));
+  relay = child;
+  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
   let url: string | undefined;
-  for await (const line of createInterface({ input: relay.stdout })) {
+  for await (const line of createInterface({ input: child.stdout })) {
     ({ url } = JSON.parse(line) as { url?: string });
     if (url !== undefined) break;
   }
   if (url === undefined) throw new Error(`the relay ended with ${await exited}`);
-  relay.stdout.resume();
+  child.stdout.resume();
   const info = execFileSync(bin, ["info", url, "--json"], { cwd: folder, env, encoding: "utf8" });
   const { supported_nips: nips } = JSON.parse(info) as { supported_nips: number[] };
   if (!nips.includes(1)) throw new Error(`unexpected information: ${info}`);
-  relay.kill("SIGTERM");
+  child.kill("SIGTERM");
   const code = await exited;
   if (code !== 0) throw new Error(`the relay ended with ${code}`);
   console.log(`smoke: installed, served ${url}, stopped`);
 } finally {
+  relay?.kill("SIGKILL");
   rmSync(folder, { recursive: true, force: true });
 }

@@ -21,7 +21,7 @@ const CACHE = resolve(import.meta.dirname, "../../.cache/peers");
 const CARGO: Tool = {
   command: "cargo",
   args: ["--version"],
-  get: "install Rust 1.85 or newer (rustup, or Debian's `cargo`)",
+  get: "install a current Rust with rustup (1.95 is known to do; a distribution's is often too old)",
 };
 const debian = (command: string, args: readonly string[], name: string): Tool => ({
   command,

@@ -28,13 +28,13 @@ describe("live delivery", () => {
     expect(await laptop.hear()).toEqual(["EVENT", "live", drop]);
   });
 
-  it("brings a drop to its sender too, before the OK, when the sender is its recipient", async () => {
+  it("brings a drop to its sender too, after the OK, when the sender is its recipient", async () => {
     const bob = person();
     const client = await listener(relay().url, bob);
     const drop = giftWrap({ to: bob });
     client.say("EVENT", drop);
-    expect(await client.hear()).toEqual(["EVENT", "live", drop]);
     expect(await client.hear()).toEqual(["OK", drop.id, true, ""]);
+    expect(await client.hear()).toEqual(["EVENT", "live", drop]);
   });
 
   it("does not bring a drop to anyone but its recipient", async () => {
