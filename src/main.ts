@@ -13,6 +13,12 @@ import { VERSION } from "./version.ts";
 const FAILED = 1;
 const WRONG_USE = 2;
 
+// Whoever reads what is printed may stop early, as `head` does. That is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
 process.exitCode = await run(process.argv.slice(2));
 
 async function run(args: string[]): Promise<number> {

@@ -1,5 +1,12 @@
 import type { Check } from "../conformance/check.ts";
-import { listed, shown, shownAsJson, summary, summaryAsJson } from "../conformance/report.ts";
+import {
+  listed,
+  listedAsJson,
+  shown,
+  shownAsJson,
+  summary,
+  summaryAsJson,
+} from "../conformance/report.ts";
 import { run } from "../conformance/runner.ts";
 import { Session } from "../conformance/session.ts";
 import { checksNamed, SUITE } from "../conformance/suite.ts";
@@ -47,7 +54,7 @@ export async function conformance(options: ConformanceOptions, out: Output): Pro
   const chosen = new Set(only.flatMap(checksNamed));
   const checks = only.length === 0 ? SUITE : SUITE.filter((check) => chosen.has(check));
   if (list) {
-    for (const check of checks) out.stdout.write(listed(check));
+    for (const check of checks) out.stdout.write(json ? listedAsJson(check) : listed(check));
     return ALL_WELL;
   }
   if (url === undefined || !/^wss?:\/\//i.test(url) || !URL.canParse(url)) {

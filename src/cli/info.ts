@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 
-import { type Config, join } from "../config.ts";
+import type { Config } from "../config.ts";
+import { join } from "../values.ts";
 
 export type InfoOptions = { readonly url: string | undefined; readonly json: boolean };
 

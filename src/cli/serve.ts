@@ -4,7 +4,8 @@ import { randomBytes } from "node:crypto";
 
 import pino, { type Logger } from "pino";
 
-import { type Config, type Endpoint, join, workerCount } from "../config.ts";
+import { type Config, workerCount } from "../config.ts";
+import { type Endpoint, join } from "../values.ts";
 import { Metrics } from "../http/metrics.ts";
 import { relayInformation } from "../http/information.ts";
 import { routes } from "../http/routes.ts";

@@ -29,12 +29,17 @@ export function shownAsJson(result: Result): string {
   const { check, milliseconds, outcome, ...rest } = result;
   const { id, title, nip, sentence, obligations } = check;
   const line = { check: id, outcome, title, nip, sentence, obligations, milliseconds, ...rest };
-  return `${JSON.stringify(line)}\n`;
+  return jsonLine(line);
 }
 
 /** How a check's line in `--list` reads. */
 export function listed(check: Check): string {
   return `${check.id}  ${check.title} (${source(check)})\n`;
+}
+
+/** The same with `--json`. */
+export function listedAsJson({ id, title, nip, sentence, obligations }: Check): string {
+  return jsonLine({ check: id, title, nip, sentence, obligations });
 }
 
 export type Summary = {
@@ -66,7 +71,7 @@ export function summary(results: readonly Result[], { url, seconds, cleanUp }: S
 
 export function summaryAsJson(results: readonly Result[], about: Summary): string {
   const [passed, failed, skipped] = OUTCOMES.map((outcome) => count(results, outcome));
-  return `${JSON.stringify({ summary: { passed, failed, skipped }, ...about })}\n`;
+  return jsonLine({ summary: { passed, failed, skipped }, ...about });
 }
 
 function row(name: string, results: readonly Result[]): string[] {
@@ -102,4 +107,10 @@ function printable(text: string): string {
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
   );
+}
+
+// JSON may hold the separators U+2028 and U+2029 as they are, but many readers of lines end one there.
+function jsonLine(value: object): string {
+  const json = JSON.stringify(value);
+  return `${json.replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")}\n`;
 }

@@ -1,0 +1,133 @@
+// Runs the conformance suite against this relay and against the peers, and writes what it found to docs/CONFORMANCE.md.
+//
+//   npm run conformance:peers
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { VERSION } from "../../src/version.ts";
+import { peers } from "./peers.ts";
+
+type Outcome = "passed" | "failed" | "skipped";
+type Line = {
+  readonly check: string;
+  readonly outcome: Outcome;
+  readonly title: string;
+  readonly nip: string;
+  readonly reason?: string;
+};
+type Candidate = { readonly name: string; readonly version: string; readonly url: string };
+type Report = Candidate & { readonly lines: readonly Line[] };
+
+const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
+const OURS = "deaddrop";
+
+/** All checks, also those of NIPs the relay does not advertise: what it does counts, not what it says. */
+async function examine(candidate: Candidate): Promise<Report> {
+  const args = ["conformance", candidate.url, "--all", "--json", "--timeout", "15"];
+  const suite = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const lines: Line[] = [];
+  for await (const text of createInterface({ input: suite.stdout })) {
+    const line = JSON.parse(text) as Partial<Line>;
+    if (line.check !== undefined) lines.push(line as Line);
+  }
+  return { ...candidate, lines };
+}
+
+async function withOurs<Result>(work: (url: string) => Promise<Result>): Promise<Result> {
+  const data = mkdtempSync(join(tmpdir(), "deaddrop-"));
+  const relay = spawn(process.execPath, [MAIN, "serve"], {
+    env: {
+      PATH: process.env["PATH"],
+      DEADDROP_LISTEN: "127.0.0.1:0",
+      DEADDROP_DATA: data,
+      DEADDROP_LIMITS_DROPS_PER_SECOND: "0",
+      DEADDROP_LIMITS_REQUESTS_PER_SECOND: "0",
+    },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise((resolve) => relay.once("exit", resolve));
+  try {
+    for await (const text of createInterface({ input: relay.stdout })) {
+      const { url } = JSON.parse(text) as { url?: string };
+      if (url !== undefined) return await work(url);
+    }
+    throw new Error("the relay did not start");
+  } finally {
+    relay.kill("SIGTERM");
+    await ended;
+    rmSync(data, { recursive: true });
+  }
+}
+
+function count(lines: readonly Line[], outcome: Outcome): number {
+  return lines.filter((line) => line.outcome === outcome).length;
+}
+
+const MARK: Readonly<Record<Outcome, string>> = { passed: "✓", failed: "✗", skipped: "–" };
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+function page(reports: readonly Report[]): string {
+  const [ours] = reports;
+  const heads = reports.map(({ name, version }) => `${name} ${version}`);
+  const rule = row(["---", ...heads.map(() => ":---:")]);
+  const totals = (["passed", "failed", "skipped"] as const).map((outcome) =>
+    row([outcome, ...reports.map(({ lines }) => String(count(lines, outcome)))]),
+  );
+  const checks = (ours?.lines ?? []).map(({ check, nip, title }) =>
+    row([
+      `${check}: ${title.replaceAll("|", "\\|")} (NIP-${nip})`,
+      ...reports.map(({ lines }) => {
+        const line = lines.find((other) => other.check === check);
+        return line === undefined ? "" : MARK[line.outcome];
+      }),
+    ]),
+  );
+  return [
+    "# Conformance",
+    "",
+    `What \`deaddrop conformance <url> --all\` found on ${new Date().toISOString().slice(0, 10)}, by \`npm run conformance:peers\`. How each`,
+    "peer is built and configured: [bench/peers/README.md](../bench/peers/README.md). The peers are general relays and do not",
+    "claim NIP-DD; the table says what a private message meets there, not that they break a promise of theirs. A failed",
+    "check may follow from another one: a relay that refuses the drops a check begins with fails it.",
+    "",
+    row(["", ...heads]),
+    rule,
+    ...totals,
+    "",
+    "✓ passed · ✗ failed · – skipped, with a reason: not to be observed from outside, or not configured",
+    "",
+    row(["check", ...heads]),
+    rule,
+    ...checks,
+    "",
+  ].join("\n");
+}
+
+const reports: Report[] = [await withOurs((url) => examine({ name: OURS, version: VERSION, url }))];
+for (const peer of peers()) {
+  await peer.build((text) => process.stderr.write(`${text}\n`));
+  const folder = mkdtempSync(join(tmpdir(), "peer-"));
+  const running = await peer.start(folder);
+  try {
+    reports.push(await examine({ name: peer.name, version: peer.version, url: running.url }));
+  } finally {
+    await running.stop();
+    rmSync(folder, { recursive: true });
+  }
+}
+const file = new URL("../../docs/CONFORMANCE.md", import.meta.url);
+writeFileSync(file, page(reports));
+for (const { name, lines } of reports) {
+  const [passed, failed, skipped] = (["passed", "failed", "skipped"] as const).map((outcome) =>
+    count(lines, outcome),
+  );
+  console.log(`${name}: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+}
+process.exitCode = count(reports[0]?.lines ?? [], "failed") === 0 ? 0 : 1;

@@ -1,0 +1,91 @@
+// How the values of settings are written, in a file and in the environment alike, and what is said of one that is not allowed.
+
+import { decode } from "nostr-tools/nip19";
+import { z } from "zod";
+
+import { hostOf } from "./nostr/auth.ts";
+import { isHex32 } from "./nostr/hex.ts";
+
+const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+const UNIT_BYTES: Record<string, number> = {
+  "": 1,
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+export const duration = z.union([z.string(), z.number()]).transform((value, context) => {
+  const [, amount, unit] = /^(\d{1,9})(s|m|h|d)?$/.exec(String(value)) ?? [];
+  if (amount !== undefined) return Number(amount) * (UNIT_SECONDS[unit ?? "s"] ?? 1);
+  context.addIssue("a duration: seconds, or a number with s, m, h or d, such as 30d");
+  return z.NEVER;
+});
+
+export const bytes = z.union([z.string(), z.number()]).transform((value, context) => {
+  const [, amount, unit] = /^(\d{1,15}) ?(|B|KiB|MiB|GiB)$/.exec(String(value)) ?? [];
+  if (amount !== undefined) return Number(amount) * (UNIT_BYTES[unit ?? ""] ?? 1);
+  context.addIssue("a size: bytes, or a number with KiB, MiB or GiB, such as 64KiB");
+  return z.NEVER;
+});
+
+export const count = (least: number): z.ZodType<number> =>
+  z.union([z.string(), z.number()]).transform((value, context) => {
+    const number = /^\d{1,15}$/.test(String(value)) ? Number(value) : -1;
+    if (number >= least) return number;
+    context.addIssue(`a whole number of at least ${least}`);
+    return z.NEVER;
+  });
+
+export const yesOrNo = z.union([z.boolean(), z.string()]).transform((value, context) => {
+  if (value === true || value === "true") return true;
+  if (value === false || value === "false") return false;
+  context.addIssue("true or false");
+  return z.NEVER;
+});
+
+export const oneOf = <const Names extends readonly [string, ...string[]]>(
+  ...names: Names
+): z.ZodType<Names[number]> => z.enum(names, `one of ${names.join(", ")}`);
+
+export const endpoint = z.string().transform((value, context) => {
+  const [, host, port] = /^(\[[0-9a-f:.]+\]|[^:[\]\s]+):(\d{1,5})$/i.exec(value) ?? [];
+  if (host !== undefined && port !== undefined && Number(port) <= 65_535) {
+    return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
+  }
+  context.addIssue("an address and a port, such as 127.0.0.1:7777 or [::1]:7777");
+  return z.NEVER;
+});
+
+export type Endpoint = z.output<typeof endpoint>;
+
+export const listOf = <Item extends z.ZodType>(item: Item): z.ZodType<z.output<Item>[]> =>
+  z.preprocess(
+    (value) =>
+      typeof value === "string"
+        ? value
+            .split(",")
+            .map((part) => part.trim())
+            .filter(Boolean)
+        : value,
+    z.array(item, "a list"),
+  ) as never;
+
+export const wsUrl = z.string().refine((url) => hostOf(url) !== undefined, "a ws:// or wss:// URL");
+
+export const key = z.string().transform((value, context) => {
+  if (isHex32(value)) return value;
+  try {
+    const decoded: { type: string; data: unknown } = decode(value);
+    if (decoded.type === "npub") return decoded.data as string;
+  } catch {
+    // Not an npub either.
+  }
+  context.addIssue("a public key: npub1… or 64 lowercase hex digits");
+  return z.NEVER;
+});
+
+/** Host and port in one string, as `listen` takes it. */
+export function join({ host, port }: Endpoint): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
