@@ -51,7 +51,7 @@ describe("deaddrop", PATIENCE, () => {
     },
   );
 
-  it.each(["serve", "config", "info"])("explains %s, with an example", async (command) => {
+  it.each(["serve", "config", "info", "conformance"])("explains %s, with an example", async (command) => {
     const help = await deaddrop(["help", command]);
     expect(help).toMatchObject({ code: 0, err: "" });
     expect(help.out).toMatch(new RegExp(`^Usage: deaddrop ${command}`));

@@ -13,18 +13,22 @@ export const OBLIGATIONS = {
   "drop-5":
     "A relay that cannot hold a drop MUST answer `OK` `false`: with `rate-limited:` when the box is full, with `error:` when the storage is.",
   "drop-6":
-    "A relay MUST deliver an event of kind `21059` to open subscriptions of its recipient only, MUST NOT store it, and MUST give the same answer, `OK` `true`, whether or not there are any.",
+    "A relay MUST deliver an event of kind `21059` to open subscriptions of its recipient only.",
+  "drop-8": "A relay MUST NOT store an event of kind `21059`.",
+  "drop-9":
+    "A relay MUST give the same answer, `OK` `true`, to an event of kind `21059` whether or not anyone listens.",
   "drop-7":
     "A relay SHOULD refuse every other kind, except those this NIP consumes, with `blocked:`.",
   "expiry-1":
     "A relay MUST compute the expiry from the event's signed fields and its `retention` alone.",
-  "expiry-2": "If there are several `expiration` tags (NIP-40) the relay MUST use the earliest.",
+  "expiry-2": "A relay MUST use the earliest of several `expiration` tags (NIP-40).",
   "expiry-3":
     "A relay MUST refuse a drop whose `expiration` tag is anything but decimal digits, with `invalid:`.",
   "expiry-4":
     "A relay MUST refuse a drop with `invalid:` unless `now < expiry` and `created_at <= now + 900`.",
   "expiry-5": "A relay MUST NOT serve or count a drop from its expiry on.",
-  "expiry-6": "A relay MUST NOT use `created_at` to decide anything else but order and filters.",
+  "expiry-6":
+    "A relay MUST NOT use the `created_at` of a drop for anything but the expiry rule, kind `62`, order and filters.",
   "expiry-7":
     "A relay that changes its `retention` MUST keep the former value for every event with a `created_at` that could have been accepted before the change.",
   "pickup-1": "A relay MUST send an `AUTH` challenge when the connection opens.",
@@ -35,8 +39,9 @@ export const OBLIGATIONS = {
   "pickup-4": "A relay MUST support several authenticated keys on one connection.",
   "pickup-5":
     "A relay MUST treat a filter without `#p` as if it named the keys that are authenticated when the request comes.",
-  "pickup-6":
-    "A relay MUST leave out of `#p` the keys that are not authenticated, and MUST answer a request with a filter that then names none with `CLOSED` and `restricted:`.",
+  "pickup-6": "A relay MUST leave out of `#p` the keys that are not authenticated.",
+  "pickup-12":
+    "A relay MUST answer a request with a filter that then names none with `CLOSED` and `restricted:`.",
   "pickup-7":
     "The answer to a request about another recipient's box MUST be the same whether that box is empty, full or unknown.",
   "pickup-8":
@@ -44,27 +49,29 @@ export const OBLIGATIONS = {
   "pickup-9": "A relay MUST NOT treat a pickup, or its `EOSE`, as an acknowledgement.",
   "pickup-10": "A relay SHOULD send the `finish` and `more` hints of NIP-67.",
   "pickup-11":
-    "A relay MUST accept an `AUTH` event whose `relay` tag has the host, with its port, of one of the relay's URLs and MUST refuse any other.",
+    "A relay MUST accept an `AUTH` event whose `relay` tag has the host, with its port, of one of the relay's URLs.",
+  "pickup-13": "A relay MUST refuse an `AUTH` event with any other `relay` tag.",
   "ack-1": "A relay MUST NOT store, serve or broadcast an acknowledgement.",
   "ack-2": "A relay MUST apply each id to the signer's box only.",
   "ack-3":
-    "Without an `expiration` tag the relay MUST delete the drops it names before it answers `OK`.",
+    "A relay MUST delete the drops that an acknowledgement without an `expiration` tag names before it answers `OK`.",
   "ack-4":
-    "With an `expiration` tag the relay MUST delete them at that time or at their expiry, whichever is earlier.",
+    "A relay MUST delete the drops that an acknowledgement with an `expiration` tag names at that time or at their expiry, whichever is earlier.",
   "ack-5":
     "A relay MUST keep a tombstone for each acknowledged pair of id and signer until the drop's expiry.",
-  "ack-6":
-    "A relay MUST accept an acknowledgement of a drop it has not seen; when that drop comes, the relay MUST NOT hold it.",
+  "ack-6": "A relay MUST accept an acknowledgement of a drop it has not seen.",
+  "ack-12": "A relay MUST NOT hold that drop when it comes.",
   "ack-7":
-    "Within that bound a relay MUST answer `OK` `true` to a valid acknowledgement, whatever became of the drops it names.",
-  "ack-8": "A relay MUST accept acknowledgements while its storage is full.",
+    "A relay MUST answer `OK` `true` to a valid acknowledgement within that bound, whatever became of the drops it names.",
+  "ack-8": "A relay MUST accept acknowledgements of drops it holds while its storage is full.",
+  "ack-13": "A relay SHOULD keep room to remember acknowledgements of drops it has not seen.",
   "ack-9":
-    "A relay MUST give the same effect to an acknowledgement that is published again, by anyone.",
+    "An acknowledgement that is published again, by anyone, MUST have no effect but that of the first time.",
   "ack-10": "A relay MUST NOT infer an acknowledgement from counts, timestamps or `EOSE`.",
   "ack-11":
     "A relay MUST refuse with `invalid:` an acknowledgement without an `e` tag, with an `e` tag that is no event id, with a malformed `expiration`, or with more ids than it advertises.",
   "same-1":
-    'A relay MUST answer a drop that is held and a drop that was acknowledged with the same bytes: `["OK", "<id>", true, "duplicate: already have this event"]`.',
+    'A relay MUST answer a drop that it already holds and one that was acknowledged with the same bytes: `["OK", "<id>", true, "duplicate: already have this event"]`.',
   "same-2": "A relay SHOULD take the same time for both.",
   "delete-1":
     "A relay MUST treat a kind `5` event (NIP-09) by the recipient like an acknowledgement without `expiration`.",
@@ -75,15 +82,15 @@ export const OBLIGATIONS = {
     "A relay MUST delete the signer's drops with a `created_at` up to that of a kind `62` event (NIP-62) that names the relay or `ALL_RELAYS`, and keep their tombstones.",
   "delete-6":
     "A kind `62` event that is published again MUST NOT delete drops that came after it, whatever their `created_at`.",
-  "relay-1": "MUST serve a NIP-11 document with a `dead_drop` object.",
-  "relay-2": "MUST NOT set `limitation.auth_required`.",
-  "relay-3": "SHOULD set `limitation.restricted_writes`.",
+  "relay-1": "A relay MUST serve a NIP-11 document with a `dead_drop` object.",
+  "relay-2": "A relay MUST NOT set `limitation.auth_required` to `true`.",
+  "relay-3": "A relay SHOULD set `limitation.restricted_writes` to `true`.",
   "client-1":
     "A sender SHOULD publish a drop to all relays in the recipient's kind `10050` list (NIP-17) and count it delivered when a majority of them answered `OK` `true`.",
   "client-2":
     "A sender SHOULD publish the identical event again when it is not sure that it arrived.",
-  "client-3":
-    "A sender that sets `expiration` SHOULD NOT derive it from the true time alone, and SHOULD round it up and add a random part, or the fuzz of `created_at` is undone.",
+  "client-3": "A sender that sets `expiration` SHOULD NOT derive it from the true time alone.",
+  "client-8": "A sender SHOULD round an `expiration` up and add a random part.",
   "client-4": "A recipient SHOULD ask without `since`.",
   "client-5": "A recipient SHOULD acknowledge only after it has stored the drops.",
   "client-6":
@@ -91,8 +98,8 @@ export const OBLIGATIONS = {
   "client-7": "A recipient with several devices SHOULD acknowledge with a grace.",
   "http-1": "`GET /pickup` MUST pass the same checks as a `REQ`.",
   "http-2": "Reading MUST NOT delete.",
-  "privacy-1":
-    "A relay SHOULD NOT write recipients, ids or addresses to logs, and SHOULD NOT publish counters that move with a single pickup.",
+  "privacy-1": "A relay SHOULD NOT write recipients, ids or addresses to logs.",
+  "privacy-2": "A relay SHOULD NOT publish counters that move with a single pickup.",
 } as const;
 
 export type ObligationId = keyof typeof OBLIGATIONS;

@@ -4,7 +4,7 @@ import { ACCEPTED_KINDS, ACKNOWLEDGEMENT, HELD_KINDS } from "../nostr/kinds.ts";
 import { MAX_SUBSCRIPTION_CHARS } from "../nostr/message.ts";
 import type { Policy } from "../policy/policy.ts";
 
-/** NIPs of which the relay does all that is asked of relays; docs/BEHAVIOR.md says how. */
+/** NIPs the relay speaks; docs/BEHAVIOR.md says how far. */
 const SUPPORTED_NIPS = [1, 4, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 70];
 
 const SOFTWARE = "https://www.npmjs.com/package/deaddrop";

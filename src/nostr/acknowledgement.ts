@@ -14,7 +14,7 @@ export type Acknowledgement = {
   readonly deletion: boolean;
 };
 
-/** Reads a kind 20221, or a kind 5, which does what a 20221 without `expiration` does (NIP-59 asks recipients to send it). */
+/** Reads a kind 20221, or a kind 5, which does what a 20221 without `expiration` does (NIP-59 asks relays to honour it). */
 export function parseAcknowledgement(
   event: NostrEvent,
   maxIds: number,

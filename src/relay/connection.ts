@@ -47,6 +47,7 @@ export type Desk = {
   disconnected(connection: Connection): void;
 };
 
+const UNREADABLE: Reason = "error: the box could not be read";
 const BINARY: Reason = "unsupported: binary messages are not understood";
 const BUSY: Reason = "rate-limited: too many messages are waiting for an answer";
 
@@ -285,7 +286,7 @@ export class Connection implements SocketHandlers, Reader {
     } catch (error) {
       this.#relay.failed(error);
       if (this.#subscriptions.get(subscription.id) !== subscription) return;
-      this.#closeSubscription(subscription.id, "error: the box could not be read");
+      this.#closeSubscription(subscription.id, UNREADABLE);
     }
   }
 
@@ -295,13 +296,18 @@ export class Connection implements SocketHandlers, Reader {
       this.#closeSubscription(id, scoped);
       return;
     }
-    const count = await countMatches(this.#store, scoped, {
-      now: () => this.#relay.now(),
-      watermark: this.#store.watermark,
-      maxLimit: this.#limits.limit,
-      signal: this.#gone.signal,
-    });
-    this.#say(["COUNT", id, { count }]);
+    try {
+      const count = await countMatches(this.#store, scoped, {
+        now: () => this.#relay.now(),
+        watermark: this.#store.watermark,
+        maxLimit: this.#limits.limit,
+        signal: this.#gone.signal,
+      });
+      this.#say(["COUNT", id, { count }]);
+    } catch (error) {
+      this.#relay.failed(error);
+      this.#closeSubscription(id, UNREADABLE);
+    }
   }
 
   #unsubscribe(id: string): void {

@@ -12,7 +12,7 @@ export type Tables = {
 
 // 1.4 KB events waste less of an 8 KB page than of a 4 KB one. Fixed when the file is made.
 const PAGE_BYTES = 8_192;
-// Address space, not memory or disk: the file grows as it is written, and the disk reserve is what stops it.
+// Address space, not memory or disk: the map never has to grow. The file grows as it is written, and the disk reserve is what stops it.
 const MAP_BYTES = 2 ** 40;
 
 export type Environment = { readonly root: RootDatabase; readonly tables: Tables };

@@ -19,9 +19,12 @@ const SKIPPED = [
   "unobservable/http-gate",
   "unobservable/http-reading",
   "unobservable/logs",
+  "unobservable/metrics",
   "unobservable/no-since",
   "unobservable/quorum",
+  "unobservable/reserve",
   "unobservable/retention",
+  "unobservable/rounded-expiration",
   "unobservable/store-first",
 ];
 

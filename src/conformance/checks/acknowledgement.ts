@@ -140,7 +140,7 @@ export const acknowledgementChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "acknowledgement/early",
-    covers: ["ack-6"],
+    covers: ["ack-12", "ack-6"],
     title: "does not hold a drop that was acknowledged before it came",
     async run(trial) {
       const to = trial.person();
@@ -233,7 +233,7 @@ export const acknowledgementChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "acknowledgement/race",
-    covers: ["ack-6", "ack-5"],
+    covers: ["ack-12", "ack-5"],
     title: "does not hold a drop that comes at the same moment as its acknowledgement",
     async run(trial) {
       const to = trial.person();

@@ -56,7 +56,7 @@ export const countChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "count/foreign-p",
-    covers: ["pickup-6"],
+    covers: ["pickup-12"],
     needs: [45],
     title: "closes a COUNT that names other keys only with restricted:",
     async run(trial) {

@@ -27,7 +27,7 @@ export const deletionsChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "deletions/early",
-    covers: ["delete-1", "ack-6"],
+    covers: ["delete-1", "ack-12"],
     title: "does not hold a drop that its recipient has deleted by kind 5 before it came",
     async run(trial) {
       const to = trial.person();

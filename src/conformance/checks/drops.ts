@@ -130,7 +130,7 @@ export const dropsChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "drops/ephemeral-not-stored",
-    covers: ["drop-6"],
+    covers: ["drop-8"],
     title: "does not store kind 21059, with a listener or without",
     async run(trial) {
       const to = trial.person();
@@ -152,7 +152,7 @@ export const dropsChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "drops/ephemeral-answer",
-    covers: ["drop-6"],
+    covers: ["drop-9"],
     title: "answers kind 21059 with the same OK true whether or not its recipient listens",
     async run(trial) {
       const to = trial.person();

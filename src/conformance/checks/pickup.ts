@@ -96,7 +96,7 @@ export const pickupChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "pickup/foreign-p",
-    covers: ["pickup-6", "pickup-3"],
+    covers: ["pickup-12", "pickup-3"],
     title: "closes a REQ that names other keys only with restricted:",
     async run(trial) {
       const to = trial.person();

@@ -9,9 +9,11 @@ export const unobservableChecks: readonly Check[] = [
   unobservable("unobservable/durable", "drop-2", "needs the relay to be killed"),
   unobservable("unobservable/retention", "expiry-7", "needs the relay's configuration to change"),
   unobservable("unobservable/full-storage", "ack-8", "needs a relay whose storage is full"),
+  unobservable("unobservable/reserve", "ack-13", "needs a relay whose storage is full"),
   unobservable("unobservable/quorum", "client-1", OF_CLIENTS),
   unobservable("unobservable/again", "client-2", OF_CLIENTS),
   unobservable("unobservable/blurred-expiration", "client-3", OF_CLIENTS),
+  unobservable("unobservable/rounded-expiration", "client-8", OF_CLIENTS),
   unobservable("unobservable/no-since", "client-4", OF_CLIENTS),
   unobservable("unobservable/store-first", "client-5", OF_CLIENTS),
   unobservable("unobservable/everywhere", "client-6", OF_CLIENTS),
@@ -19,4 +21,5 @@ export const unobservableChecks: readonly Check[] = [
   unobservable("unobservable/http-gate", "http-1", OF_HTTP),
   unobservable("unobservable/http-reading", "http-2", OF_HTTP),
   unobservable("unobservable/logs", "privacy-1", "logs and metrics are not on the wire"),
+  unobservable("unobservable/metrics", "privacy-2", "logs and metrics are not on the wire"),
 ];
