@@ -75,7 +75,7 @@ STOPSIGNAL SIGTERM
 
 # Asked by Node, since the image has no curl; on whatever port DEADDROP_LISTEN names.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
-    CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.DEADDROP_LISTEN.split(':').pop() + '/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+    CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.DEADDROP_LISTEN.split(':').pop() + '/readyz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
 ENTRYPOINT ["node", "/app/dist/main.js"]
 CMD ["serve"]

@@ -51,13 +51,16 @@ describe("deaddrop", PATIENCE, () => {
     },
   );
 
-  it.each(["serve", "config", "info", "conformance"])("explains %s, with an example", async (command) => {
-    const help = await deaddrop(["help", command]);
-    expect(help).toMatchObject({ code: 0, err: "" });
-    expect(help.out).toMatch(new RegExp(`^Usage: deaddrop ${command}`));
-    expect(help.out).toMatch(new RegExp(`^Example: .*deaddrop ${command}`, "m"));
-    expect(await deaddrop([command, "--help"])).toEqual(help);
-  });
+  it.each(["serve", "config", "info", "conformance"])(
+    "explains %s, with an example",
+    async (command) => {
+      const help = await deaddrop(["help", command]);
+      expect(help).toMatchObject({ code: 0, err: "" });
+      expect(help.out).toMatch(new RegExp(`^Usage: deaddrop ${command}`));
+      expect(help.out).toMatch(new RegExp(`^Example: .*deaddrop ${command}`, "m"));
+      expect(await deaddrop([command, "--help"])).toEqual(help);
+    },
+  );
 
   it.each(["--version", "-V"])("says its version: %s", async (flag) => {
     expect(await deaddrop([flag])).toEqual({ code: 0, out: `${PACKAGE.version}\n`, err: "" });

@@ -97,6 +97,7 @@ async function box(store: Store, recipient: string, now: number): Promise<(strin
     watermark: store.watermark,
     maxLimit: 5_000,
     signal: new AbortController().signal,
+    pause: () => Promise.resolve(),
   });
   return store.read(headers).map((json) => (JSON.parse(json ?? "{}") as { id?: string }).id);
 }

@@ -174,6 +174,8 @@ async function assemble(
 /** `deaddrop serve`: runs until SIGTERM or SIGINT. Answers the exit code. */
 export async function serve(config: Config): Promise<number> {
   const log = pino({ level: config.log, base: null });
+  // A full disk makes lmdb reject promises that nobody holds. The writes they belong to were answered; the relay goes on.
+  process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
   // Before anything is open: who asks it to end while it starts means it too.
   const asked = new Promise<void>((resolve) => {
     process.once("SIGTERM", () => resolve());

@@ -2,7 +2,8 @@
 //
 // - EVENT and AUTH are worked on side by side; REQ, COUNT and CLOSE wait until everything before them was answered. So an AUTH and a REQ may arrive in
 //   one flight, and a REQ after an acknowledgement does not show what was acknowledged.
-// - At most `inbox` messages wait; one more is refused, by name.
+// - At most `inbox` messages, of `inboxBytes` together, wait for their answer; one more is refused, by name. Of the open subscriptions one at a time is
+//   scanned for.
 // - What is sent but not read is bounded by `outboxBytes`. Stored drops wait for the reader; live ones cut a reader off that does not read.
 
 import {
@@ -42,6 +43,8 @@ export type Desk = {
   publish(text: string, address: string): Promise<Answer>;
   authenticate(text: string, challenge: string): Promise<{ answer: Answer; key?: string }>;
   mayAsk(address: string): boolean;
+  /** This address had a few milliseconds of the event loop for itself. */
+  chargeTurn(address: string): void;
   refused(reason: Reason): void;
   failed(error: unknown): void;
   disconnected(connection: Connection): void;
@@ -65,7 +68,9 @@ export class Connection implements SocketHandlers, Reader {
   readonly #inbox: Waiting[] = [];
   #inboxBytes = 0;
   readonly #gone = new AbortController();
-  #scans: Promise<void> = Promise.resolve();
+  readonly #unscanned = new Set<Subscription>();
+  #isScanning = false;
+  #stalled: { bufferedBytes: number; since: number } | undefined;
   #working = 0;
   #open = true;
   #idle: (() => void) | undefined;
@@ -138,10 +143,22 @@ export class Connection implements SocketHandlers, Reader {
     const now = this.#relay.monotonic();
     if (now - this.#heardAt >= deadSeconds) {
       this.#socket.terminate();
+    } else if (this.#isStalled(now, deadSeconds)) {
+      this.tooSlow();
     } else if (now - this.#pingedAt >= pingSeconds) {
       this.#pingedAt = now;
       this.#socket.ping();
     }
+  }
+
+  // A peer that talks but does not read: stored drops wait for it, but not for ever.
+  #isStalled(now: number, deadSeconds: number): boolean {
+    const { bufferedBytes } = this.#socket;
+    if (this.#wakeReaders.length === 0) this.#stalled = undefined;
+    else if (this.#stalled === undefined || bufferedBytes < this.#stalled.bufferedBytes) {
+      this.#stalled = { bufferedBytes, since: now };
+    }
+    return this.#stalled !== undefined && now - this.#stalled.since >= deadSeconds;
   }
 
   /** Resolves when everything that was asked has its answer. */
@@ -198,33 +215,39 @@ export class Connection implements SocketHandlers, Reader {
       const sideBySide = message.verb === "EVENT" || message.verb === "AUTH";
       if (!sideBySide && this.#working > 0) break;
       this.#inbox.shift();
-      this.#inboxBytes -= text.length;
       switch (message.verb) {
         case "EVENT":
-          this.#start(this.#relay.publish(text, this.address).then((answer) => this.#ok(answer)));
+          this.#start(text, this.#publish(text));
           break;
         case "AUTH":
-          this.#start(this.#authenticate(text));
+          this.#start(text, this.#authenticate(text));
           break;
         case "REQ":
+          this.#inboxBytes -= text.length;
           this.#subscribe(message.subscription, message.filters);
           break;
         case "COUNT":
-          this.#start(this.#count(message.subscription, message.filters));
+          this.#start(text, this.#count(message.subscription, message.filters));
           break;
         case "CLOSE":
+          this.#inboxBytes -= text.length;
           this.#unsubscribe(message.subscription);
           break;
       }
     }
   }
 
-  #start(work: Promise<void>): void {
+  async #publish(text: string): Promise<void> {
+    this.#ok(await this.#relay.publish(text, this.address));
+  }
+
+  #start(text: string, work: Promise<void>): void {
     this.#working += 1;
     void work
       .catch((error: unknown) => this.#relay.failed(error))
       .finally(() => {
         this.#working -= 1;
+        this.#inboxBytes -= text.length;
         if (this.#open) this.#work();
         if (this.#working === 0) this.#idle?.();
       });
@@ -272,12 +295,23 @@ export class Connection implements SocketHandlers, Reader {
         maxLimit: limit,
         maxPending: limit,
         maxPendingBytes: outboxBytes,
+        pause: () => this.#pause(),
       },
     );
     this.#subscriptions.set(id, subscription);
     this.#live.add(subscription);
     // One scan at a time: they share the socket, and each holds a list of what it found while it waits for the reader.
-    this.#scans = this.#scans.then(() => this.#sendStored(subscription));
+    this.#unscanned.add(subscription);
+    if (!this.#isScanning) void this.#scanAll();
+  }
+
+  async #scanAll(): Promise<void> {
+    this.#isScanning = true;
+    for (const subscription of this.#unscanned) {
+      this.#unscanned.delete(subscription);
+      await this.#sendStored(subscription);
+    }
+    this.#isScanning = false;
   }
 
   async #sendStored(subscription: Subscription): Promise<void> {
@@ -302,6 +336,7 @@ export class Connection implements SocketHandlers, Reader {
         watermark: this.#store.watermark,
         maxLimit: this.#limits.limit,
         signal: this.#gone.signal,
+        pause: () => this.#pause(),
       });
       this.#say(["COUNT", id, { count }]);
     } catch (error) {
@@ -310,10 +345,17 @@ export class Connection implements SocketHandlers, Reader {
     }
   }
 
+  // Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking.
+  #pause(): Promise<void> {
+    this.#relay.chargeTurn(this.address);
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
   #unsubscribe(id: string): void {
     const subscription = this.#subscriptions.get(id);
     if (subscription === undefined) return;
     this.#subscriptions.delete(id);
+    this.#unscanned.delete(subscription);
     this.#live.remove(subscription);
     subscription.close();
   }

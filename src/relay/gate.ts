@@ -27,9 +27,10 @@ export function scope(
 ): ScopedFilter[] | Reason {
   if (keys.size === 0) return AUTH_REQUIRED;
   const scoped: ScopedFilter[] = [];
+  const own = new Set(keys);
   for (const filter of filters) {
     const named = filter.tags.get("p");
-    const recipients = new Set([...(named ?? keys)].filter((key) => mayRead(keys, key)));
+    const recipients = named ? new Set([...named].filter((key) => mayRead(keys, key))) : own;
     if (recipients.size === 0) return NOT_YOURS;
     const tags = new Map(filter.tags);
     tags.delete("p");

@@ -8,7 +8,7 @@ import type { Prefix, Reason } from "../nostr/reason.ts";
 import { isAddressedHere } from "../nostr/vanish.ts";
 import { peerOf } from "../policy/address.ts";
 import type { Rate } from "../policy/rate.ts";
-import type { AcknowledgeOutcome, PutOutcome, Store } from "../store/store.ts";
+import type { AcknowledgeOutcome, PutOutcome, Store, VanishOutcome } from "../store/store.ts";
 import type { Socket, SocketHandlers } from "../transport/transport.ts";
 import { ANSWERS, type Answer, NOT_CHECKED, type Outcome, SLOW_DOWN } from "./answer.ts";
 import { Connection, type ConnectionLimits } from "./connection.ts";
@@ -57,6 +57,8 @@ const LIFE_CHECK_MS = 1_000;
 const REFUSALS_MS = 60_000;
 // An event costs a token; of the ids in an acknowledgement so many cost one more, because each may cost a write.
 const IDS_A_TOKEN = 100;
+// What a turn of scanning, four milliseconds, costs of the tokens to ask with: one address keeps no more than a few percent of the event loop for long.
+const TOKENS_A_TURN = 5;
 const GOING_AWAY = 1001;
 
 export class Relay {
@@ -141,6 +143,10 @@ export class Relay {
   /** Whether this address may ask for something other than to publish. */
   mayAsk(address: string): boolean {
     return this.#parts.asking.take(address, this.monotonic());
+  }
+
+  chargeTurn(address: string): void {
+    this.#parts.asking.charge(address, this.monotonic(), TOKENS_A_TURN);
   }
 
   // --- publish
@@ -249,12 +255,12 @@ export class Relay {
     return outcome;
   }
 
-  async #vanish(event: NostrEvent): Promise<"done" | "not addressed here"> {
+  async #vanish(event: NostrEvent): Promise<VanishOutcome | "not addressed here"> {
     if (!isAddressedHere(event, this.#settings.hosts)) return "not addressed here";
     const { id, pubkey: signer, created_at } = event;
-    await this.#parts.store.vanish({ id, signer, created_at }, this.now());
+    const outcome = await this.#parts.store.vanish({ id, signer, created_at }, this.now());
     this.observer.count("vanish");
-    return "done";
+    return outcome;
   }
 
   #answer(id: string, outcome: Outcome): Answer {

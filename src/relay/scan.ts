@@ -12,13 +12,16 @@ export type ScanSettings = {
   readonly maxLimit: number;
   /** Given up when aborted: somebody closed the subscription. */
   readonly signal: AbortSignal;
+  /** Lets the event loop have its turn. Asked for whenever a scan has held it for `TURN_MS`. */
+  readonly pause: () => Promise<void>;
 };
 
 /** The drops to send, newest first, and whether there are more that match (NIP-67). */
 export type Found = { readonly headers: readonly Header[]; readonly more: boolean };
 
-// Keys read in one go, about half a millisecond; then the event loop has its turn.
+// Keys read in one go, about half a millisecond.
 const PAGE = 1_000;
+const TURN_MS = 4;
 
 /** Finds, without reading them, the stored drops that match any of the filters. */
 export async function scan(
@@ -48,12 +51,19 @@ export async function countMatches(
   settings: ScanSettings,
 ): Promise<number> {
   let count = 0;
+  const turn = new Turn(settings);
+  const all = filters.map(({ filter, recipients }) => ({
+    recipients,
+    matches: headerMatcher(filter, settings),
+  }));
   for (const recipient of new Set(filters.flatMap(({ recipients }) => [...recipients]))) {
-    const matchers = filters
-      .filter(({ recipients }) => recipients.has(recipient))
-      .map(({ filter }) => headerMatcher(store, filter, settings));
-    for await (const page of pages(store, recipient, {}, settings.signal)) {
-      for (const header of page) if (matchers.some((matches) => matches(header))) count += 1;
+    const asked = all.filter(({ recipients }) => recipients.has(recipient));
+    for await (const page of pages(store, recipient, {}, turn)) {
+      for (const header of page) {
+        if (turn.isOver) await turn.next();
+        const event = eventOf(store, header);
+        if (asked.some(({ matches }) => matches(header, event))) count += 1;
+      }
     }
   }
   return count;
@@ -66,7 +76,8 @@ async function scanFilter(
   limit: number,
   settings: ScanSettings,
 ): Promise<Header[]> {
-  const matches = headerMatcher(store, filter, settings);
+  const matches = headerMatcher(filter, settings);
+  const turn = new Turn(settings);
   let found: Header[] = [];
   const keepNewest = (): void => {
     if (recipients.size > 1) found.sort(newestFirst);
@@ -74,10 +85,11 @@ async function scanFilter(
   };
   for (const recipient of recipients) {
     let fromThisBox = 0;
-    for await (const page of pages(store, recipient, filter, settings.signal)) {
+    for await (const page of pages(store, recipient, filter, turn)) {
       for (const header of page) {
         if (fromThisBox > limit) break;
-        if (!matches(header)) continue;
+        if (turn.isOver) await turn.next();
+        if (!matches(header, eventOf(store, header))) continue;
         found.push(header);
         fromThisBox += 1;
       }
@@ -89,39 +101,78 @@ async function scanFilter(
   return found;
 }
 
+/** How long a scan has held the event loop. */
+class Turn {
+  readonly #settings: ScanSettings;
+  #began = performance.now();
+
+  constructor(settings: ScanSettings) {
+    this.#settings = settings;
+  }
+
+  get isGivenUp(): boolean {
+    return this.#settings.signal.aborted;
+  }
+
+  get isOver(): boolean {
+    return performance.now() - this.#began > TURN_MS;
+  }
+
+  async next(): Promise<void> {
+    await this.#settings.pause();
+    this.#began = performance.now();
+  }
+}
+
+// What a box holds, newest first. The event loop has its turn in between, also when there are many boxes with little in them.
 async function* pages(
   store: Store,
   recipient: string,
   { since, until }: Pick<Filter, "since" | "until">,
-  signal: AbortSignal,
+  turn: Turn,
 ): AsyncGenerator<Header[]> {
   let after: Header | undefined;
-  while (!signal.aborted) {
+  while (!turn.isGivenUp) {
+    if (turn.isOver) await turn.next();
     const page = await store.list(recipient, { since, until, after }, PAGE);
     yield page;
     after = page.at(-1);
     if (page.length < PAGE) return;
-    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
 
+type StoredEvent = () => NostrEvent | undefined;
+
+// Read and parsed when a filter asks for more than the header tells, and once for all filters.
+function eventOf(store: Store, header: Header): StoredEvent {
+  let event: NostrEvent | undefined;
+  let isRead = false;
+  return () => {
+    if (!isRead) {
+      const [json] = store.read([header]);
+      event = json === undefined ? undefined : (JSON.parse(json) as NostrEvent);
+      isRead = true;
+    }
+    return event;
+  };
+}
+
 function headerMatcher(
-  store: Store,
   filter: Filter,
   { now, watermark }: ScanSettings,
-): (header: Header) => boolean {
+): (header: Header, event: StoredEvent) => boolean {
   const prefixes =
     filter.ids && new Set([...filter.ids].map((id) => id.slice(0, ID_PREFIX_DIGITS)));
   // What the header does not tell stands in the event.
   const needsEvent = filter.authors !== undefined || filter.tags.size > 0;
-  return (header) => {
+  return (header, event) => {
     if (header.seq > watermark || header.expiry <= now()) return false;
     if (filter.since !== undefined && header.created_at < filter.since) return false;
     if (filter.until !== undefined && header.created_at > filter.until) return false;
     if (filter.kinds?.has(header.kind) === false) return false;
     if (prefixes?.has(header.idPrefix) === false) return false;
     if (!needsEvent) return true;
-    const [json] = store.read([header]);
-    return json !== undefined && matchFilter(filter, JSON.parse(json) as NostrEvent);
+    const stored = event();
+    return stored !== undefined && matchFilter(filter, stored);
   };
 }

@@ -26,6 +26,7 @@ export type SubscriptionSettings = {
   readonly maxPending: number;
   /** The same for wraps that are not held, which wait with all they carry. */
   readonly maxPendingBytes: number;
+  readonly pause: () => Promise<void>;
 };
 
 // Events handed to the socket in one go: under a millisecond, and few enough that a slow reader is noticed in time.
@@ -68,12 +69,13 @@ export class Subscription {
 
   /** Sends what is held, EOSE, and what came meanwhile. Answers how many stored drops were sent. */
   async sendStored(): Promise<number> {
-    const { now, maxLimit } = this.#settings;
+    const { now, maxLimit, pause } = this.#settings;
     const found = await scan(this.#store, this.#filters, {
       now,
       maxLimit,
       watermark: this.#watermark,
       signal: this.#closing.signal,
+      pause,
     });
     const sent = await this.#sendHeld(found.headers);
     if (this.#closed) return sent;

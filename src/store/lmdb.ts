@@ -87,7 +87,8 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
       uncommitted = [];
     },
     answered() {
-      const committed = unannounced;
+      // What was acknowledged in the same commit, or in one since, is gone.
+      const committed = unannounced.filter((drop) => tables.drops.doesExist(drop.seq));
       unannounced = [];
       if (committed.length === 0) return;
       for (const listener of listeners) listener(committed);
@@ -130,7 +131,7 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
       }
       return found;
     },
-    read: (headers) => headers.map(({ seq: at }) => tables.drops.get(at)),
+    read: (headers) => headers.map((listed) => tables.drops.get(listed.seq)),
     get watermark() {
       return watermark;
     },

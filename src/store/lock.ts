@@ -72,6 +72,9 @@ function answers(path: string): Promise<boolean> {
       socket.destroy();
       done(true);
     });
-    socket.once("error", () => done(false));
+    // Anything but "nobody is there" may be a busy owner.
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => {
+      done(code !== "ECONNREFUSED" && code !== "ENOENT");
+    });
   });
 }

@@ -32,6 +32,7 @@ import {
   type SweepCursor,
   type Swept,
   type Vanishing,
+  type VanishOutcome,
 } from "./store.ts";
 import type { Tables } from "./tables.ts";
 import { KEYS_A_PAGE, pagesOf, type Usage } from "./usage.ts";
@@ -122,8 +123,8 @@ export function* acknowledge(
       const key = at.tables.authors.get(ownedKey(signer, id));
       const written = key && heldAt(at.tables, key);
       if (written === undefined || !isAuthors(at, written)) continue;
+      // It stays among the missing: whether the recipient left it here to be found must make no difference to the answer.
       found.push(written);
-      missing.delete(id);
     }
   }
   let steps = 0;
@@ -134,13 +135,17 @@ export function* acknowledge(
   return yield* rememberEarly(at, signer, missing, now);
 }
 
-export function* vanish(at: Workplace, vanishing: Vanishing, now: number): Operation<void> {
+export function* vanish(
+  at: Workplace,
+  vanishing: Vanishing,
+  now: number,
+): Operation<VanishOutcome> {
   const { tables } = at;
   const { signer, id, created_at } = vanishing;
   // The request itself is remembered until no drop it speaks of can exist: whoever replays it deletes nothing that came later.
   const until = lastExpiry(created_at, at.rule);
   const done = ownedKey(signer, id);
-  if (until <= now || tables.tombstones.doesExist(done)) return;
+  if (until <= now || tables.tombstones.doesExist(done)) return "done";
 
   let steps = 0;
   for (const page of pagesOf(tables, signer, created_at)) {
@@ -155,7 +160,9 @@ export function* vanish(at: Workplace, vanishing: Vanishing, now: number): Opera
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
+  if (!at.hasRoomFor(TOMBSTONE_BYTES, "tombstone")) return "storage full";
   tables.tombstones.putSync(done, tombstoneValue(until, false));
+  return "done";
 }
 
 /** Looks at a bounded number of drops that may be past, from `cursor` on, and deletes those that are. */

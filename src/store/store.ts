@@ -11,7 +11,7 @@ import type { Drop } from "../nostr/drop.ts";
  *   author and expiry ends its being held: no write evicts another drop.
  * - `list` and `read` show what is committed, and never a drop that an earlier, resolved write removed. They take no lock and pin no snapshot:
  *   between two calls drops may come and go.
- * - Every committed drop is announced once, in the order of `seq`, after the promise of its `put` resolved: how long an answer takes must not tell
+ * - Every committed drop that is still held is announced once, in the order of `seq`, after the promise of its `put` resolved: how long an answer takes must not tell
  *   whether anybody listens. `watermark` is the `seq` of the newest one committed. Whoever notes it and subscribes in one turn misses nothing: `list` shows
  *   all up to it, and what comes later is announced.
  * - Keys and ids are hex digits, times Unix seconds, sizes bytes of UTF-8.
@@ -25,7 +25,7 @@ export type Store = {
   /** Removes, now or at a time, the drops with these ids from the signer's box, and remembers the ids. */
   acknowledge(acknowledgement: Acknowledged, now: number): Promise<AcknowledgeOutcome>;
   /** Removes all that `vanishing` speaks of, once: a replay of the same request does nothing. */
-  vanish(vanishing: Vanishing, now: number): Promise<void>;
+  vanish(vanishing: Vanishing, now: number): Promise<VanishOutcome>;
   /** Up to `max` headers of one box in NIP-01's order (newest first, then by id), after `window.after` when given. */
   list(recipient: string, window: Window, max: number): Promise<Header[]>;
   /** The drops' JSON, in the order asked for; undefined where a drop is not held any more. */
@@ -66,6 +66,9 @@ export type Acknowledged = {
 
 /** `too many early`, `storage full`: what was held is acknowledged all the same, ids that were never seen here are not remembered. */
 export type AcknowledgeOutcome = "done" | "too many early" | "storage full";
+
+/** `storage full`: everything is removed all the same, but the request is not remembered. */
+export type VanishOutcome = "done" | "storage full";
 
 export type Vanishing = {
   readonly id: string;

@@ -60,6 +60,7 @@ export class Writer {
 
   async #commit(): Promise<void> {
     const ended: { waiting: Waiting; outcome: unknown }[] = [];
+    let begun: Waiting | undefined;
     try {
       // A child transaction, because it alone is undone when something in it throws.
       await this.#environment.root.childTransaction(() => {
@@ -67,17 +68,21 @@ export class Writer {
         for (;;) {
           const waiting = this.#queue[0];
           if (waiting === undefined || performance.now() >= deadline) return;
+          begun = waiting;
           const step = waiting.operation.next();
           if (step.done !== true) continue;
+          begun = undefined;
           ended.push({ waiting, outcome: step.value });
           this.#queue.shift();
         }
       });
     } catch (error) {
+      // lmdb hands the cause over as a promise of its own; unheard, it would end the process.
+      (error as { commitError?: Promise<never> }).commitError?.catch(() => {});
       this.#events.aborted();
       for (const { waiting } of ended) waiting.failed(error);
       // The one that threw, or was in the middle: what it did in this transaction is undone, so it cannot go on.
-      this.#queue.shift()?.failed(error);
+      if (begun !== undefined) this.#queue.shift()?.failed(error);
       return;
     }
     this.#events.committed();

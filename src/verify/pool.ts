@@ -19,6 +19,9 @@ export type PoolEvents = {
 // What is posted to a thread together. Handing over one text at a time costs the event loop 7–23 µs each, sixteen or more together 1–2 µs.
 const BATCH = 64;
 
+// When a thread cannot be started, it is tried again after this.
+const REPLACE_AGAIN_MS = 1_000;
+
 type Waiting<Answer> = (answer: Answer | undefined) => void;
 
 type Thread<Answer> = {
@@ -112,6 +115,14 @@ export class Pool<Answer> {
     this.#waiting = [];
   }
 
+  #replace(): void {
+    if (this.#closed) return;
+    this.#spawn().catch((cause: unknown) => {
+      this.#events.workerLost(cause instanceof Error ? cause : new Error(String(cause)));
+      setTimeout(() => this.#replace(), REPLACE_AGAIN_MS).unref();
+    });
+  }
+
   #leastLoaded(): Thread<Answer> | undefined {
     let least = this.#threads[0];
     for (const thread of this.#threads) if (least && thread.load < least.load) least = thread;
@@ -160,9 +171,6 @@ export class Pool<Answer> {
     while (thread.waiting.length > 0) this.#answered(thread, []);
     if (this.#closed) return;
     this.#events.workerLost(error);
-    const respawned = this.#spawn();
-    respawned.catch((cause: unknown) => {
-      this.#events.workerLost(cause instanceof Error ? cause : new Error(String(cause)));
-    });
+    this.#replace();
   }
 }

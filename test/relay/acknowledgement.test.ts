@@ -13,7 +13,7 @@ import {
   vanishing,
 } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { type RelayProcess, sharedRelay } from "../support/relay.ts";
+import { type RelayProcess, sharedRelay, startRelay } from "../support/relay.ts";
 
 const DAY = 24 * 60 * 60;
 const hex = "ab".repeat(32);
@@ -333,6 +333,27 @@ describe("a deletion (kind 5)", () => {
     expect(await client.publish(request)).toEqual(ok(request));
     expect(await client.publish(goes)).toEqual(duplicate(goes));
     expect(await client.pickup()).toEqual([stays.id]);
+  });
+
+  it("tells the author of a kind 4 nothing of whether the recipient acknowledged it", async () => {
+    const { url } = await startRelay({ env: { DEADDROP_LIMITS_EARLY_TOMBSTONES: "1" } });
+    const [alice, bob] = [person(), person()];
+    const client = await Client.connect(url);
+    const [held, gone] = [1, 2].map(() => directMessage({ from: alice, to: bob })) as [
+      NostrEvent,
+      NostrEvent,
+    ];
+    await client.publish(held);
+    await client.publish(gone);
+    await client.publish(acknowledgement(bob, [gone]));
+    // What the author may acknowledge early is used up, so that a difference would show.
+    await client.publish(deletion(alice, [giftWrap({ to: bob })]));
+    const answers = [];
+    for (const message of [held, gone]) {
+      const [, , ...answer] = await client.publish(deletion(alice, [message]));
+      answers.push(answer);
+    }
+    expect(answers[0]).toEqual(answers[1]);
   });
 
   it("by the author of a kind 4 that did not come yet lets it be held", async () => {

@@ -37,6 +37,23 @@ describe("live delivery", () => {
     expect(await client.hear()).toEqual(["EVENT", "live", drop]);
   });
 
+  it("does not bring a drop after its acknowledgement was answered", async () => {
+    const bob = person();
+    const client = await listener(relay().url, bob);
+    for (let round = 0; round < 20; round += 1) {
+      const drop = giftWrap({ to: bob });
+      const ack = acknowledgement(bob, [drop]);
+      client.say("EVENT", drop);
+      client.say("EVENT", ack);
+      client.say("COUNT", "after", {});
+      const heard = await client.hearUntil("COUNT");
+      const answered = heard.findIndex(([verb, id]) => verb === "OK" && id === ack.id);
+      expect(answered).toBeGreaterThan(0);
+      expect(heard.slice(answered).map(([verb]) => verb)).not.toContain("EVENT");
+    }
+    expect(await client.count({})).toEqual(["COUNT", "count", { count: 0 }]);
+  });
+
   it("does not bring a drop to anyone but its recipient", async () => {
     const [bob, carol] = [person(), person()];
     const stranger = await listener(relay().url, carol);

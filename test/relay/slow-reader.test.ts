@@ -84,6 +84,28 @@ describe("a reader that stops reading", () => {
     expect(new Set(await again.pickup())).toEqual(new Set(coming.map(({ id }) => id)));
   });
 
+  it("is cut off when it lets stored drops wait for as long as a dead connection may be silent, however much it says", async () => {
+    const impatient = await startRelay({
+      env: {
+        DEADDROP_LIMITS_OUTBOX_BYTES: String(OUTBOX_BYTES),
+        DEADDROP_LIMITS_PING_SECONDS: "1s",
+        DEADDROP_LIMITS_DEAD_SECONDS: "2s",
+        DEADDROP_METRICS: "127.0.0.1:0",
+      },
+    });
+    const bob = person();
+    await publish(await Client.connect(impatient.url), drops(bob, 300, { bytes: DROP_BYTES }));
+    const [slow] = await connect(impatient.url, 1, bob);
+    slow?.say("REQ", "box", {});
+    slow?.socket.pause();
+    let metrics = "";
+    while (!metrics.includes('{what="connection cut off: does not read"} 1')) {
+      slow?.say("CLOSE", "nothing");
+      metrics = await (await fetch(impatient.metrics ?? "")).text();
+    }
+    expect(metrics).toMatch(/^deaddrop_drops_held 300$/m);
+  });
+
   it("gets everything exactly once when it reads on before its outbox is full", async () => {
     const patient = await startRelay({ env: { DEADDROP_LIMITS_OUTBOX_BYTES: "16MiB" } });
     const bob = person();

@@ -21,6 +21,7 @@ import type {
   Swept,
   Totals,
   Vanishing,
+  VanishOutcome,
   Window,
 } from "../../src/store/store.ts";
 
@@ -95,6 +96,8 @@ export class Model implements Store, KnownDrops {
     const held = { ...drop, seq: ++this.#seq };
     this.#disk.kept.push({ drop: held, leaves: drop.expiry });
     setImmediate(() => {
+      // What left the box in the meantime is not announced any more.
+      if (!this.#disk.kept.some(({ drop: other }) => other === held)) return;
       for (const listener of this.#listeners) listener([held]);
     });
     return "stored";
@@ -110,8 +113,9 @@ export class Model implements Store, KnownDrops {
         if (drop.recipient === signer) return true;
         return deletion && drop.author === signer && this.#authorMayDelete(drop.kind);
       });
-      if (kept === undefined) unseen.push(id);
-      else this.#bury(kept, at, now);
+      // An author's deletion is remembered like one that found nothing: the answer must not tell whether it did.
+      if (kept?.drop.recipient !== signer) unseen.push(id);
+      if (kept !== undefined) this.#bury(kept, at, now);
     }
     for (const id of unseen) {
       const outcome = this.#rememberEarly(signer, id, now);
@@ -120,17 +124,20 @@ export class Model implements Store, KnownDrops {
     return "done";
   }
 
-  async vanish({ id, signer, created_at }: Vanishing, now: number): Promise<void> {
+  async vanish({ id, signer, created_at }: Vanishing, now: number): Promise<VanishOutcome> {
     this.#assertOpen();
     const speaksOf = (drop: Drop): boolean =>
       drop.created_at <= created_at &&
       (drop.recipient === signer || (drop.author === signer && this.#authorMayDelete(drop.kind)));
     // A request so old that all it could speak of is past.
     const { rule, kept, vanished } = this.#disk;
-    if (rule.every(({ upTo }) => latestExpiry(Math.min(upTo, created_at), rule) <= now)) return;
-    if (vanished.includes(id)) return;
-    vanished.push(id);
+    if (rule.every(({ upTo }) => latestExpiry(Math.min(upTo, created_at), rule) <= now))
+      return "done";
+    if (vanished.includes(id)) return "done";
     for (const each of kept.filter(({ drop }) => speaksOf(drop))) this.#bury(each, now, now);
+    if (this.#settings.storageFull) return "storage full";
+    vanished.push(id);
+    return "done";
   }
 
   async list(recipient: string, window: Window, max: number): Promise<Header[]> {
