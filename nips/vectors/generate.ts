@@ -189,6 +189,18 @@ function acknowledgements(): Case[] {
     ],
     NOW,
   );
+  const alices = sign(alice, 1059, [["p", bob.key]], NOW);
+  const byWrapper = sign(
+    alice,
+    5,
+    [
+      ["e", alices.id],
+      ["k", "1059"],
+    ],
+    NOW,
+  );
+  const ahead = wrap(bob, NOW + 900);
+  const end = NOW + 900 + 2 * DAY + RETENTION;
   const vanish = sign(bob, 62, [["relay", "ALL_RELAYS"]], NOW);
   const vanishElsewhere = sign(bob, 62, [["relay", "wss://elsewhere.example"]], NOW);
   const later = wrap(bob, NOW + 10);
@@ -259,6 +271,17 @@ function acknowledgements(): Case[] {
       publish(NOW, byAuthor, OK),
       holds(NOW, bob, []),
       publish(NOW, message, DUPLICATE),
+    ]),
+    testCase("a kind 5 by the key that signed a gift wrap deletes nothing", [
+      publish(NOW, alices, OK),
+      publish(NOW, byWrapper, OK),
+      holds(NOW, bob, [alices]),
+    ]),
+    testCase("remembered before the drop came until nothing that existed then is accepted", [
+      publish(NOW, ack(bob, [ahead]), OK),
+      publish(end - 1, ahead, DUPLICATE),
+      holds(end - 1, bob, []),
+      publish(end, ahead, "invalid:"),
     ]),
     testCase("a kind 5 by a stranger deletes nothing", [
       publish(NOW, one, OK),
