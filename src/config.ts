@@ -47,7 +47,7 @@ const limits = z.strictObject({
   inbox: count(1).prefault(256).describe("Messages of one connection that wait for their answer."),
   inboxBytes: bytes
     .prefault("4MiB")
-    .describe("Messages of one connection that wait for their turn, bytes."),
+    .describe("Messages of one connection that wait for their answer, bytes."),
   connections: count(1).prefault(50_000).describe("Open connections in all."),
   connectionsPerAddress: count(1)
     .prefault(64)

@@ -146,6 +146,8 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
     }),
     async close() {
       await writer.close();
+      // The last commit is announced in the next turn.
+      await new Promise<void>((resolve) => setImmediate(resolve));
       await root.close();
       await unlock();
     },

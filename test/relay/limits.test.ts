@@ -240,7 +240,7 @@ describe("with low limits", () => {
       DEADDROP_LIMITS_AUTH_KEYS: "2",
       DEADDROP_LIMITS_EARLY_TOMBSTONES: "3",
       DEADDROP_LIMITS_INBOX: "4",
-      DEADDROP_LIMITS_INBOX_BYTES: "1KiB",
+      DEADDROP_LIMITS_INBOX_BYTES: "2KiB",
       DEADDROP_SWEEP_SECONDS: "1h",
     },
   });
@@ -426,20 +426,20 @@ describe("with low limits", () => {
     expect((await socket.hearOks(6)).at(-1)).toEqual(["OK", last.id, true, ""]);
   });
 
-  it("as many bytes as the limit wait for their turn, what comes after more is refused", async () => {
+  it("as many bytes as the limit wait for their answer, what comes after more is refused", async () => {
     const socket = await RawSocket.open(relay().url);
     const [first, second] = [giftWrap({ to: person() }), giftWrap({ to: person() })];
     // A COUNT waits until what came before it has its answer.
     const messages = [
       ["EVENT", first],
-      ["COUNT", "s", { "#e": hex(20) }],
+      ["COUNT", "s", { "#e": hex(20) }, { "#e": hex(20) }],
       ["EVENT", second],
     ];
     socket.write(Buffer.concat(messages.map((message) => frame(JSON.stringify(message)))));
     const answers = new Map((await socket.hearOks(2)).map((answer) => [answer[1], answer]));
     expect(answers.get(first.id)).toEqual(["OK", first.id, true, ""]);
     expect(answers.get(second.id)).toEqual(
-      documented("a message while 4 MiB wait for their turn", [
+      documented("a message while 4 MiB wait for their answer", [
         "OK",
         second.id,
         false,
