@@ -22,7 +22,8 @@ import { scope } from "./gate.ts";
 import type { LiveIndex } from "./live.ts";
 import type { Observer } from "./observer.ts";
 import { countMatches } from "./scan.ts";
-import { type Reader, Subscription } from "./subscription.ts";
+import { Outbox } from "./outbox.ts";
+import { Subscription } from "./subscription.ts";
 
 export type ConnectionLimits = MessageLimits & {
   readonly subscriptions: number;
@@ -56,9 +57,10 @@ const BUSY: Reason = "rate-limited: too many messages are waiting for an answer"
 
 type Waiting = { readonly message: ClientMessage; readonly text: string };
 
-export class Connection implements SocketHandlers, Reader {
+export class Connection implements SocketHandlers {
   readonly keys = new Set<string>();
   readonly #socket: Socket;
+  readonly #outbox: Outbox;
   readonly #relay: Desk;
   readonly #store: Store;
   readonly #live: LiveIndex;
@@ -70,11 +72,8 @@ export class Connection implements SocketHandlers, Reader {
   readonly #gone = new AbortController();
   readonly #unscanned = new Set<Subscription>();
   #isScanning = false;
-  #stalled: { bufferedBytes: number; since: number } | undefined;
   #working = 0;
-  #open = true;
   #idle: (() => void) | undefined;
-  #wakeReaders: ((isOpen: boolean) => void)[] = [];
   #heardAt: number;
   #pingedAt: number;
 
@@ -85,6 +84,9 @@ export class Connection implements SocketHandlers, Reader {
   ) {
     this.#socket = collaborators.socket;
     this.#relay = collaborators.relay;
+    this.#outbox = new Outbox(this.#socket, limits.outboxBytes, () =>
+      this.#relay.observer.count("connection cut off: does not read"),
+    );
     this.#store = collaborators.store;
     this.#live = collaborators.live;
     this.#limits = limits;
@@ -123,15 +125,14 @@ export class Connection implements SocketHandlers, Reader {
   }
 
   drained(): void {
-    this.#wake(true);
+    this.#outbox.drained();
   }
 
   closed(): void {
-    this.#open = false;
     this.#gone.abort();
     for (const id of this.#subscriptions.keys()) this.#unsubscribe(id);
     this.#inbox.length = 0;
-    this.#wake(false);
+    this.#outbox.closed();
     this.#relay.disconnected(this);
     if (this.#working === 0) this.#idle?.();
   }
@@ -143,22 +144,13 @@ export class Connection implements SocketHandlers, Reader {
     const now = this.#relay.monotonic();
     if (now - this.#heardAt >= deadSeconds) {
       this.#socket.terminate();
-    } else if (this.#isStalled(now, deadSeconds)) {
-      this.tooSlow();
-    } else if (now - this.#pingedAt >= pingSeconds) {
+      return;
+    }
+    this.#outbox.checkStall(now, deadSeconds);
+    if (now - this.#pingedAt >= pingSeconds) {
       this.#pingedAt = now;
       this.#socket.ping();
     }
-  }
-
-  // A peer that talks but does not read: stored drops wait for it, but not for ever.
-  #isStalled(now: number, deadSeconds: number): boolean {
-    const { bufferedBytes } = this.#socket;
-    if (this.#wakeReaders.length === 0) this.#stalled = undefined;
-    else if (this.#stalled === undefined || bufferedBytes < this.#stalled.bufferedBytes) {
-      this.#stalled = { bufferedBytes, since: now };
-    }
-    return this.#stalled !== undefined && now - this.#stalled.since >= deadSeconds;
   }
 
   /** Resolves when everything that was asked has its answer. */
@@ -171,38 +163,6 @@ export class Connection implements SocketHandlers, Reader {
 
   end(code: number, reason: string): void {
     this.#socket.close(code, reason);
-  }
-
-  // --- what a subscription asks
-
-  send(text: string): boolean {
-    if (!this.#open) return false;
-    if (this.#socket.bufferedBytes + text.length > this.#limits.outboxBytes) {
-      this.tooSlow();
-      return false;
-    }
-    this.#socket.send(text);
-    return true;
-  }
-
-  cork(work: () => void): void {
-    this.#socket.cork(work);
-  }
-
-  get hasRoom(): boolean {
-    return this.#socket.bufferedBytes < this.#limits.outboxBytes / 4;
-  }
-
-  room(): Promise<boolean> {
-    if (!this.#open || this.hasRoom) return Promise.resolve(this.#open);
-    return new Promise((resolve) => this.#wakeReaders.push(resolve));
-  }
-
-  tooSlow(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#relay.observer.count("connection cut off: does not read");
-    this.#socket.terminate();
   }
 
   // --- the work
@@ -248,7 +208,7 @@ export class Connection implements SocketHandlers, Reader {
       .finally(() => {
         this.#working -= 1;
         this.#inboxBytes -= text.length;
-        if (this.#open) this.#work();
+        if (this.#outbox.isOpen) this.#work();
         if (this.#working === 0) this.#idle?.();
       });
   }
@@ -289,7 +249,7 @@ export class Connection implements SocketHandlers, Reader {
     const subscription = new Subscription(
       id,
       scoped,
-      { reader: this, store: this.#store },
+      { keys: this.keys, outbox: this.#outbox, store: this.#store },
       {
         now: () => this.#relay.now(),
         maxLimit: limit,
@@ -406,12 +366,6 @@ export class Connection implements SocketHandlers, Reader {
   }
 
   #say(message: readonly unknown[]): void {
-    this.send(JSON.stringify(message));
-  }
-
-  #wake(isOpen: boolean): void {
-    const waiting = this.#wakeReaders;
-    this.#wakeReaders = [];
-    for (const wake of waiting) wake(isOpen);
+    this.#outbox.send(JSON.stringify(message));
   }
 }

@@ -3,21 +3,8 @@ import type { NostrEvent } from "../nostr/event.ts";
 import { matchFilter } from "../nostr/filter.ts";
 import type { Header, Store } from "../store/store.ts";
 import { mayRead, type ScopedFilter } from "./gate.ts";
+import type { Outbox } from "./outbox.ts";
 import { scan } from "./scan.ts";
-
-/** What a subscription needs of its connection. */
-export type Reader = {
-  readonly keys: ReadonlySet<string>;
-  /** Sends one message; answers false when the connection is gone or was cut off for not reading. */
-  send(text: string): boolean;
-  cork(work: () => void): void;
-  /** Whether enough of what was sent has left for more to follow. */
-  readonly hasRoom: boolean;
-  /** Resolves to true when there is room for more, to false when the connection is gone. */
-  room(): Promise<boolean>;
-  /** Cuts the connection off: it takes less than it asked for. */
-  tooSlow(): void;
-};
 
 export type SubscriptionSettings = {
   readonly now: () => number;
@@ -42,7 +29,8 @@ export class Subscription {
   readonly id: string;
   readonly recipients: ReadonlySet<string>;
   readonly #filters: readonly ScopedFilter[];
-  readonly #reader: Reader;
+  readonly #keys: ReadonlySet<string>;
+  readonly #outbox: Outbox;
   readonly #store: Store;
   readonly #settings: SubscriptionSettings;
   readonly #watermark: number;
@@ -54,13 +42,14 @@ export class Subscription {
   constructor(
     id: string,
     filters: readonly ScopedFilter[],
-    collaborators: { reader: Reader; store: Store },
+    collaborators: { keys: ReadonlySet<string>; outbox: Outbox; store: Store },
     settings: SubscriptionSettings,
   ) {
     this.id = id;
     this.#filters = filters;
     this.recipients = new Set(filters.flatMap((scoped) => [...scoped.recipients]));
-    this.#reader = collaborators.reader;
+    this.#keys = collaborators.keys;
+    this.#outbox = collaborators.outbox;
     this.#store = collaborators.store;
     this.#settings = settings;
     this.#watermark = collaborators.store.watermark;
@@ -80,7 +69,7 @@ export class Subscription {
     const sent = await this.#sendHeld(found.headers);
     if (this.#closed) return sent;
     const hint = found.more ? "more" : "finish";
-    this.#reader.send(`["EOSE",${JSON.stringify(this.id)},["${hint}"]]`);
+    this.#outbox.send(`["EOSE",${JSON.stringify(this.id)},["${hint}"]]`);
     while (this.#pending !== undefined && this.#pending.length > 0 && !this.#closed) {
       const waiting = this.#pending;
       this.#pending = [];
@@ -93,17 +82,17 @@ export class Subscription {
 
   /** A drop came. Takes it, now or after EOSE, when it is for this subscription. `seq` is undefined for one that is not held. */
   take(drop: Drop, seq: number | undefined, event: NostrEvent): boolean {
-    if (this.#closed || !mayRead(this.#reader.keys, drop.recipient)) return false;
+    if (this.#closed || !mayRead(this.#keys, drop.recipient)) return false;
     if (seq !== undefined && seq <= this.#watermark) return false;
     const wanted = this.#filters.some(
       ({ filter, recipients }) => recipients.has(drop.recipient) && matchFilter(filter, event),
     );
     if (!wanted) return false;
-    if (this.#pending === undefined) return this.#reader.send(this.#message(drop.json));
+    if (this.#pending === undefined) return this.#outbox.send(this.#message(drop.json));
     if (seq === undefined) this.#pendingBytes += drop.json.length;
     const { maxPending, maxPendingBytes } = this.#settings;
     if (this.#pending.length >= maxPending || this.#pendingBytes > maxPendingBytes) {
-      this.#reader.tooSlow();
+      this.#outbox.cutOff();
       return false;
     }
     this.#pending.push(seq === undefined ? drop : headerOf(drop, seq));
@@ -124,16 +113,16 @@ export class Subscription {
     let sent = 0;
     let next = 0;
     while (next < found.length) {
-      if (this.#closed || !(await this.#reader.room()) || this.#closed) return sent;
+      if (this.#closed || !(await this.#outbox.room()) || this.#closed) return sent;
       const now = this.#settings.now();
       const stop = Math.min(next + EVENTS_A_TURN, found.length);
-      this.#reader.cork(() => {
-        while (next < stop && this.#reader.hasRoom) {
+      this.#outbox.cork(() => {
+        while (next < stop && this.#outbox.hasRoom) {
           const drop = found[next++];
           if (drop === undefined || drop.expiry <= now) continue;
-          if (!mayRead(this.#reader.keys, drop.recipient)) continue;
+          if (!mayRead(this.#keys, drop.recipient)) continue;
           const json = "json" in drop ? drop.json : this.#store.read([drop])[0];
-          if (json !== undefined && this.#reader.send(this.#message(json))) sent += 1;
+          if (json !== undefined && this.#outbox.send(this.#message(json))) sent += 1;
         }
       });
       await new Promise<void>((resolve) => setImmediate(resolve));

@@ -1,0 +1,86 @@
+import type { Socket } from "../transport/transport.ts";
+
+/**
+ * What one connection is sent. Bounded by `maxBytes`: who sends stored drops asks for room first and waits for the reader; who sends what cannot wait
+ * finds a full outbox, and the reader is cut off.
+ */
+export class Outbox {
+  readonly #socket: Socket;
+  readonly #maxBytes: number;
+  readonly #onCutOff: () => void;
+  #isOpen = true;
+  #waiting: ((isOpen: boolean) => void)[] = [];
+  #stalled: { bufferedBytes: number; since: number } | undefined;
+
+  constructor(socket: Socket, maxBytes: number, onCutOff: () => void) {
+    this.#socket = socket;
+    this.#maxBytes = maxBytes;
+    this.#onCutOff = onCutOff;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Sends one message; answers false when the connection is gone, or is cut off because this would not fit. */
+  send(text: string): boolean {
+    if (!this.#isOpen) return false;
+    if (this.#socket.bufferedBytes + text.length > this.#maxBytes) {
+      this.cutOff();
+      return false;
+    }
+    this.#socket.send(text);
+    return true;
+  }
+
+  /** Runs `work` and lets what it sends leave together. */
+  cork(work: () => void): void {
+    this.#socket.cork(work);
+  }
+
+  /** Whether enough of what was sent has left for more to follow. */
+  get hasRoom(): boolean {
+    return this.#socket.bufferedBytes < this.#maxBytes / 4;
+  }
+
+  /** Resolves to true when there is room for more, to false when the connection is gone. */
+  room(): Promise<boolean> {
+    if (!this.#isOpen || this.hasRoom) return Promise.resolve(this.#isOpen);
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Ends the connection of a peer that takes less than it asked for. */
+  cutOff(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#onCutOff();
+    this.#socket.terminate();
+  }
+
+  /** Cuts off a peer that talks but does not read: stored drops wait for it, but not for longer than `seconds`. `now` is monotonic. */
+  checkStall(now: number, seconds: number): void {
+    const { bufferedBytes } = this.#socket;
+    if (this.#waiting.length === 0) this.#stalled = undefined;
+    else if (this.#stalled === undefined || bufferedBytes < this.#stalled.bufferedBytes) {
+      this.#stalled = { bufferedBytes, since: now };
+    }
+    if (this.#stalled !== undefined && now - this.#stalled.since >= seconds) this.cutOff();
+  }
+
+  /** The socket says that everything sent has left. */
+  drained(): void {
+    this.#wake(true);
+  }
+
+  /** The socket says that it is gone. */
+  closed(): void {
+    this.#isOpen = false;
+    this.#wake(false);
+  }
+
+  #wake(isOpen: boolean): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve(isOpen);
+  }
+}
