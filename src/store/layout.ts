@@ -64,11 +64,7 @@ export function header(recipient: string, key: Buffer, value: Buffer): Header {
 
 /** The key in `boxes` of a listed drop. */
 export function headerKey({ recipient, created_at, idPrefix }: Header): Buffer {
-  const key = Buffer.allocUnsafe(BOX_KEY_BYTES);
-  key.write(recipient, 0, KEY, "hex");
-  key.writeUIntBE(MAX_TIME - created_at, KEY, TIME);
-  key.write(idPrefix, KEY + TIME, ID, "hex");
-  return key;
+  return boxKey({ recipient, created_at, id: idPrefix });
 }
 
 export function recipientOfBox(key: Buffer): string {
