@@ -12,6 +12,7 @@ import { verifierLoaders } from "./verify/loaders.ts";
 
 export type WorkerData = {
   readonly folder: string;
+  readonly recentIds: SharedArrayBuffer;
   readonly verifier: VerifierName;
   readonly rule: RetentionRule;
   readonly admission: AdmissionSettings;
@@ -21,7 +22,7 @@ export type WorkerData = {
 const data = workerData as WorkerData;
 if (parentPort === null) throw new Error("worker.ts runs as a worker thread only");
 
-const known = openKnownDrops(data.folder);
+const known = openKnownDrops(data.folder, data.recentIds);
 const examine = examiner({
   verifier: await chooseVerifier([verifierLoaders[data.verifier]], (reason) => {
     throw new Error(reason);

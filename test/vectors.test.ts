@@ -48,8 +48,8 @@ async function start(
   clock: { at: number },
 ): Promise<Running> {
   const settings = { folder, retentionSeconds, diskReserveBytes: 0, limits: LIMITS };
-  const { store, rule } = await openLmdbStore(settings, clock.at);
-  const known = openKnownDrops(folder);
+  const { store, rule, recentIds } = await openLmdbStore(settings, clock.at);
+  const known = openKnownDrops(folder, recentIds);
   const policies = admission({
     tags: 100,
     eventBytes: 65_536,

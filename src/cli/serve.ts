@@ -59,7 +59,7 @@ async function assemble(
 ): Promise<RunningRelay> {
   const { limits } = config;
   const verifier = await pickVerifier(config, log);
-  const { store, rule } = await openLmdbStore(
+  const { store, rule, recentIds } = await openLmdbStore(
     {
       folder: config.data,
       retentionSeconds: config.retention,
@@ -79,6 +79,7 @@ async function assemble(
   };
   const data: WorkerData = {
     folder: config.data,
+    recentIds,
     verifier: verifier.name,
     rule,
     admission: admissionSettings,

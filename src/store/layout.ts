@@ -2,14 +2,14 @@
 //
 //   table       key                              value                                  order
 //   drops       seq                              the event's JSON                       append
-//   boxes       recipient 32 · ~created_at 5 · id 16   seq 6 · bytes 4 · expiry 5 · kind 2    random
+//   boxes       recipient 32 · ~created_at 5 · id 16   seq 6 · bytes 4 · expiry 5 · kind 2    random, but written later, many in order
 //   expiries    day of expiry 2 · seq 6          expiry 5                               a few hot pages
 //   tombstones  owner 32 · id 16                 until 5 · early 1                      random, only on acknowledgement
 //   early       owner 32                         how many of its tombstones are early   only on acknowledgement
 //   authors     author 32 · id 16                key in boxes 53                        kind 4 (and wraps, on request)
 //   meta        name                             JSON
 //
-// A drop costs one random page (boxes); the event itself and its expiry go to pages that the commit dirties anyway. The key in `boxes` answers three
+// A drop and its expiry go to pages that the commit dirties anyway; its random key in `boxes` is written later (see boxes.ts). That key answers three
 // questions at once: is this drop held (point look-up: recipient, created_at and id are all in the event), what is in the box (range, already in NIP-01's
 // order because the time is stored inverted), which of these ids are in the box (range over the keys). Sixteen bytes of the id are compared everywhere:
 // an id mined to begin with forty zero bits still leaves 88 that nobody can aim.
@@ -54,7 +54,7 @@ export function header(recipient: string, key: Buffer, value: Buffer): Header {
   return {
     seq: value.readUIntBE(0, SEQ),
     recipient,
-    idPrefix: key.toString("hex", KEY + TIME, BOX_KEY_BYTES),
+    idPrefix: idPrefixOf(key),
     created_at: MAX_TIME - key.readUIntBE(KEY, TIME),
     kind: value.readUInt16BE(SEQ + SIZE + TIME),
     expiry: value.readUIntBE(SEQ + SIZE, TIME),
@@ -65,6 +65,11 @@ export function header(recipient: string, key: Buffer, value: Buffer): Header {
 /** The key in `boxes` of a listed drop. */
 export function headerKey({ recipient, created_at, idPrefix }: Header): Buffer {
   return boxKey({ recipient, created_at, id: idPrefix });
+}
+
+/** The part of the id in a key of `boxes`. */
+export function idPrefixOf(key: Buffer): string {
+  return key.toString("hex", KEY + TIME, BOX_KEY_BYTES);
 }
 
 export function recipientOfBox(key: Buffer): string {

@@ -5,11 +5,11 @@ import { mkdirSync } from "node:fs";
 
 import type { RetentionRule } from "../nostr/drop.ts";
 import { Disk, fileUse } from "./disk.ts";
-import { after, boxRange, header, headerKey } from "./layout.ts";
+import { Boxes, GENERATION } from "./boxes.ts";
+import { boxKey, ownedKey } from "./layout.ts";
 import { lockStore } from "./lock.ts";
 import {
   acknowledge,
-  isKnown,
   put,
   type StoreLimits,
   sweepDrops,
@@ -17,24 +17,33 @@ import {
   vanish,
   type Workplace,
 } from "./operations.ts";
+import { idSets, sharedIds } from "./recent-ids.ts";
 import { decodeRule, encodeRule, nextRule } from "./retention.ts";
+import { settleRest } from "./settle.ts";
 import type { Held, KnownDrops, Store } from "./store.ts";
 import { openEnvironment } from "./tables.ts";
 import { Usage } from "./usage.ts";
 import { Writer } from "./writer.ts";
 
 /** The version of the layout. A store with another one is not opened. */
-const FORMAT = "1";
+const FORMAT = "2";
 
 export type LmdbSettings = {
   readonly folder: string;
   readonly retentionSeconds: number;
   readonly diskReserveBytes: number;
   readonly limits: StoreLimits;
+  /** Drops whose index entries wait in memory, twice: see boxes.ts. */
+  readonly recentDrops?: number;
 };
 
 /** The store, and the retention rule that its past imposes. */
-export type OpenedStore = { readonly store: Store; readonly rule: RetentionRule };
+export type OpenedStore = {
+  readonly store: Store;
+  readonly rule: RetentionRule;
+  /** For `openKnownDrops` in other threads. */
+  readonly recentIds: SharedArrayBuffer;
+};
 
 /**
  * Opens the store in a folder, and makes it if it is not there. Throws when another process has it open, when its format is another one, or
@@ -66,45 +75,55 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
     settings.retentionSeconds,
     now,
   );
+  // Under the rule that was in force when they came.
+  const newest = settleRest(environment, before === undefined ? rule : decodeRule(before));
   await tables.meta.put("format", FORMAT);
   await tables.meta.put("retention", encodeRule(rule));
 
-  const [newest = 0] = tables.drops.getKeys({ reverse: true, limit: 1 });
   let seq = newest;
-  let watermark = newest;
   let uncommitted: Held[] = [];
-  let unannounced: Held[] = [];
+  let removed: number[] = [];
+  const unannounced = new Map<number, Held>();
   const listeners = new Set<(committed: readonly Held[]) => void>();
-  const usage = new Usage(tables);
+  const { recentDrops = GENERATION } = settings;
+  const recentIds = sharedIds(recentDrops);
+  const boxes = new Boxes(tables, newest, recentIds, recentDrops);
+  const usage = new Usage(boxes);
   const disk = new Disk(settings.folder, environment, settings.diskReserveBytes);
 
   const writer = new Writer(environment, {
     committed() {
       // Reads from now on see this commit.
       root.resetReadTxn();
-      watermark = uncommitted.at(-1)?.seq ?? watermark;
-      unannounced.push(...uncommitted);
+      boxes.committed();
+      for (const drop of uncommitted) unannounced.set(drop.seq, drop);
       uncommitted = [];
+      // What was acknowledged in the same commit, or before it was announced, is not.
+      for (const gone of removed) unannounced.delete(gone);
+      removed = [];
     },
     answered() {
-      // What was acknowledged in the same commit, or in one since, is gone.
-      const committed = unannounced.filter((drop) => tables.drops.doesExist(drop.seq));
-      unannounced = [];
-      if (committed.length === 0) return;
+      if (unannounced.size === 0) return;
+      const committed = [...unannounced.values()];
+      unannounced.clear();
       for (const listener of listeners) listener(committed);
     },
     aborted() {
       uncommitted = [];
+      removed = [];
+      boxes.aborted();
       usage.forget();
     },
   });
   const at: Workplace = {
     tables,
+    boxes,
     usage,
     rule,
     limits: settings.limits,
     hasRoomFor: (bytes, purpose) => disk.hasRoomFor(bytes, purpose),
     nextSeq: () => ++seq,
+    gone: (dropped) => removed.push(dropped),
   };
 
   const store: Store = {
@@ -121,19 +140,10 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
     vanish: (vanishing, time) => writer.run(vanish(at, vanishing, time)),
     sweep: (of, time, from) =>
       writer.run((of === "drops" ? sweepDrops : sweepTombstones)(at, time, from)),
-    async list(recipient, window, max) {
-      const range = boxRange(recipient, window.since, window.until);
-      const next = window.after && after(headerKey(window.after));
-      if (next !== undefined && next.compare(range.start) > 0) range.start = next;
-      const found = [];
-      for (const { key, value } of tables.boxes.getRange({ ...range, limit: max })) {
-        found.push(header(recipient, key, value));
-      }
-      return found;
-    },
+    list: async (recipient, window, max) => boxes.list(recipient, window, max),
     read: (headers) => headers.map((listed) => tables.drops.get(listed.seq)),
     get watermark() {
-      return watermark;
+      return boxes.newest;
     },
     subscribe(listener) {
       listeners.add(listener);
@@ -152,16 +162,24 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
       await unlock();
     },
   };
-  return { store, rule };
+  return { store, rule, recentIds };
 }
 
 /** A second, read-only view of an open store, for a thread that checks whether drops are known. */
 export function openKnownDrops(
   folder: string,
+  recentIds: SharedArrayBuffer,
 ): KnownDrops & { refresh(): void; close(): Promise<void> } {
   const { root, tables } = openEnvironment(folder, true);
+  const [one, other] = idSets(recentIds);
   return {
-    known: (drop) => isKnown(tables, drop),
+    known(drop) {
+      // Held since lately, held for long, or acknowledged, before it came or after: always the same look-ups, so that time does not tell which.
+      const isRecent = [one.has(drop.id), other.has(drop.id)];
+      const isSettled = tables.boxes.doesExist(boxKey(drop));
+      const isGone = tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id));
+      return isRecent.includes(true) || isSettled || isGone;
+    },
     /** Lets what was committed since be seen. */
     refresh: () => root.resetReadTxn(),
     close: () => root.close(),

@@ -4,20 +4,17 @@
 
 import { type Drop, farthestExpiry, lastExpiry, type RetentionRule } from "../nostr/drop.ts";
 import { DIRECT_MESSAGE } from "../nostr/kinds.ts";
+import { type Boxes, KEYS_A_PAGE } from "./boxes.ts";
 import {
   after,
   boxKey,
-  boxValue,
   expiryKey,
   expiryValue,
   firstFutureDay,
-  header,
-  headerKey,
   isEarly,
   ownedKey,
   ownedRange,
   ownerOf,
-  recipientOfBox,
   seqOfExpiry,
   timeOf,
   tombstoneValue,
@@ -25,7 +22,6 @@ import {
 import {
   type Acknowledged,
   type AcknowledgeOutcome,
-  type DropIdentity,
   type Header,
   ID_PREFIX_DIGITS,
   type PutOutcome,
@@ -35,7 +31,7 @@ import {
   type VanishOutcome,
 } from "./store.ts";
 import type { Tables } from "./tables.ts";
-import { KEYS_A_PAGE, pagesOf, type Usage } from "./usage.ts";
+import type { Usage } from "./usage.ts";
 
 export type StoreLimits = {
   readonly boxDrops: number;
@@ -48,12 +44,15 @@ export type StoreLimits = {
 /** What operations work on. */
 export type Workplace = {
   readonly tables: Tables;
+  readonly boxes: Boxes;
   readonly usage: Usage;
   readonly rule: RetentionRule;
   readonly limits: StoreLimits;
   /** Whether the disk has room for so many bytes more; for a tombstone it may go deeper into the reserve. */
   hasRoomFor(bytes: number, purpose: "drop" | "tombstone"): boolean;
   nextSeq(): number;
+  /** Is told the `seq` of each drop that is removed. */
+  gone(seq: number): void;
 };
 
 /** A unit of work that may be spread over several transactions, ending where it yields. */
@@ -65,21 +64,16 @@ const DELETIONS_A_STEP = 50;
 const DROP_OVERHEAD_BYTES = 1_024;
 const TOMBSTONE_BYTES = 256;
 
-/** Held, acknowledged, or acknowledged before it came: always the same look-ups, so that time does not tell which. */
-export function isKnown(tables: Tables, drop: DropIdentity): boolean {
-  const held = tables.boxes.doesExist(boxKey(drop));
-  const gone = tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id));
-  return held || gone;
-}
-
 /** Answers the `seq` under which the drop is held now, or why it is not. */
 export function* put(
   at: Workplace,
   drop: Drop,
   now: number,
 ): Operation<number | Exclude<PutOutcome, "stored">> {
-  const { tables, limits } = at;
-  if (isKnown(tables, drop)) return "known";
+  const { tables, boxes, limits } = at;
+  const isHeld = boxes.has(drop);
+  // Asked in either case, so that time does not tell a held drop from one that was acknowledged.
+  if (tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id)) || isHeld) return "known";
   const bytes = Buffer.byteLength(drop.json);
   if (!at.hasRoomFor(bytes + DROP_OVERHEAD_BYTES, "drop")) return "storage full";
   let usage = yield* at.usage.of(drop.recipient);
@@ -92,13 +86,10 @@ export function* put(
   if (full()) return "box full";
 
   const seq = at.nextSeq();
-  const key = boxKey(drop);
   tables.drops.putSync(seq, drop.json, { append: true });
-  tables.boxes.putSync(key, boxValue(seq, bytes, drop.expiry, drop.kind));
+  boxes.add(headerOf(drop, seq, bytes));
   tables.expiries.putSync(expiryKey(drop.expiry, seq), expiryValue(drop.expiry));
-  if (drop.kind === DIRECT_MESSAGE || limits.authorDeletesWraps) {
-    tables.authors.putSync(ownedKey(drop.author, drop.id), key);
-  }
+  if (isAuthors(at, drop)) tables.authors.putSync(ownedKey(drop.author, drop.id), boxKey(drop));
   usage.drops += 1;
   usage.bytes += bytes;
   usage.nextExpiry = Math.min(usage.nextExpiry, drop.expiry);
@@ -113,7 +104,7 @@ export function* acknowledge(
   const { signer, ids, deletion } = acknowledged;
   const missing = new Set(ids.map((id) => id.slice(0, ID_PREFIX_DIGITS)));
   const found: Header[] = [];
-  for (const page of pagesOf(at.tables, signer)) {
+  for (const page of at.boxes.pages(signer)) {
     for (const held of page) if (missing.delete(held.idPrefix)) found.push(held);
     if (missing.size === 0) break;
     yield;
@@ -121,7 +112,7 @@ export function* acknowledge(
   if (deletion) {
     for (const id of missing) {
       const key = at.tables.authors.get(ownedKey(signer, id));
-      const written = key && heldAt(at.tables, key);
+      const written = key && at.boxes.at(key);
       if (written === undefined || !isAuthors(at, written)) continue;
       // It stays among the missing: whether the recipient left it here to be found must make no difference to the answer.
       found.push(written);
@@ -148,13 +139,13 @@ export function* vanish(
   if (until <= now || tables.tombstones.doesExist(done)) return "done";
 
   let steps = 0;
-  for (const page of pagesOf(tables, signer, created_at)) {
+  for (const page of at.boxes.pages(signer, created_at)) {
     for (const held of page) {
       bury(at, held, now, now);
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
-  for (const page of writtenBy(tables, signer)) {
+  for (const page of writtenBy(at, signer)) {
     for (const written of page) {
       if (isAuthors(at, written) && written.created_at <= created_at) bury(at, written, now, now);
       if (++steps % DELETIONS_A_STEP === 0) yield;
@@ -178,7 +169,7 @@ export function* sweepDrops(at: Workplace, now: number, cursor?: SweepCursor): O
   let removed = 0;
   for (const { key, value } of page) {
     if (timeOf(value) > now) continue;
-    const held = heldUnder(at.tables, seqOfExpiry(key));
+    const held = heldUnder(at, seqOfExpiry(key));
     if (held === undefined) expiries.removeSync(key);
     else remove(at, held);
     if (++removed % DELETIONS_A_STEP === 0) yield;
@@ -216,14 +207,14 @@ function nextCursor(page: readonly Buffer[]): SweepCursor | undefined {
 
 // The drop goes at `time`, or now if that is not in the future; its tombstone stays until the drop's own expiry.
 function bury(at: Workplace, held: Header, time: number, now: number): void {
-  const { boxes, expiries, tombstones } = at.tables;
+  const { expiries, tombstones } = at.tables;
   const grave = ownedKey(held.recipient, held.idPrefix);
   // A drop in its grace has its tombstone already, with the true expiry.
   if (!tombstones.doesExist(grave)) tombstones.putSync(grave, tombstoneValue(held.expiry, false));
   if (time <= now) {
     remove(at, held);
   } else if (time < held.expiry) {
-    boxes.putSync(headerKey(held), boxValue(held.seq, held.bytes, time, held.kind));
+    at.boxes.expire(held, time);
     expiries.removeSync(expiryKey(held.expiry, held.seq));
     expiries.putSync(expiryKey(time, held.seq), expiryValue(time));
     at.usage.expires(held, time);
@@ -231,18 +222,21 @@ function bury(at: Workplace, held: Header, time: number, now: number): void {
 }
 
 function remove(at: Workplace, held: Header): void {
-  const { drops, boxes, expiries, authors } = at.tables;
-  const event = eventUnder(at.tables, held.seq);
+  const { drops, expiries, authors } = at.tables;
+  if (isAuthors(at, held)) {
+    const event = eventUnder(at.tables, held.seq);
+    if (event !== undefined) authors.removeSync(ownedKey(event.pubkey, event.id));
+  }
   drops.removeSync(held.seq);
-  boxes.removeSync(headerKey(held));
   expiries.removeSync(expiryKey(held.expiry, held.seq));
-  if (event !== undefined) authors.removeSync(ownedKey(event.pubkey, event.id));
+  at.boxes.remove(held);
   at.usage.removed(held);
+  at.gone(held.seq);
 }
 
 function* removePast(at: Workplace, recipient: string, now: number): Operation<void> {
   let steps = 0;
-  for (const page of pagesOf(at.tables, recipient)) {
+  for (const page of at.boxes.pages(recipient)) {
     for (const held of page) {
       if (held.expiry > now) continue;
       remove(at, held);
@@ -290,32 +284,27 @@ function countEarly(tables: Tables, owner: Buffer, change: 1 | -1): void {
 }
 
 // Whether the author may still take back what is held for somebody else.
-function isAuthors(at: Workplace, { kind }: Header): boolean {
+function isAuthors(at: Workplace, { kind }: Pick<Header, "kind">): boolean {
   return kind === DIRECT_MESSAGE || at.limits.authorDeletesWraps;
 }
 
 // What this key signed itself and is held for others, a bounded page at a time.
-function* writtenBy(tables: Tables, author: string): Generator<Header[]> {
+function* writtenBy(at: Workplace, author: string): Generator<Header[]> {
   const range = ownedRange(author);
   for (;;) {
-    const page = [...tables.authors.getRange({ ...range, limit: KEYS_A_PAGE })];
-    yield page.map(({ value }) => heldAt(tables, value)).filter((held) => held !== undefined);
+    const page = [...at.tables.authors.getRange({ ...range, limit: KEYS_A_PAGE })];
+    yield page.map(({ value }) => at.boxes.at(value)).filter((held) => held !== undefined);
     const last = page.at(-1);
     if (last === undefined || page.length < KEYS_A_PAGE) return;
     range.start = after(last.key);
   }
 }
 
-function heldAt(tables: Tables, key: Buffer): Header | undefined {
-  const value = tables.boxes.get(key);
-  return value && header(recipientOfBox(key), key, value);
-}
-
-function heldUnder(tables: Tables, seq: number): Header | undefined {
-  const event = eventUnder(tables, seq);
+function heldUnder(at: Workplace, seq: number): Header | undefined {
+  const event = eventUnder(at.tables, seq);
   const recipient = event?.tags.find(([name]) => name === "p")?.[1];
   if (event === undefined || recipient === undefined) return undefined;
-  return heldAt(tables, boxKey({ ...event, recipient }));
+  return at.boxes.at(boxKey({ ...event, recipient }));
 }
 
 type StoredEvent = Pick<Drop, "id" | "created_at"> & { pubkey: string; tags: string[][] };
@@ -323,4 +312,17 @@ type StoredEvent = Pick<Drop, "id" | "created_at"> & { pubkey: string; tags: str
 function eventUnder(tables: Tables, seq: number): StoredEvent | undefined {
   const json = tables.drops.get(seq);
   return json === undefined ? undefined : (JSON.parse(json) as StoredEvent);
+}
+
+function headerOf(drop: Drop, seq: number, bytes: number): Header {
+  const { id, recipient, created_at, kind, expiry } = drop;
+  return {
+    seq,
+    recipient,
+    idPrefix: id.slice(0, ID_PREFIX_DIGITS),
+    created_at,
+    kind,
+    expiry,
+    bytes,
+  };
 }

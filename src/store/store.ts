@@ -14,6 +14,7 @@ import type { Drop } from "../nostr/drop.ts";
  * - Every committed drop that is still held is announced once, in the order of `seq`, after the promise of its `put` resolved: how long an answer takes must not tell
  *   whether anybody listens. `watermark` is the `seq` of the newest one committed. Whoever notes it and subscribes in one turn misses nothing: `list` shows
  *   all up to it, and what comes later is announced.
+ * - A drop's expiry is the one its event has under the rule that came with the store.
  * - Keys and ids are hex digits, times Unix seconds, sizes bytes of UTF-8.
  *
  * Not promised: isolation between processes (open a store once), and that expired drops are gone before the next sweep: a store has no clock, so

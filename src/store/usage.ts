@@ -1,22 +1,19 @@
-import { boxRange, header, after } from "./layout.ts";
+import type { Boxes } from "./boxes.ts";
 import type { Header } from "./store.ts";
-import type { Tables } from "./tables.ts";
 
 /** How full a box is. Owned by the writer, which keeps it true as it puts and removes. */
 export type BoxUsage = { drops: number; bytes: number; nextExpiry: number };
 
 // Boxes remembered at a time: about 20 MB. A box that is forgotten is counted again, 0.3 µs a drop.
 const MAX_BOXES = 100_000;
-/** Keys read in one go, under a millisecond. */
-export const KEYS_A_PAGE = 1_000;
 
 /** The usage of boxes written to of late, counted from the keys of a box when first asked for: nothing is stored for it. */
 export class Usage {
   readonly #boxes = new Map<string, BoxUsage>();
-  readonly #tables: Tables;
+  readonly #index: Boxes;
 
-  constructor(tables: Tables) {
-    this.#tables = tables;
+  constructor(index: Boxes) {
+    this.#index = index;
   }
 
   *of(recipient: string): Generator<void, BoxUsage> {
@@ -28,7 +25,7 @@ export class Usage {
       return known;
     }
     const usage: BoxUsage = { drops: 0, bytes: 0, nextExpiry: Infinity };
-    for (const page of pagesOf(this.#tables, recipient)) {
+    for (const page of this.#index.pages(recipient)) {
       for (const held of page) {
         usage.drops += 1;
         usage.bytes += held.bytes;
@@ -64,17 +61,5 @@ export class Usage {
   forget(recipient?: string): void {
     if (recipient === undefined) this.#boxes.clear();
     else this.#boxes.delete(recipient);
-  }
-}
-
-/** The headers of a box, newest first, a bounded page at a time. Between two pages the transaction may end. */
-export function* pagesOf(tables: Tables, recipient: string, until?: number): Generator<Header[]> {
-  const range = boxRange(recipient, undefined, until);
-  for (;;) {
-    const page = [...tables.boxes.getRange({ ...range, limit: KEYS_A_PAGE })];
-    if (page.length > 0) yield page.map(({ key, value }) => header(recipient, key, value));
-    const last = page.at(-1);
-    if (last === undefined || page.length < KEYS_A_PAGE) return;
-    range.start = after(last.key);
   }
 }

@@ -48,11 +48,13 @@ export function aDrop(change: Partial<Drop> & { readonly content?: string } = {}
     author: hex(`throw-away key ${number}`),
     created_at: NOW,
     kind: 1059,
-    expiry: NOW + 30 * DAY,
+    // What a retention of 30 days gives it.
+    expiry: (fields.created_at ?? NOW) + 32 * DAY,
     ...fields,
   };
   const { id, recipient, author: pubkey, created_at, kind } = drop;
   const tags = [["p", recipient]];
+  if (fields.expiry !== undefined) tags.push(["expiration", String(fields.expiry)]);
   return { json: JSON.stringify({ id, pubkey, created_at, kind, tags, content }), ...drop };
 }
 
@@ -97,7 +99,7 @@ export function storeContract(name: string, openStore: OpenStore): void {
           idPrefix: drop.id.slice(0, 32),
           created_at: NOW - 5,
           kind: 4,
-          expiry: NOW + 30 * DAY,
+          expiry: NOW - 5 + 32 * DAY,
           bytes: Buffer.byteLength(drop.json),
         };
         expect(await store.list(BOB, {}, 10)).toEqual([listed]);

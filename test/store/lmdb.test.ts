@@ -16,9 +16,9 @@ describe("a second view of the LMDB store", () => {
   it("knows what is held and what was acknowledged, once it is refreshed", async () => {
     const folder = temporaryFolder();
     const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
-    const { store } = await openLmdbStore(settings, NOW);
+    const { store, recentIds } = await openLmdbStore(settings, NOW);
     onTestFinished(() => store.close());
-    const view = openKnownDrops(folder);
+    const view = openKnownDrops(folder, recentIds);
     onTestFinished(() => view.close());
 
     const [held, acknowledged, unheardOf] = [aDrop(), aDrop(), aDrop()];

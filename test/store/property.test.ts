@@ -1,5 +1,7 @@
 // The embedded store and the model are asked the same at random and must answer the same.
 
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 import * as fc from "fast-check";
@@ -103,6 +105,7 @@ const aloneArb = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("reopen" as const),
       retentionSeconds: fc.option(retentionArb, { nil: undefined }),
+      crash: fc.boolean(),
     }),
   },
 );
@@ -144,37 +147,55 @@ type Opened = {
   readonly store: Store;
   readonly rule: RetentionRule;
   known(drop: Drop): boolean;
+  /** A folder with what a crash would leave now. */
+  copy(): string;
   close(): Promise<void>;
 };
 
 type Open = (folder: string, settings: StoreSettings, now: number) => Promise<Opened>;
 
-const openLmdb: Open = async (folder, settings, now) => {
-  const opened = await openLmdbStore({ ...settings, folder, diskReserveBytes: 0 }, now);
-  // What the threads that check signatures see.
-  const view = openKnownDrops(folder);
-  return {
-    ...opened,
-    known(drop) {
-      view.refresh();
-      return view.known(drop);
-    },
-    async close() {
-      await view.close();
-      await opened.store.close();
-    },
+const openLmdb =
+  (recentDrops: number): Open =>
+  async (folder, settings, now) => {
+    const opened = await openLmdbStore(
+      { ...settings, folder, diskReserveBytes: 0, recentDrops },
+      now,
+    );
+    // What the threads that check signatures see.
+    const view = openKnownDrops(folder, opened.recentIds);
+    return {
+      ...opened,
+      known(drop) {
+        view.refresh();
+        return view.known(drop);
+      },
+      copy() {
+        const copy = temporaryFolder();
+        copyFileSync(join(folder, "data.mdb"), join(copy, "data.mdb"));
+        return copy;
+      },
+      async close() {
+        await view.close();
+        await opened.store.close();
+      },
+    };
   };
-};
 
 const openPlain: Open = async (folder, settings, now) => {
   const { store, rule } = await openModel(folder, settings, now);
-  return { store, rule, known: (drop) => store.known(drop), close: () => store.close() };
+  return {
+    store,
+    rule,
+    known: (drop) => store.known(drop),
+    copy: () => folder,
+    close: () => store.close(),
+  };
 };
 
 /** One store in its world, with a clock of its own. */
 class Side {
   readonly #open: Open;
-  readonly #folder: string;
+  #folder: string;
   readonly #events: readonly NostrEvent[];
   readonly #requests: World["requests"];
   #settings: StoreSettings;
@@ -241,7 +262,10 @@ class Side {
         return undefined;
       case "reopen": {
         const { retentionSeconds = this.#settings.retentionSeconds } = step;
+        // What is on the disk at this moment is all that a crash leaves.
+        const left = step.crash ? this.#opened.copy() : this.#folder;
         await this.#opened.close();
+        this.#folder = left;
         this.#settings = { ...this.#settings, retentionSeconds };
         // No restart is over in the second it began in.
         this.#now += 1;
@@ -336,9 +360,9 @@ function unnumbered(headers: readonly Header[]): Header[] {
 }
 
 /** Asks both stores the same, and answers what they made of the first step in which they differ, or else of the last one. */
-async function inStep(world: World, steps: readonly Step[]): Promise<Seen> {
+async function inStep(recentDrops: number, world: World, steps: readonly Step[]): Promise<Seen> {
   const folder = temporaryFolder();
-  const lmdb = await Side.open(openLmdb, folder, world);
+  const lmdb = await Side.open(openLmdb(recentDrops), folder, world);
   const model = await Side.open(openPlain, folder, world);
   let seen: Seen = { lmdb: {}, model: {} };
   try {
@@ -356,13 +380,15 @@ async function inStep(world: World, steps: readonly Step[]): Promise<Seen> {
 
 describe("the LMDB store", () => {
   it.each([
-    ["asked for one thing after the other", 1],
-    ["asked for more before it has answered", 8],
+    ["asked for one thing after the other", 1, 64],
+    ["asked for one thing after the other, with its memory full", 1, 1],
+    ["asked for more before it has answered", 8, 64],
+    ["asked for more before it has answered, with its memory full", 8, 2],
   ])(
     "answers, lists and announces as the model does, %s",
-    async (_, mostWrites) => {
+    async (_, mostWrites, recentDrops) => {
       const property = fc.asyncProperty(worldArb, stepsArb(mostWrites), async (world, steps) => {
-        const { lmdb, model } = await inStep(world, steps);
+        const { lmdb, model } = await inStep(recentDrops, world, steps);
         expect(lmdb).toEqual(model);
       });
       await fc.assert(property, { numRuns: 120, interruptAfterTimeLimit: ENOUGH_MS });

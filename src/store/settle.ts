@@ -1,0 +1,49 @@
+import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
+import type { NostrEvent } from "../nostr/event.ts";
+import { SETTLED, writeEntry } from "./boxes.ts";
+import { boxKey } from "./layout.ts";
+import { ID_PREFIX_DIGITS } from "./store.ts";
+import type { Environment } from "./tables.ts";
+
+const AT_ONCE = 10_000;
+
+/**
+ * Settles the drops that an earlier run left in its memory (see boxes.ts), whatever ended it. `rule` is the one they were put under. Answers the `seq` up
+ * to which numbers are taken.
+ */
+export function settleRest({ root, tables }: Environment, rule: RetentionRule): number {
+  const { drops, meta } = tables;
+  const [newest = 0] = drops.getKeys({ reverse: true, limit: 1 });
+  let settled = Number(meta.get(SETTLED) ?? 0);
+  while (settled < newest) {
+    root.transactionSync(() => {
+      let last = newest;
+      for (const { key, value } of drops.getRange({ start: settled + 1, limit: AT_ONCE })) {
+        settle(tables, key, value, rule);
+        last = key;
+      }
+      settled = last;
+      meta.putSync(SETTLED, String(settled));
+    });
+  }
+  // A number is not given twice, also when the drop that had it is gone.
+  return settled;
+}
+
+function settle(
+  tables: Environment["tables"],
+  seq: number,
+  json: string,
+  rule: RetentionRule,
+): void {
+  const event = JSON.parse(json) as NostrEvent;
+  const { id, created_at, kind } = event;
+  const recipient = recipientOf(event);
+  const expiry = expiryOf(event, rule);
+  if (typeof recipient !== "string" || typeof expiry !== "number") return;
+  // One that was settled is left as it is: it may have another expiry since.
+  if (tables.boxes.doesExist(boxKey({ recipient, created_at, id }))) return;
+  const idPrefix = id.slice(0, ID_PREFIX_DIGITS);
+  const bytes = Buffer.byteLength(json);
+  writeEntry(tables, { seq, recipient, idPrefix, created_at, kind, expiry, bytes });
+}
