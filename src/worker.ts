@@ -4,7 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 
 import type { RetentionRule } from "./nostr/drop.ts";
 import { admission, type AdmissionSettings } from "./policy/admission.ts";
-import { examiner } from "./relay/examine.ts";
+import { examiner, pack } from "./relay/examine.ts";
 import { openKnownDrops } from "./store/lmdb.ts";
 import { serveBatches } from "./verify/batches.ts";
 import { chooseVerifier, type VerifierName } from "./verify/verifier.ts";
@@ -38,7 +38,7 @@ serveBatches(
   (texts) => {
     known.refresh();
     const now = Math.floor(Date.now() / 1_000);
-    return texts.map((text) => examine(text, now));
+    return texts.map((text) => pack(examine(text, now)));
   },
   () => known.close(),
 );

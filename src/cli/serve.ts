@@ -13,7 +13,7 @@ import { hostOf } from "../nostr/auth.ts";
 import { forwardedFor } from "../policy/address.ts";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
 import { Rate } from "../policy/rate.ts";
-import type { Examined } from "../relay/examine.ts";
+import { type PackedAnswer, unpack } from "../relay/examine.ts";
 import { type Clock, Relay } from "../relay/relay.ts";
 import { openLmdbStore } from "../store/lmdb.ts";
 import type { Listener, Transport } from "../transport/transport.ts";
@@ -86,7 +86,7 @@ async function assemble(
     maxAcknowledgementIds: limits.acknowledgementIds,
   };
   const workers = workerCount(config);
-  const pool = await Pool.start<Examined>(
+  const pool = await Pool.start<PackedAnswer>(
     { workers, module: workerModule(), data, waiting: limits.verifying },
     { workerLost: (error) => log.error({ err: error }, "a verification thread was lost") },
   );
@@ -96,7 +96,10 @@ async function assemble(
   const relay = new Relay(
     {
       store,
-      examine: (text) => pool.ask(text),
+      examine: async (text) => {
+        const packed = await pool.ask(text);
+        return packed && unpack(packed);
+      },
       mayExamine: () => pool.hasRoom,
       publishing: new Rate({ perSecond: limits.dropsPerSecond, burst: limits.dropsBurst }),
       asking: new Rate({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst }),

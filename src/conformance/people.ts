@@ -7,7 +7,7 @@ import {
   getPublicKey,
 } from "nostr-tools/pure";
 
-import { eventJson, type NostrEvent, serializeForId } from "../nostr/event.ts";
+import { type NostrEvent, writeEvent } from "../nostr/event.ts";
 import { leadingZeroBits } from "../nostr/pow.ts";
 
 /** A key pair, made for one check and forgotten after the run. */
@@ -28,7 +28,7 @@ export function sign(person: Person, template: Template, bits = 0): NostrEvent {
   const unsigned = { created_at: nowSeconds(), tags: [], content: "", ...template };
   const mined = bits === 0 ? unsigned : mine(unsigned, person.key, bits);
   // nostr-tools marks what it signed with a symbol, which no relay gives back.
-  return JSON.parse(eventJson(finalizeEvent(mined, person.secret))) as NostrEvent;
+  return JSON.parse(writeEvent(finalizeEvent(mined, person.secret)).json) as NostrEvent;
 }
 
 export function nowSeconds(): number {
@@ -38,7 +38,7 @@ export function nowSeconds(): number {
 function mine(template: EventTemplate, pubkey: string, bits: number): EventTemplate {
   for (let nonce = 0; ; nonce++) {
     const tags = [...template.tags, ["nonce", String(nonce), String(bits)]];
-    const text = serializeForId({ ...template, tags, pubkey, id: "", sig: "" });
+    const text = writeEvent({ ...template, tags, pubkey, id: "", sig: "" }).preimage;
     if (leadingZeroBits(createHash("sha256").update(text).digest("hex")) >= bits) {
       return { ...template, tags };
     }

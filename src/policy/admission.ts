@@ -1,5 +1,5 @@
 import { CLOCK_SKEW_SECONDS, TIMESTAMP_FUZZ_SECONDS, untimely } from "../nostr/drop.ts";
-import { eventJson } from "../nostr/event.ts";
+import { writeEvent } from "../nostr/event.ts";
 import { GIFT_WRAP } from "../nostr/kinds.ts";
 import { committedTarget, leadingZeroBits } from "../nostr/pow.ts";
 import { advertised, type Policy } from "./policy.ts";
@@ -34,7 +34,7 @@ function atMostTags(max: number): Policy {
 }
 
 // What the JSON of a gift wrap is besides its content.
-const ENVELOPE_BYTES = eventJson({
+const ENVELOPE_BYTES = writeEvent({
   id: "0".repeat(64),
   pubkey: "0".repeat(64),
   created_at: 1_700_000_000,
@@ -42,7 +42,7 @@ const ENVELOPE_BYTES = eventJson({
   tags: [["p", "0".repeat(64)]],
   content: "",
   sig: "0".repeat(128),
-}).length;
+}).json.length;
 
 /** Stops what would fill a box with one drop. NIP-11 counts the content alone, so it is told what a plain gift wrap has room for. */
 function atMostBytes(max: number): Policy {

@@ -16,17 +16,18 @@ export function settleRest({ root, tables }: Environment, rule: RetentionRule): 
   const [newest = 0] = drops.getKeys({ reverse: true, limit: 1 });
   let settled = Number(meta.get(SETTLED) ?? 0);
   while (settled < newest) {
-    root.transactionSync(() => {
+    const start = settled + 1;
+    settled = root.transactionSync(() => {
       let last = newest;
-      for (const { key, value } of drops.getRange({ start: settled + 1, limit: AT_ONCE })) {
+      for (const { key, value } of drops.getRange({ start, limit: AT_ONCE })) {
         settle(tables, key, value, rule);
         last = key;
       }
-      settled = last;
-      meta.putSync(SETTLED, String(settled));
+      meta.putSync(SETTLED, String(last));
+      return last;
     });
   }
-  // A number is not given twice, also when the drop that had it is gone.
+  // Past the newest one, if that was settled and is gone: what comes under a settled number would be lost in a crash.
   return settled;
 }
 

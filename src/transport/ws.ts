@@ -84,6 +84,10 @@ export const wsTransport: Transport = async (settings, handlers) => {
   };
 };
 
+function uncork(stream: NetSocket): void {
+  stream.uncork();
+}
+
 function connect(
   webSocket: WebSocket,
   stream: NetSocket,
@@ -106,6 +110,11 @@ function connect(
     },
     send(text) {
       if (!isOpen()) return;
+      // What is sent in one turn of the event loop leaves in one piece.
+      if (stream.writableCorked === 0) {
+        stream.cork();
+        process.nextTick(uncork, stream);
+      }
       webSocket.send(text, left);
       // True inside every cork, and a sender that stops there waits for `drained` too.
       if (webSocket.bufferedAmount > 0) isWaiting = true;

@@ -5,11 +5,10 @@ import { serializeEvent } from "nostr-tools/pure";
 import { describe, expect, it } from "vitest";
 
 import {
-  eventJson,
   type NostrEvent,
   parseEvent,
   peekId,
-  serializeForId,
+  writeEvent,
   tagValue,
 } from "../../src/nostr/event.ts";
 import { nostrEvent } from "../support/arbitrary.ts";
@@ -147,7 +146,9 @@ describe("the text an id is the hash of", () => {
     "holds U+%s verbatim",
     (_, character) => {
       expect(contentIn(`a${character}b`)).toBe(`"a${character}b"`);
-      expect(serializeForId({ ...EVENT, tags: [[character]] })).toContain(`,[["${character}"]],`);
+      expect(writeEvent({ ...EVENT, tags: [[character]] }).preimage).toContain(
+        `,[["${character}"]],`,
+      );
     },
   );
 
@@ -159,7 +160,7 @@ describe("the text an id is the hash of", () => {
   it("follows NIP-01 character by character, for any text", () => {
     fc.assert(
       fc.property(nostrEvent, (event) => {
-        expect(serializeForId(event)).toBe(naiveSerialization(event));
+        expect(writeEvent(event).preimage).toBe(naiveSerialization(event));
       }),
       { numRuns: 500 },
     );
@@ -171,7 +172,7 @@ describe("the text an id is the hash of", () => {
         nostrEvent.filter((event) => !/\\u00[01]/.test(JSON.stringify(event))),
         (event) => {
           const copy = { ...event, tags: event.tags.map((tag) => [...tag]) };
-          expect(serializeForId(event)).toBe(serializeEvent(copy));
+          expect(writeEvent(event).preimage).toBe(serializeEvent(copy));
         },
       ),
       { numRuns: 300 },
@@ -188,7 +189,7 @@ describe("the text an id is the hash of", () => {
       content: "It's just me mining my own business",
       sig: "284622fc0a3f4f1303455d5175f7ba962a3300d136085b9566801bc2e0699de0c7e31e44c81fb40ad9049173742e904713c3594a1da0fc5d2382a25c11aba977",
     };
-    expect(createHash("sha256").update(serializeForId(event)).digest("hex")).toBe(event.id);
+    expect(createHash("sha256").update(writeEvent(event).preimage).digest("hex")).toBe(event.id);
   });
 });
 
@@ -196,7 +197,7 @@ describe("the JSON of an event", () => {
   it("reads back as the same event, without white space and in NIP-01's order", () => {
     fc.assert(
       fc.property(nostrEvent, (event) => {
-        const json = eventJson(event);
+        const json = writeEvent(event).json;
         expect(parseEvent(JSON.parse(json))).toEqual(event);
         expect(json).toBe(JSON.stringify(event));
       }),
@@ -206,7 +207,9 @@ describe("the JSON of an event", () => {
 
   it("is the same whatever the order and the white space it came in", () => {
     const given = JSON.stringify(Object.fromEntries(Object.entries(EVENT).toReversed()), null, 2);
-    expect(eventJson(parseEvent(JSON.parse(given)) as NostrEvent)).toBe(eventJson(EVENT));
+    expect(writeEvent(parseEvent(JSON.parse(given)) as NostrEvent).json).toBe(
+      writeEvent(EVENT).json,
+    );
   });
 });
 
@@ -253,7 +256,7 @@ describe("a tag's value", () => {
 });
 
 function contentIn(content: string): string {
-  const text = serializeForId({ ...EVENT, tags: [], content });
+  const text = writeEvent({ ...EVENT, tags: [], content }).preimage;
   const head = `[0,"${EVENT.pubkey}",${EVENT.created_at},${EVENT.kind},[],`;
   expect(text.startsWith(head)).toBe(true);
   return text.slice(head.length, -"]".length);
