@@ -44,7 +44,9 @@ const limits = z.strictObject({
   outboxBytes: bytes
     .prefault("4MiB")
     .describe("What may wait for a slow reader before it is cut off, bytes."),
-  inbox: count(1).prefault(256).describe("Messages of one connection that wait for their answer."),
+  inbox: count(1)
+    .prefault(1_024)
+    .describe("Messages of one connection that wait for their answer."),
   inboxBytes: bytes
     .prefault("4MiB")
     .describe("Messages of one connection that wait for their answer, bytes."),
@@ -107,9 +109,16 @@ const schema = z.strictObject({
   transport: oneOf("ws", "uws")
     .prefault("ws")
     .describe("ws, or uws where uWebSockets.js is installed."),
-  workers: count(0)
+  workers: count(1)
+    .prefault(1)
+    .describe(
+      "Event loops, each with its share of the connections. More than one helps where one is busy all the time; limits of one address then hold in each.",
+    ),
+  verifiers: count(0)
     .prefault(0)
-    .describe("Threads that check signatures. 0: one less than there are cores, at least one."),
+    .describe(
+      "Threads that check signatures, all event loops together, at least one each. 0: as many as there are cores.",
+    ),
   verifier: oneOf("auto", "native", "wasm", "plain")
     .prefault("auto")
     .describe("What checks signatures. auto: the fastest that passes its self-test."),
@@ -184,9 +193,9 @@ export function loadConfig(
   return parsed.data;
 }
 
-/** The number of signature workers that `workers: 0` stands for. */
-export function workerCount(config: Config): number {
-  return config.workers || Math.max(1, availableParallelism() - 1);
+/** The threads that check signatures for one event loop. */
+export function verifiersEach({ workers, verifiers }: Config): number {
+  return Math.max(1, Math.floor((verifiers || availableParallelism()) / workers));
 }
 
 /** The effective configuration as YAML: sizes in bytes, durations in seconds. */

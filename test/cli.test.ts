@@ -128,7 +128,7 @@ describe("deaddrop serve", PATIENCE, () => {
     expect(await deaddrop(["serve"], { env: { DEADDROP_WORKERS: "many" } })).toEqual({
       code: 2,
       out: "",
-      err: 'deaddrop: workers: "many" is not allowed; allowed: a whole number of at least 0\n',
+      err: 'deaddrop: workers: "many" is not allowed; allowed: a whole number of at least 1\n',
     });
   });
 

@@ -151,7 +151,8 @@ const ROWS: readonly Row[] = [
     bad: "tcp",
     allowed: /one of ws, uws$/,
   },
-  count("workers", "DEADDROP_WORKERS", 0, 0),
+  count("workers", "DEADDROP_WORKERS", 1, 1),
+  count("verifiers", "DEADDROP_VERIFIERS", 0, 0),
   {
     key: "verifier",
     variable: "DEADDROP_VERIFIER",
@@ -242,7 +243,7 @@ const ROWS: readonly Row[] = [
     text: "1MiB",
     becomes: MIB,
   },
-  count("limits.inbox", "DEADDROP_LIMITS_INBOX", 256, 1),
+  count("limits.inbox", "DEADDROP_LIMITS_INBOX", 1_024, 1),
   size("limits.inboxBytes", "DEADDROP_LIMITS_INBOX_BYTES", 4 * MIB),
   count("limits.connections", "DEADDROP_LIMITS_CONNECTIONS", 50_000, 1),
   count("limits.connectionsPerAddress", "DEADDROP_LIMITS_CONNECTIONS_PER_ADDRESS", 64, 1),

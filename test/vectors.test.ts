@@ -23,6 +23,7 @@ type Case = { title: string; retention: number; steps: Step[] };
 
 const LIMITS = {
   filters: 20,
+  eventBytes: 65_536,
   filterValues: 1_000,
   subscriptions: 32,
   authKeys: 1_000,
@@ -77,7 +78,7 @@ async function start(
       clock: { now: () => clock.at, monotonic: () => clock.at },
       randomHex: () => "00",
     },
-    { hosts: new Set(["relay.example"]), limits: LIMITS, sweepSeconds: 3_600 },
+    { hosts: new Set(["relay.example"]), limits: LIMITS },
   );
   return {
     relay,
@@ -96,7 +97,7 @@ async function box(store: Store, recipient: string, now: number): Promise<(strin
     now: () => now,
     watermark: store.watermark,
     maxLimit: 5_000,
-    signal: new AbortController().signal,
+    isGivenUp: () => false,
     pause: () => Promise.resolve(),
   });
   return store.read(headers).map((json) => (JSON.parse(json ?? "{}") as { id?: string }).id);

@@ -1,37 +1,17 @@
 // Puts the relay together and runs it: the place that names the implementations.
 
-import { randomBytes } from "node:crypto";
-
 import pino, { type Logger } from "pino";
 
-import { type Config, workerCount } from "../config.ts";
-import { type Endpoint, join } from "../values.ts";
+import { type Config, verifiersEach } from "../config.ts";
 import { Metrics } from "../http/metrics.ts";
-import { relayInformation } from "../http/information.ts";
-import { routes } from "../http/routes.ts";
-import { hostOf } from "../nostr/auth.ts";
-import { forwardedFor } from "../policy/address.ts";
-import { admission, type AdmissionSettings } from "../policy/admission.ts";
-import { Rate } from "../policy/rate.ts";
-import { type PackedAnswer, unpack } from "../relay/examine.ts";
-import { type Clock, Relay } from "../relay/relay.ts";
+import { Sweeper } from "../relay/sweep.ts";
 import { openLmdbStore } from "../store/lmdb.ts";
-import type { Listener, Transport } from "../transport/transport.ts";
-import { wsTransport } from "../transport/ws.ts";
+import { type Endpoint, join } from "../values.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
-import { Pool } from "../verify/pool.ts";
 import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
-import type { WorkerData } from "../worker.ts";
-
-const clock: Clock = {
-  now: () => Math.floor(Date.now() / 1_000),
-  monotonic: () => performance.now() / 1_000,
-};
-
-// SIGTERM to exit takes at most their sum, and less than 5 s in all.
-const ANSWERS_MS = 2_500;
-const SOCKETS_MS = 1_000;
+import { clock, type FrontSettings, type OnFailure, startFront } from "./front.ts";
+import { startLoops } from "./loops.ts";
 
 export type RunningRelay = {
   /** Where clients connect, with the port that was really taken. */
@@ -52,12 +32,8 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
   }
 }
 
-async function assemble(
-  config: Config,
-  log: Logger,
-  onFailure: (close: () => Promise<void>) => void,
-): Promise<RunningRelay> {
-  const { limits } = config;
+async function assemble(config: Config, log: Logger, onFailure: OnFailure): Promise<RunningRelay> {
+  const { limits, workers } = config;
   const verifier = await pickVerifier(config, log);
   const { store, rule, recentIds } = await openLmdbStore(
     {
@@ -69,79 +45,38 @@ async function assemble(
     clock.now(),
   );
   onFailure(() => store.close());
-  const admissionSettings: AdmissionSettings = {
-    tags: limits.tags,
-    eventBytes: limits.eventBytes,
-    proofOfWork: config.proofOfWork,
-    retentionSeconds: config.retention,
-    allowedRecipients: config.allowedRecipients,
-    deniedRecipients: config.deniedRecipients,
-  };
-  const data: WorkerData = {
-    folder: config.data,
+  const metrics = new Metrics();
+  const sweeper = new Sweeper({ store, clock, observer: metrics, log }, config.sweepSeconds);
+  onFailure(() => sweeper.close());
+
+  const verifiers = verifiersEach(config);
+  const settings: FrontSettings = {
+    config,
+    port: config.listen.port,
+    sharesPort: false,
+    rule,
     recentIds,
     verifier: verifier.name,
-    rule,
-    admission: admissionSettings,
-    maxAcknowledgementIds: limits.acknowledgementIds,
+    verifiers,
   };
-  const workers = workerCount(config);
-  const pool = await Pool.start<PackedAnswer>(
-    { workers, module: workerModule(), data, waiting: limits.verifying },
-    { workerLost: (error) => log.error({ err: error }, "a verification thread was lost") },
-  );
-  onFailure(() => pool.close());
-  const metrics = new Metrics();
-  const hosts = new Set<string>();
-  const relay = new Relay(
-    {
-      store,
-      examine: async (text) => {
-        const packed = await pool.ask(text);
-        return packed && unpack(packed);
-      },
-      mayExamine: () => pool.hasRoom,
-      publishing: new Rate({ perSecond: limits.dropsPerSecond, burst: limits.dropsBurst }),
-      asking: new Rate({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst }),
-      observer: metrics,
-      log,
-      clock,
-      randomHex: (bytes) => randomBytes(bytes).toString("hex"),
-    },
-    { hosts, limits, sweepSeconds: config.sweepSeconds },
-  );
-  onFailure(() => relay.close());
+  const parts = { store, observer: metrics, log };
+  const front =
+    workers === 1
+      ? await startFront(parts, settings, onFailure)
+      : await startLoops(
+          workers,
+          { ...parts, lost: (error) => die(log, error) },
+          settings,
+          onFailure,
+        );
   metrics.watch({
     verifier,
     version: VERSION,
     totals: () => store.totals(),
-    connections: () => relay.connections,
+    connections: () => front.connections,
   });
-
-  let stopping = false;
-  const transport = await loadTransport(config.transport);
-  const listener = await transport(
-    {
-      ...config.listen,
-      maxMessageBytes: limits.messageBytes,
-      maxBodyBytes: limits.messageBytes,
-      handshakeSeconds: limits.handshakeSeconds,
-      forwardedFor: forwardedFor(config.trustedProxies),
-    },
-    {
-      admits: (address) => relay.admits(address),
-      opened: (socket) => relay.connected(socket),
-      request: routes({
-        information: relayInformation(config, admission(admissionSettings), VERSION),
-        isReady: () => !stopping && pool.isAlive,
-        mayAsk: (address) => relay.mayAsk(address),
-      }),
-    },
-  );
-  onFailure(() => listener.close(0));
-  for (const host of knownHosts(config, listener)) hosts.add(host);
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
-  const url = `ws://${join({ host: config.listen.host, port: listener.port })}`;
+  const url = `ws://${join({ host: config.listen.host, port: front.port })}`;
   log.info(
     {
       url,
@@ -151,6 +86,7 @@ async function assemble(
       verifier: verifier.name,
       verifierDetail: verifier.detail,
       workers,
+      verifiers: verifiers * workers,
       retentionSeconds: config.retention,
       held: store.totals().drops,
       metrics: scrape?.url,
@@ -162,17 +98,19 @@ async function assemble(
     url,
     metricsUrl: scrape?.url,
     async stop() {
-      stopping = true;
-      await listener.stopListening();
-      await relay.drain(ANSWERS_MS);
-      await listener.close(SOCKETS_MS);
+      await front.stop();
       await scrape?.close();
-      await relay.close();
-      await pool.close();
+      await sweeper.close();
       await store.close();
       log.info("stopped");
     },
   };
+}
+
+// Nothing that was answered OK is lost, and whoever supervises the process starts it again.
+function die(log: Logger, error: Error): never {
+  log.fatal({ err: error }, "an event loop was lost");
+  process.exit(1);
 }
 
 /** `deaddrop serve`: runs until SIGTERM or SIGINT. Answers the exit code. */
@@ -215,34 +153,4 @@ async function serveMetrics(
     url: `http://${join({ host, port: server.port })}/metrics`,
     close: () => server.close(),
   };
-}
-
-// Run from the sources in development and from what was built when installed: the worker lies beside, with the same ending.
-function workerModule(): URL {
-  const ending = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(`../worker.${ending}`, import.meta.url);
-}
-
-async function loadTransport(name: Config["transport"]): Promise<Transport> {
-  if (name === "ws") return wsTransport;
-  const { uwsTransport } = await import("../transport/uws.ts");
-  return uwsTransport;
-}
-
-/** The hosts by which AUTH may call this relay: the configured URLs, and without any what `listen` gives. */
-function knownHosts(config: Config, listener: Listener): string[] {
-  const urls = [config.url, ...config.aliases].filter((url) => url !== "");
-  if (config.url === "") {
-    const { port } = listener;
-    const { host } = config.listen;
-    const isEverywhere = host === "0.0.0.0" || host === "::";
-    const isHere = host === "localhost" || host === "::1" || host.startsWith("127.");
-    urls.push(`ws://${join({ host, port })}`);
-    if (isEverywhere || isHere) {
-      urls.push(
-        ...["127.0.0.1", "localhost", "::1"].map((name) => `ws://${join({ host: name, port })}`),
-      );
-    }
-  }
-  return urls.map((url) => hostOf(url)).filter((host) => host !== undefined);
 }

@@ -23,7 +23,7 @@ import type { LiveIndex } from "./live.ts";
 import type { Observer } from "./observer.ts";
 import { countMatches } from "./scan.ts";
 import { Outbox } from "./outbox.ts";
-import { Subscription } from "./subscription.ts";
+import { type Subscriber, Subscription } from "./subscription.ts";
 
 export type ConnectionLimits = MessageLimits & {
   readonly subscriptions: number;
@@ -57,21 +57,20 @@ const BUSY: Reason = "rate-limited: too many messages are waiting for an answer"
 
 type Waiting = { readonly message: ClientMessage; readonly text: string };
 
-export class Connection implements SocketHandlers {
+export class Connection implements SocketHandlers, Subscriber {
   readonly keys = new Set<string>();
+  readonly outbox: Outbox;
+  readonly store: Store;
+  readonly limits: ConnectionLimits;
   readonly #socket: Socket;
-  readonly #outbox: Outbox;
   readonly #relay: Desk;
-  readonly #store: Store;
   readonly #live: LiveIndex;
-  readonly #limits: ConnectionLimits;
   readonly #challenge: string;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #inbox: Waiting[] = [];
   #inboxBytes = 0;
-  readonly #gone = new AbortController();
-  readonly #unscanned = new Set<Subscription>();
-  #isScanning = false;
+  // What waits for its scan, while another one is scanned for.
+  #unscanned: Subscription[] | undefined;
   #working = 0;
   #idle: (() => void) | undefined;
   #heardAt: number;
@@ -84,12 +83,10 @@ export class Connection implements SocketHandlers {
   ) {
     this.#socket = collaborators.socket;
     this.#relay = collaborators.relay;
-    this.#outbox = new Outbox(this.#socket, limits.outboxBytes, () =>
-      this.#relay.observer.count("connection cut off: does not read"),
-    );
-    this.#store = collaborators.store;
+    this.outbox = new Outbox(this.#socket, limits.outboxBytes, this.#relay.observer);
+    this.store = collaborators.store;
+    this.limits = limits;
     this.#live = collaborators.live;
-    this.#limits = limits;
     this.#challenge = challenge;
     this.#heardAt = this.#pingedAt = this.#relay.monotonic();
     // NIP-42: the challenge, before anybody asks for it, so that AUTH and REQ can come in one flight.
@@ -109,7 +106,7 @@ export class Connection implements SocketHandlers {
       this.#notice(reason);
       return;
     }
-    const message = parseMessage(text, this.#limits);
+    const message = parseMessage(text, this.limits);
     const refusal = this.#refusal(message);
     if (refusal !== undefined) {
       this.#refuse(message, text, refusal);
@@ -125,14 +122,13 @@ export class Connection implements SocketHandlers {
   }
 
   drained(): void {
-    this.#outbox.drained();
+    this.outbox.drained();
   }
 
   closed(): void {
-    this.#gone.abort();
     for (const id of this.#subscriptions.keys()) this.#unsubscribe(id);
     this.#inbox.length = 0;
-    this.#outbox.closed();
+    this.outbox.closed();
     this.#relay.disconnected(this);
     if (this.#working === 0) this.#idle?.();
   }
@@ -146,7 +142,7 @@ export class Connection implements SocketHandlers {
       this.#socket.terminate();
       return;
     }
-    this.#outbox.checkStall(now, deadSeconds);
+    this.outbox.checkStall(now, deadSeconds);
     if (now - this.#pingedAt >= pingSeconds) {
       this.#pingedAt = now;
       this.#socket.ping();
@@ -208,7 +204,7 @@ export class Connection implements SocketHandlers {
       .finally(() => {
         this.#working -= 1;
         this.#inboxBytes -= text.length;
-        if (this.#outbox.isOpen) this.#work();
+        if (this.outbox.isOpen) this.#work();
         if (this.#working === 0) this.#idle?.();
       });
   }
@@ -216,8 +212,8 @@ export class Connection implements SocketHandlers {
   async #authenticate(text: string): Promise<void> {
     const { answer, key } = await this.#relay.authenticate(text, this.#challenge);
     if (key !== undefined && !this.keys.has(key)) {
-      if (this.keys.size >= this.#limits.authKeys) {
-        const { authKeys } = this.#limits;
+      if (this.keys.size >= this.limits.authKeys) {
+        const { authKeys } = this.limits;
         this.#ok({
           ...answer,
           accepted: false,
@@ -238,7 +234,7 @@ export class Connection implements SocketHandlers {
       this.#closeSubscription(id, scoped);
       return;
     }
-    const { subscriptions, limit, outboxBytes } = this.#limits;
+    const { subscriptions } = this.limits;
     if (this.#subscriptions.size >= subscriptions) {
       this.#closeSubscription(
         id,
@@ -246,32 +242,20 @@ export class Connection implements SocketHandlers {
       );
       return;
     }
-    const subscription = new Subscription(
-      id,
-      scoped,
-      { keys: this.keys, outbox: this.#outbox, store: this.#store },
-      {
-        now: () => this.#relay.now(),
-        maxLimit: limit,
-        maxPending: limit,
-        maxPendingBytes: outboxBytes,
-        pause: () => this.#pause(),
-      },
-    );
+    const subscription = new Subscription(id, scoped, this);
     this.#subscriptions.set(id, subscription);
     this.#live.add(subscription);
     // One scan at a time: they share the socket, and each holds a list of what it found while it waits for the reader.
-    this.#unscanned.add(subscription);
-    if (!this.#isScanning) void this.#scanAll();
+    if (this.#unscanned === undefined) void this.#scan(subscription);
+    else this.#unscanned.push(subscription);
   }
 
-  async #scanAll(): Promise<void> {
-    this.#isScanning = true;
-    for (const subscription of this.#unscanned) {
-      this.#unscanned.delete(subscription);
-      await this.#sendStored(subscription);
+  async #scan(first: Subscription): Promise<void> {
+    this.#unscanned = [];
+    for (let next: Subscription | undefined = first; next; next = this.#unscanned.shift()) {
+      await this.#sendStored(next);
     }
-    this.#isScanning = false;
+    this.#unscanned = undefined;
   }
 
   async #sendStored(subscription: Subscription): Promise<void> {
@@ -291,12 +275,12 @@ export class Connection implements SocketHandlers {
       return;
     }
     try {
-      const count = await countMatches(this.#store, scoped, {
-        now: () => this.#relay.now(),
-        watermark: this.#store.watermark,
-        maxLimit: this.#limits.limit,
-        signal: this.#gone.signal,
-        pause: () => this.#pause(),
+      const count = await countMatches(this.store, scoped, {
+        now: () => this.now(),
+        watermark: this.store.watermark,
+        maxLimit: this.limits.limit,
+        isGivenUp: () => !this.outbox.isOpen,
+        pause: () => this.pause(),
       });
       this.#say(["COUNT", id, { count }]);
     } catch (error) {
@@ -305,8 +289,14 @@ export class Connection implements SocketHandlers {
     }
   }
 
-  // Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking.
-  #pause(): Promise<void> {
+  // --- what subscriptions ask
+
+  now(): number {
+    return this.#relay.now();
+  }
+
+  /** Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking. */
+  pause(): Promise<void> {
     this.#relay.chargeTurn(this.address);
     return new Promise((resolve) => setImmediate(resolve));
   }
@@ -315,7 +305,6 @@ export class Connection implements SocketHandlers {
     const subscription = this.#subscriptions.get(id);
     if (subscription === undefined) return;
     this.#subscriptions.delete(id);
-    this.#unscanned.delete(subscription);
     this.#live.remove(subscription);
     subscription.close();
   }
@@ -327,7 +316,7 @@ export class Connection implements SocketHandlers {
       return SLOW_DOWN;
     }
     if ("reason" in message) return message.reason;
-    const { inbox, inboxBytes } = this.#limits;
+    const { inbox, inboxBytes } = this.limits;
     const isFull = this.#inbox.length + this.#working >= inbox || this.#inboxBytes > inboxBytes;
     return isFull ? BUSY : undefined;
   }
@@ -366,6 +355,6 @@ export class Connection implements SocketHandlers {
   }
 
   #say(message: readonly unknown[]): void {
-    this.#outbox.send(JSON.stringify(message));
+    this.outbox.send(JSON.stringify(message));
   }
 }

@@ -4,31 +4,37 @@ import type { Subscription } from "./subscription.ts";
 
 /** Who listens for whom. Delivery costs what the recipient's own subscriptions cost, however many others there are. */
 export class LiveIndex {
-  readonly #byRecipient = new Map<string, Set<Subscription>>();
+  // Most have one; a set for each would be most of what an idle connection costs here.
+  readonly #byRecipient = new Map<string, Subscription | Set<Subscription>>();
 
   add(subscription: Subscription): void {
     for (const recipient of subscription.recipients) {
-      const subscriptions = this.#byRecipient.get(recipient);
-      if (subscriptions === undefined) {
-        this.#byRecipient.set(recipient, new Set([subscription]));
-      } else {
-        subscriptions.add(subscription);
-      }
+      const listening = this.#byRecipient.get(recipient);
+      if (listening === undefined) this.#byRecipient.set(recipient, subscription);
+      else if (listening instanceof Set) listening.add(subscription);
+      else this.#byRecipient.set(recipient, new Set([listening, subscription]));
     }
   }
 
   remove(subscription: Subscription): void {
     for (const recipient of subscription.recipients) {
-      const subscriptions = this.#byRecipient.get(recipient);
-      subscriptions?.delete(subscription);
-      if (subscriptions?.size === 0) this.#byRecipient.delete(recipient);
+      const listening = this.#byRecipient.get(recipient);
+      if (listening === subscription) this.#byRecipient.delete(recipient);
+      else if (listening instanceof Set && listening.delete(subscription) && listening.size === 0) {
+        this.#byRecipient.delete(recipient);
+      }
     }
+  }
+
+  isListenedFor(recipient: string): boolean {
+    return this.#byRecipient.has(recipient);
   }
 
   /** Hands the drop to every subscription that listens for its recipient; `seq` is undefined for one that is only passed on. Answers how many took it. */
   deliver(drop: Drop, seq: number | undefined): number {
-    const subscriptions = this.#byRecipient.get(drop.recipient);
-    if (subscriptions === undefined) return 0;
+    const listening = this.#byRecipient.get(drop.recipient);
+    if (listening === undefined) return 0;
+    const subscriptions = listening instanceof Set ? listening : [listening];
     const event = eventOf(drop);
     let delivered = 0;
     for (const subscription of subscriptions) {

@@ -1,3 +1,4 @@
+import type { Observer } from "./observer.ts";
 import type { Socket } from "../transport/transport.ts";
 
 /**
@@ -7,15 +8,15 @@ import type { Socket } from "../transport/transport.ts";
 export class Outbox {
   readonly #socket: Socket;
   readonly #maxBytes: number;
-  readonly #onCutOff: () => void;
+  readonly #observer: Observer;
   #isOpen = true;
-  #waiting: ((isOpen: boolean) => void)[] = [];
+  #waiting: ((isOpen: boolean) => void)[] | undefined;
   #stalled: { bufferedBytes: number; since: number } | undefined;
 
-  constructor(socket: Socket, maxBytes: number, onCutOff: () => void) {
+  constructor(socket: Socket, maxBytes: number, observer: Observer) {
     this.#socket = socket;
     this.#maxBytes = maxBytes;
-    this.#onCutOff = onCutOff;
+    this.#observer = observer;
   }
 
   get isOpen(): boolean {
@@ -46,21 +47,21 @@ export class Outbox {
   /** Resolves to true when there is room for more, to false when the connection is gone. */
   room(): Promise<boolean> {
     if (!this.#isOpen || this.hasRoom) return Promise.resolve(this.#isOpen);
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return new Promise((resolve) => (this.#waiting ??= []).push(resolve));
   }
 
   /** Ends the connection of a peer that takes less than it asked for. */
   cutOff(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#onCutOff();
+    this.#observer.count("connection cut off: does not read");
     this.#socket.terminate();
   }
 
   /** Cuts off a peer that talks but does not read: stored drops wait for it, but not for longer than `seconds`. `now` is monotonic. */
   checkStall(now: number, seconds: number): void {
     const { bufferedBytes } = this.#socket;
-    if (this.#waiting.length === 0) this.#stalled = undefined;
+    if (this.#waiting === undefined) this.#stalled = undefined;
     else if (this.#stalled === undefined || bufferedBytes < this.#stalled.bufferedBytes) {
       this.#stalled = { bufferedBytes, since: now };
     }
@@ -80,7 +81,8 @@ export class Outbox {
 
   #wake(isOpen: boolean): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
     for (const resolve of waiting) resolve(isOpen);
   }
 }

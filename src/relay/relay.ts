@@ -16,7 +16,6 @@ import type { Examined } from "./examine.ts";
 import { LiveIndex } from "./live.ts";
 import type { Log, Observer } from "./observer.ts";
 import { Refusals } from "./refusals.ts";
-import { Sweeper } from "./sweep.ts";
 
 export type Collaborators = {
   readonly store: Store;
@@ -49,7 +48,6 @@ export type RelaySettings = {
     readonly connections: number;
     readonly connectionsPerAddress: number;
   };
-  readonly sweepSeconds: number;
 };
 
 const CHALLENGE_BYTES = 16;
@@ -69,7 +67,6 @@ export class Relay {
   readonly #connections = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
   readonly #refusals: Refusals;
-  readonly #sweeper: Sweeper;
   readonly #timers: NodeJS.Timeout[];
   readonly #unsubscribe: () => void;
   #isDraining = false;
@@ -79,11 +76,14 @@ export class Relay {
     this.#settings = settings;
     this.observer = parts.observer;
     this.#refusals = new Refusals(parts.log);
-    this.#unsubscribe = parts.store.subscribe((committed) => {
-      for (const drop of committed) {
-        this.observer.count("drop delivered live", this.#live.deliver(drop, drop.seq));
-      }
-    });
+    this.#unsubscribe = parts.store.subscribe(
+      (committed) => {
+        for (const drop of committed) {
+          this.observer.count("drop delivered live", this.#live.deliver(drop, drop.seq));
+        }
+      },
+      (recipient) => this.#live.isListenedFor(recipient),
+    );
     const { pingSeconds, deadSeconds } = settings.limits;
     this.#timers = [
       setInterval(() => {
@@ -91,7 +91,6 @@ export class Relay {
       }, LIFE_CHECK_MS),
       setInterval(() => this.#refusals.flush(), REFUSALS_MS),
     ];
-    this.#sweeper = new Sweeper(parts, settings.sweepSeconds);
   }
 
   get connections(): number {
@@ -212,7 +211,6 @@ export class Relay {
     for (const timer of this.#timers) clearInterval(timer);
     this.#unsubscribe();
     this.#refusals.flush();
-    await this.#sweeper.close();
   }
 
   #act(

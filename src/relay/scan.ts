@@ -10,8 +10,8 @@ export type ScanSettings = {
   readonly watermark: number;
   /** The most drops one filter finds. */
   readonly maxLimit: number;
-  /** Given up when aborted: somebody closed the subscription. */
-  readonly signal: AbortSignal;
+  /** Asked now and then: true when nobody waits for what is found any more. */
+  readonly isGivenUp: () => boolean;
   /** Lets the event loop have its turn. Asked for whenever a scan has held it for `TURN_MS`. */
   readonly pause: () => Promise<void>;
 };
@@ -111,7 +111,7 @@ class Turn {
   }
 
   get isGivenUp(): boolean {
-    return this.#settings.signal.aborted;
+    return this.#settings.isGivenUp();
   }
 
   get isOver(): boolean {

@@ -6,14 +6,23 @@ import { mayRead, type ScopedFilter } from "./gate.ts";
 import type { Outbox } from "./outbox.ts";
 import { scan } from "./scan.ts";
 
-export type SubscriptionSettings = {
-  readonly now: () => number;
-  readonly maxLimit: number;
-  /** Drops that may wait while stored ones are still being sent. */
-  readonly maxPending: number;
-  /** The same for wraps that are not held, which wait with all they carry. */
-  readonly maxPendingBytes: number;
-  readonly pause: () => Promise<void>;
+/** The connection a subscription belongs to. */
+export type Subscriber = {
+  readonly keys: ReadonlySet<string>;
+  readonly outbox: Outbox;
+  readonly store: Store;
+  readonly limits: SubscriptionLimits;
+  /** Unix seconds. */
+  now(): number;
+  /** Lets the event loop have its turn. */
+  pause(): Promise<void>;
+};
+
+export type SubscriptionLimits = {
+  /** Drops that one filter finds, and that may wait while stored ones are still being sent. */
+  readonly limit: number;
+  /** What wraps that are not held may wait with, and what may wait for a slow reader. */
+  readonly outboxBytes: number;
 };
 
 // Events handed to the socket in one go: under a millisecond, and few enough that a slow reader is noticed in time.
@@ -29,48 +38,41 @@ export class Subscription {
   readonly id: string;
   readonly recipients: ReadonlySet<string>;
   readonly #filters: readonly ScopedFilter[];
-  readonly #keys: ReadonlySet<string>;
-  readonly #outbox: Outbox;
-  readonly #store: Store;
-  readonly #settings: SubscriptionSettings;
+  readonly #subscriber: Subscriber;
   readonly #watermark: number;
-  readonly #closing = new AbortController();
   readonly #head: string;
+  #isClosed = false;
   #pending: (Header | Drop)[] | undefined = [];
   #pendingBytes = 0;
 
-  constructor(
-    id: string,
-    filters: readonly ScopedFilter[],
-    collaborators: { keys: ReadonlySet<string>; outbox: Outbox; store: Store },
-    settings: SubscriptionSettings,
-  ) {
+  constructor(id: string, filters: readonly ScopedFilter[], subscriber: Subscriber) {
     this.id = id;
     this.#filters = filters;
-    this.recipients = new Set(filters.flatMap((scoped) => [...scoped.recipients]));
-    this.#keys = collaborators.keys;
-    this.#outbox = collaborators.outbox;
-    this.#store = collaborators.store;
-    this.#settings = settings;
-    this.#watermark = collaborators.store.watermark;
+    const [first, second] = filters;
+    this.recipients =
+      first !== undefined && second === undefined
+        ? first.recipients
+        : new Set(filters.flatMap((scoped) => [...scoped.recipients]));
+    this.#subscriber = subscriber;
+    this.#watermark = subscriber.store.watermark;
     this.#head = `["EVENT",${JSON.stringify(id)},`;
   }
 
   /** Sends what is held, EOSE, and what came meanwhile. Answers how many stored drops were sent. */
   async sendStored(): Promise<number> {
-    const { now, maxLimit, pause } = this.#settings;
-    const found = await scan(this.#store, this.#filters, {
-      now,
-      maxLimit,
+    const subscriber = this.#subscriber;
+    const found = await scan(subscriber.store, this.#filters, {
+      now: () => subscriber.now(),
+      maxLimit: subscriber.limits.limit,
       watermark: this.#watermark,
-      signal: this.#closing.signal,
-      pause,
+      isGivenUp: () => this.#isClosed,
+      pause: () => subscriber.pause(),
     });
     const sent = await this.#sendHeld(found.headers);
-    if (this.#closed) return sent;
+    if (this.#isClosed) return sent;
     const hint = found.more ? "more" : "finish";
-    this.#outbox.send(`["EOSE",${JSON.stringify(this.id)},["${hint}"]]`);
-    while (this.#pending !== undefined && this.#pending.length > 0 && !this.#closed) {
+    subscriber.outbox.send(`["EOSE",${JSON.stringify(this.id)},["${hint}"]]`);
+    while (this.#pending !== undefined && this.#pending.length > 0 && !this.#isClosed) {
       const waiting = this.#pending;
       this.#pending = [];
       this.#pendingBytes = 0;
@@ -82,17 +84,17 @@ export class Subscription {
 
   /** A drop came. Takes it, now or after EOSE, when it is for this subscription. `seq` is undefined for one that is not held. */
   take(drop: Drop, seq: number | undefined, event: NostrEvent): boolean {
-    if (this.#closed || !mayRead(this.#keys, drop.recipient)) return false;
+    const { keys, outbox, limits } = this.#subscriber;
+    if (this.#isClosed || !mayRead(keys, drop.recipient)) return false;
     if (seq !== undefined && seq <= this.#watermark) return false;
     const wanted = this.#filters.some(
       ({ filter, recipients }) => recipients.has(drop.recipient) && matchFilter(filter, event),
     );
     if (!wanted) return false;
-    if (this.#pending === undefined) return this.#outbox.send(this.#message(drop.json));
+    if (this.#pending === undefined) return outbox.send(this.#message(drop.json));
     if (seq === undefined) this.#pendingBytes += drop.json.length;
-    const { maxPending, maxPendingBytes } = this.#settings;
-    if (this.#pending.length >= maxPending || this.#pendingBytes > maxPendingBytes) {
-      this.#outbox.cutOff();
+    if (this.#pending.length >= limits.limit || this.#pendingBytes > limits.outboxBytes) {
+      outbox.cutOff();
       return false;
     }
     this.#pending.push(seq === undefined ? drop : headerOf(drop, seq));
@@ -100,32 +102,30 @@ export class Subscription {
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#isClosed = true;
     this.#pending = undefined;
-  }
-
-  get #closed(): boolean {
-    return this.#closing.signal.aborted;
   }
 
   // Reads each drop at the moment it is sent: what was acknowledged or expired since it was found is gone. Never sends more than the socket takes.
   async #sendHeld(found: readonly (Header | Drop)[]): Promise<number> {
+    const { keys, outbox, store } = this.#subscriber;
     let sent = 0;
     let next = 0;
     while (next < found.length) {
-      if (this.#closed || !(await this.#outbox.room()) || this.#closed) return sent;
-      const now = this.#settings.now();
+      if (this.#isClosed || !(await outbox.room()) || this.#isClosed) return sent;
+      const now = this.#subscriber.now();
       const stop = Math.min(next + EVENTS_A_TURN, found.length);
-      this.#outbox.cork(() => {
-        while (next < stop && this.#outbox.hasRoom) {
+      outbox.cork(() => {
+        while (next < stop && outbox.hasRoom) {
           const drop = found[next++];
           if (drop === undefined || drop.expiry <= now) continue;
-          if (!mayRead(this.#keys, drop.recipient)) continue;
-          const json = "json" in drop ? drop.json : this.#store.read([drop])[0];
-          if (json !== undefined && this.#outbox.send(this.#message(json))) sent += 1;
+          if (!mayRead(keys, drop.recipient)) continue;
+          const json = "json" in drop ? drop.json : store.read([drop])[0];
+          if (json !== undefined && outbox.send(this.#message(json))) sent += 1;
         }
       });
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      // What follows a short box, EOSE, leaves with it.
+      if (next < found.length) await new Promise<void>((resolve) => setImmediate(resolve));
     }
     return sent;
   }

@@ -11,6 +11,9 @@ export type SweeperParts = {
 
 // A tombstone may outlive its drop by this much: no promise depends on when it goes.
 const TOMBSTONE_SWEEP_SECONDS = 6 * 60 * 60;
+// After each piece the sweep rests for so many times as long as that took: what others write goes on at three quarters of its rate.
+const REST = 2;
+const MOST_REST_MS = 100;
 
 /**
  * Deletes what is past, a piece at a time, so that drops and pickups go on in between. What expired is not shown from that second on; this takes it
@@ -58,9 +61,15 @@ export class Sweeper {
     let cursor: SweepCursor | undefined;
     do {
       if (this.#closed) return;
+      const began = clock.monotonic();
       const swept = await store.sweep(of, clock.now(), cursor);
       removed(swept.removed);
       cursor = swept.next;
+      if (cursor !== undefined) await rest((clock.monotonic() - began) * 1_000 * REST);
     } while (cursor !== undefined);
   }
+}
+
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.min(ms, MOST_REST_MS)));
 }

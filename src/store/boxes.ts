@@ -106,13 +106,14 @@ export class Boxes {
     for (let settled = 0; settled < SETTLED_A_PUT; settled += 1) this.#settleNext();
   }
 
-  remove(held: Header): void {
+  remove(held: Header): "recent" | "settled" {
     const recent = this.#recentWith(held.idPrefix);
     if (recent !== undefined) {
       this.#leaving.add(recent);
-      return;
+      return "recent";
     }
     this.#tables.boxes.removeSync(headerKey(held));
+    return "settled";
   }
 
   /** Gives a drop another expiry. */
@@ -120,6 +121,14 @@ export class Boxes {
     const recent = this.#recentWith(held.idPrefix);
     if (recent !== undefined) this.#leaving.add(recent);
     this.#write({ ...held, expiry: time });
+  }
+
+  /** How many drops are in a box. */
+  count(recipient: string): number {
+    let count = this.#tables.boxes.getKeysCount(boxRange(recipient));
+    for (const held of this.#recentOf.get(recipient) ?? [])
+      if (!this.#leaving.has(held)) count += 1;
+    return count;
   }
 
   /** The headers of a box a bounded page at a time, in no order. Between two pages the transaction may end. */

@@ -4,6 +4,7 @@
 //   drops       seq                              the event's JSON                       append
 //   boxes       recipient 32 · ~created_at 5 · id 16   seq 6 · bytes 4 · expiry 5 · kind 2    random, but written later, many in order
 //   expiries    day of expiry 2 · seq 6          expiry 5                               a few hot pages
+//   discarded   seq                              expiry 5                               append
 //   tombstones  owner 32 · id 16                 until 5 · early 1                      random, only on acknowledgement
 //   early       owner 32                         how many of its tombstones are early   only on acknowledgement
 //   authors     author 32 · id 16                key in boxes 53                        kind 4 (and wraps, on request)
@@ -13,6 +14,9 @@
 // questions at once: is this drop held (point look-up: recipient, created_at and id are all in the event), what is in the box (range, already in NIP-01's
 // order because the time is stored inverted), which of these ids are in the box (range over the keys). Sixteen bytes of the id are compared everywhere:
 // an id mined to begin with forty zero bits still leaves 88 that nobody can aim.
+//
+// The drops of a box came over weeks, so each lies on a page of its own: to delete a thousand of them costs a thousand pages. An acknowledgement deletes what
+// makes them drops, the keys in `boxes`, which lie together, and writes their numbers into `discarded`; the next sweep takes them off the disk.
 //
 // Expiries are grouped by day because the order within a day costs a random page per drop and is needed by nobody: a sweep reads one day. Tombstones are
 // not grouped at all: an acknowledgement must find out whether an id was acknowledged before, and it does not know the drop's day. A sweep walks them in

@@ -21,7 +21,7 @@ import { idSets, sharedIds } from "./recent-ids.ts";
 import { decodeRule, encodeRule, nextRule } from "./retention.ts";
 import { settleRest } from "./settle.ts";
 import type { Held, KnownDrops, Store } from "./store.ts";
-import { openEnvironment } from "./tables.ts";
+import { entries, openEnvironment, readDrop } from "./tables.ts";
 import { Usage } from "./usage.ts";
 import { Writer } from "./writer.ts";
 
@@ -79,16 +79,19 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
   const newest = settleRest(environment, before === undefined ? rule : decodeRule(before));
   await tables.meta.put("format", FORMAT);
   await tables.meta.put("retention", encodeRule(rule));
+  // Of all limits there ever were: drops from before may be larger than today's.
+  const largest = Math.max(settings.limits.eventBytes, Number(tables.meta.get("largest") ?? 0));
+  await tables.meta.put("largest", String(largest));
 
   let seq = newest;
   let uncommitted: Held[] = [];
   let removed: number[] = [];
   const unannounced = new Map<number, Held>();
-  const listeners = new Set<(committed: readonly Held[]) => void>();
+  const listeners = new Map<(committed: readonly Held[]) => void, (recipient: string) => boolean>();
   const { recentDrops = GENERATION } = settings;
   const recentIds = sharedIds(recentDrops);
   const boxes = new Boxes(tables, newest, recentIds, recentDrops);
-  const usage = new Usage(boxes);
+  const usage = new Usage(boxes, largest);
   const disk = new Disk(settings.folder, environment, settings.diskReserveBytes);
 
   const writer = new Writer(environment, {
@@ -106,7 +109,10 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
       if (unannounced.size === 0) return;
       const committed = [...unannounced.values()];
       unannounced.clear();
-      for (const listener of listeners) listener(committed);
+      for (const [listener, wants] of listeners) {
+        const wanted = committed.filter(({ recipient }) => wants(recipient));
+        if (wanted.length > 0) listener(wanted);
+      }
     },
     aborted() {
       uncommitted = [];
@@ -139,18 +145,23 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
     acknowledge: (acknowledged, time) => writer.run(acknowledge(at, acknowledged, time)),
     vanish: (vanishing, time) => writer.run(vanish(at, vanishing, time)),
     sweep: (of, time, from) =>
-      writer.run((of === "drops" ? sweepDrops : sweepTombstones)(at, time, from)),
+      writer.run({
+        next: () => ({
+          done: true,
+          value: (of === "drops" ? sweepDrops : sweepTombstones)(at, time, from),
+        }),
+      }),
     list: async (recipient, window, max) => boxes.list(recipient, window, max),
-    read: (headers) => headers.map((listed) => tables.drops.get(listed.seq)),
+    read: (headers) => headers.map(({ seq: listed }) => readDrop(tables, listed)),
     get watermark() {
       return boxes.newest;
     },
-    subscribe(listener) {
-      listeners.add(listener);
+    subscribe(listener, wants = () => true) {
+      listeners.set(listener, wants);
       return () => listeners.delete(listener);
     },
     totals: () => ({
-      drops: entries(tables.drops),
+      drops: entries(tables.drops) - entries(tables.discarded),
       tombstones: entries(tables.tombstones),
       ...fileUse(environment),
     }),
@@ -184,8 +195,4 @@ export function openKnownDrops(
     refresh: () => root.resetReadTxn(),
     close: () => root.close(),
   };
-}
-
-function entries(table: { getStats(): object }): number {
-  return (table.getStats() as { entryCount: number }).entryCount;
 }

@@ -36,6 +36,8 @@ import type { Usage } from "./usage.ts";
 export type StoreLimits = {
   readonly boxDrops: number;
   readonly boxBytes: number;
+  /** The largest drop that is put. */
+  readonly eventBytes: number;
   readonly earlyTombstones: number;
   /** Whether the author of a gift wrap may delete it (NIP-09); of a kind 4 it always may. */
   readonly authorDeletesWraps: boolean;
@@ -60,6 +62,8 @@ export type Operation<Outcome> = Generator<void, Outcome>;
 
 // Drops deleted, each 10–50 µs, between two places where a transaction may end.
 const DELETIONS_A_STEP = 50;
+// Keys a sweep reads in one go.
+const KEYS_A_SWEEP = 200;
 // What a drop takes on disk beside its own bytes, at most: entries in the indexes, half-empty pages.
 const DROP_OVERHEAD_BYTES = 1_024;
 const TOMBSTONE_BYTES = 256;
@@ -76,12 +80,13 @@ export function* put(
   if (tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id)) || isHeld) return "known";
   const bytes = Buffer.byteLength(drop.json);
   if (!at.hasRoomFor(bytes + DROP_OVERHEAD_BYTES, "drop")) return "storage full";
-  let usage = yield* at.usage.of(drop.recipient);
+  let usage = at.usage.of(drop.recipient);
   const full = (): boolean =>
     usage.drops >= limits.boxDrops || usage.bytes + bytes > limits.boxBytes;
+  if (full() && !usage.isExact) usage = yield* at.usage.exactly(drop.recipient);
   if (full() && usage.nextExpiry <= now) {
     yield* removePast(at, drop.recipient, now);
-    usage = yield* at.usage.of(drop.recipient);
+    usage = yield* at.usage.exactly(drop.recipient);
   }
   if (full()) return "box full";
 
@@ -156,53 +161,56 @@ export function* vanish(
   return "done";
 }
 
-/** Looks at a bounded number of drops that may be past, from `cursor` on, and deletes those that are. */
-export function* sweepDrops(at: Workplace, now: number, cursor?: SweepCursor): Operation<Swept> {
-  const { expiries } = at.tables;
-  const page = [
-    ...expiries.getRange({
-      ...(cursor && { start: cursor }),
-      end: firstFutureDay(now),
-      limit: KEYS_A_PAGE,
-    }),
-  ];
-  let removed = 0;
-  for (const { key, value } of page) {
-    if (timeOf(value) > now) continue;
-    const held = heldUnder(at, seqOfExpiry(key));
-    if (held === undefined) expiries.removeSync(key);
-    else remove(at, held);
-    if (++removed % DELETIONS_A_STEP === 0) yield;
+/**
+ * Looks at a bounded number of drops that may be past, from `cursor` on, and deletes those that are: a piece so small that the drops of others, which are
+ * put in between, hardly wait for it.
+ */
+export function sweepDrops(at: Workplace, now: number, cursor?: SweepCursor): Swept {
+  const { expiries, discarded } = at.tables;
+  if (cursor === undefined || cursor.length === 0) {
+    const page = [...discarded.getRange({ limit: DELETIONS_A_STEP })];
+    for (const { key: seq, value } of page) {
+      takeOffDisk(at, { seq, expiry: timeOf(value) });
+      discarded.removeSync(seq);
+    }
+    // There may be more of them: from the beginning once more.
+    if (page.length === DELETIONS_A_STEP) return { removed: 0, next: Buffer.alloc(0) };
   }
-  return { removed, next: nextCursor(page.map(({ key }) => key)) };
+  const range = { ...(cursor?.length && { start: cursor }), end: firstFutureDay(now) };
+  const page = [...expiries.getRange({ ...range, limit: KEYS_A_SWEEP })];
+  return swept(page, now, ({ key }) => {
+    const held = heldUnder(at, seqOfExpiry(key));
+    if (held === undefined) {
+      expiries.removeSync(key);
+    } else {
+      forget(at, held);
+      takeOffDisk(at, held);
+    }
+  });
 }
 
 /** The same for tombstones. */
-export function* sweepTombstones(
-  at: Workplace,
-  now: number,
-  cursor?: SweepCursor,
-): Operation<Swept> {
+export function sweepTombstones(at: Workplace, now: number, cursor?: SweepCursor): Swept {
   const { tombstones } = at.tables;
-  const page = [
-    ...tombstones.getRange({
-      ...(cursor && { start: cursor }),
-      limit: KEYS_A_PAGE,
-    }),
-  ];
-  let removed = 0;
-  for (const { key, value } of page) {
-    if (timeOf(value) > now) continue;
+  const page = [...tombstones.getRange({ ...(cursor && { start: cursor }), limit: KEYS_A_SWEEP })];
+  return swept(page, now, ({ key, value }) => {
     tombstones.removeSync(key);
     if (isEarly(value)) countEarly(at.tables, ownerOf(key), -1);
-    if (++removed % DELETIONS_A_STEP === 0) yield;
-  }
-  return { removed, next: nextCursor(page.map(({ key }) => key)) };
+  });
 }
 
-function nextCursor(page: readonly Buffer[]): SweepCursor | undefined {
+type Entry = { readonly key: Buffer; readonly value: Buffer };
+
+// Removes what is past at `now`, and says where to go on.
+function swept(page: readonly Entry[], now: number, removeEntry: (entry: Entry) => void): Swept {
+  let removed = 0;
+  for (const entry of page) {
+    if (timeOf(entry.value) > now) continue;
+    removeEntry(entry);
+    if (++removed === DELETIONS_A_STEP) return { removed, next: after(entry.key) };
+  }
   const last = page.at(-1);
-  return last === undefined || page.length < KEYS_A_PAGE ? undefined : after(last);
+  return { removed, next: page.length < KEYS_A_SWEEP ? undefined : last && after(last.key) };
 }
 
 // The drop goes at `time`, or now if that is not in the future; its tombstone stays until the drop's own expiry.
@@ -221,17 +229,27 @@ function bury(at: Workplace, held: Header, time: number, now: number): void {
   }
 }
 
+// It is not held any more, in whatever way it is looked for. From the disk it is taken at the next sweep; a recent one at once, because those lie together.
 function remove(at: Workplace, held: Header): void {
-  const { drops, expiries, authors } = at.tables;
+  if (forget(at, held) === "recent") takeOffDisk(at, held);
+  else at.tables.discarded.putSync(held.seq, expiryValue(held.expiry));
+}
+
+function forget(at: Workplace, held: Header): "recent" | "settled" {
+  const { authors } = at.tables;
   if (isAuthors(at, held)) {
     const event = eventUnder(at.tables, held.seq);
     if (event !== undefined) authors.removeSync(ownedKey(event.pubkey, event.id));
   }
-  drops.removeSync(held.seq);
-  expiries.removeSync(expiryKey(held.expiry, held.seq));
-  at.boxes.remove(held);
+  const was = at.boxes.remove(held);
   at.usage.removed(held);
   at.gone(held.seq);
+  return was;
+}
+
+function takeOffDisk({ tables }: Workplace, { seq, expiry }: Pick<Header, "seq" | "expiry">): void {
+  tables.drops.removeSync(seq);
+  tables.expiries.removeSync(expiryKey(expiry, seq));
 }
 
 function* removePast(at: Workplace, recipient: string, now: number): Operation<void> {

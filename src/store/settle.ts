@@ -37,6 +37,7 @@ function settle(
   json: string,
   rule: RetentionRule,
 ): void {
+  if (tables.discarded.doesExist(seq)) return;
   const event = JSON.parse(json) as NostrEvent;
   const { id, created_at, kind } = event;
   const recipient = recipientOf(event);

@@ -35,8 +35,11 @@ export type Store = {
   sweep(of: "drops" | "tombstones", now: number, from?: SweepCursor): Promise<Swept>;
   /** The `seq` of the newest drop committed. */
   readonly watermark: number;
-  /** Has `listener` hear of every drop committed from now on. Answers how to stop. */
-  subscribe(listener: (committed: readonly Held[]) => void): () => void;
+  /** Has `listener` hear of every drop committed from now on whose recipient it `wants`, asked at that moment; of all if it does not say. Answers how to stop. */
+  subscribe(
+    listener: (committed: readonly Held[]) => void,
+    wants?: (recipient: string) => boolean,
+  ): () => void;
   /** How much is held, for metrics and `deaddrop info`. */
   totals(): Totals;
   /** Resolves when everything asked for is on disk and the store is released. */

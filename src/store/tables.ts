@@ -4,6 +4,7 @@ export type Tables = {
   readonly drops: Database<string, number>;
   readonly boxes: Database<Buffer, Buffer>;
   readonly expiries: Database<Buffer, Buffer>;
+  readonly discarded: Database<Buffer, number>;
   readonly tombstones: Database<Buffer, Buffer>;
   readonly early: Database<Buffer, Buffer>;
   readonly authors: Database<Buffer, Buffer>;
@@ -27,7 +28,7 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
     pageSize: PAGE_BYTES,
     mapSize: MAP_BYTES,
     noMemInit: true,
-    maxDbs: 8,
+    maxDbs: 9,
     maxReaders: 256,
   });
   const binary = { keyEncoding: "binary", encoding: "binary" } as const;
@@ -36,10 +37,21 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
     drops: root.openDB({ name: "drops", encoding: "string" }),
     boxes: root.openDB({ name: "boxes", ...binary }),
     expiries: root.openDB({ name: "expiries", ...binary }),
+    discarded: root.openDB({ name: "discarded", encoding: "binary" }),
     tombstones: root.openDB({ name: "tombstones", ...binary }),
     early: root.openDB({ name: "early", ...binary }),
     authors: root.openDB({ name: "authors", ...binary }),
     meta: root.openDB({ name: "meta", encoding: "string" }),
   };
   return { root, tables };
+}
+
+/** The JSON of a drop, undefined when it is not held any more. */
+export function readDrop({ drops, discarded }: Tables, seq: number): string | undefined {
+  return discarded.doesExist(seq) ? undefined : drops.get(seq);
+}
+
+/** How many keys a table has. */
+export function entries(table: { getStats(): object }): number {
+  return (table.getStats() as { entryCount: number }).entryCount;
 }

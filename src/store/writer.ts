@@ -1,12 +1,14 @@
 import type { Environment } from "./tables.ts";
-import type { Operation } from "./operations.ts";
 
 // A transaction takes up what waits until it has run this long, then it commits; an operation that is not done goes on in the next one. The event loop
 // is held for no longer than this and one step.
 const TRANSACTION_MS = 8;
 
+/** A unit of work in steps; the transaction may end after each. */
+type Steps<Outcome> = { next(): IteratorResult<void, Outcome> };
+
 type Waiting = {
-  readonly operation: Operation<unknown>;
+  readonly operation: Steps<unknown>;
   readonly done: (outcome: never) => void;
   readonly failed: (error: unknown) => void;
 };
@@ -36,7 +38,7 @@ export class Writer {
     this.#events = events;
   }
 
-  run<Outcome>(operation: Operation<Outcome>): Promise<Outcome> {
+  run<Outcome>(operation: Steps<Outcome>): Promise<Outcome> {
     if (this.#closed) return Promise.reject(new Error("the store is closed"));
     return new Promise((done, failed) => {
       this.#queue.push({ operation, done, failed });

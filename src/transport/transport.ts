@@ -24,6 +24,8 @@ export type TransportSettings = {
   readonly host: string;
   /** 0: any free one; `Listener.port` says which. */
   readonly port: number;
+  /** Whether others listen on the same port: the system then gives each its share of the connections. */
+  readonly sharesPort: boolean;
   readonly maxMessageBytes: number;
   readonly handshakeSeconds: number;
   /** What a request's body may hold; more is answered with 413. */

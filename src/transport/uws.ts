@@ -95,14 +95,19 @@ function leave(house: House): void {
 
 function listening(app: UwsApp, settings: TransportSettings): Promise<UwsListenSocket> {
   return new Promise((resolve, reject) => {
-    app.listen(settings.host, settings.port, LISTEN_EXCLUSIVELY, (socket) => {
-      if (socket !== false) return resolve(socket);
-      reject(
-        new Error(
-          `cannot listen on ${settings.host}:${settings.port}: in use, or not an address of this machine`,
-        ),
-      );
-    });
+    app.listen(
+      settings.host,
+      settings.port,
+      settings.sharesPort ? 0 : LISTEN_EXCLUSIVELY,
+      (socket) => {
+        if (socket !== false) return resolve(socket);
+        reject(
+          new Error(
+            `cannot listen on ${settings.host}:${settings.port}: in use, or not an address of this machine`,
+          ),
+        );
+      },
+    );
   });
 }
 

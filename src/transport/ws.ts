@@ -7,10 +7,15 @@ import type {
   HttpRequest,
   HttpResponse,
   Socket,
+  SocketHandlers,
   Transport,
   TransportHandlers,
   TransportSettings,
 } from "./transport.ts";
+
+// `reusePort` came with 22.12 and, in the next line, 23.1; older ones ignore it.
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+const CAN_SHARE_PORTS = major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
 
 /** The default transport: Node's HTTP server and the `ws` package. */
 export const wsTransport: Transport = async (settings, handlers) => {
@@ -21,6 +26,9 @@ export const wsTransport: Transport = async (settings, handlers) => {
     perMessageDeflate: false,
     clientTracking: true,
   });
+  if (settings.sharesPort && !CAN_SHARE_PORTS) {
+    throw new Error(`Node ${process.versions.node} cannot share a port; 22.12 and later can`);
+  }
   const server = createServer({
     // Slow handshakes are looked for this often.
     connectionsCheckingInterval: Math.min(1_000, settings.handshakeSeconds * 250),
@@ -84,9 +92,131 @@ export const wsTransport: Transport = async (settings, handlers) => {
   };
 };
 
-function uncork(stream: NetSocket): void {
-  stream.uncork();
+// An idle connection costs what it holds: one object, and functions that all of them share.
+//
+// Text messages are framed here and not by `ws`: a server's frame is a length and the text (RFC 6455, 5.2), and what is sent in one turn of the event loop
+// leaves as one piece of memory, not as two for each message. `ws` writes whole frames too, so the two never mix.
+class WsSocket implements Socket {
+  readonly address: string;
+  readonly #webSocket: WebSocket;
+  readonly #stream: NetSocket;
+  #relay: SocketHandlers | undefined;
+  // Sent in this turn.
+  #texts: string[] | undefined;
+  #textChars = 0;
+
+  constructor(webSocket: WebSocket, stream: NetSocket, address: string) {
+    this.#webSocket = webSocket;
+    this.#stream = stream;
+    this.address = address;
+  }
+
+  get bufferedBytes(): number {
+    return this.#stream.writableLength + this.#textChars;
+  }
+
+  send(text: string): void {
+    if (!this.#isOpen) return;
+    if (this.#texts === undefined) {
+      this.#texts = [];
+      process.nextTick(flush, this);
+    }
+    this.#texts.push(text);
+    this.#textChars += text.length;
+  }
+
+  cork(work: () => void): void {
+    work();
+  }
+
+  flush(): void {
+    const texts = this.#texts;
+    if (texts === undefined) return;
+    this.#texts = undefined;
+    this.#textChars = 0;
+    if (this.#stream.writable) this.#stream.write(framed(texts), this.#left);
+  }
+
+  ping(): void {
+    if (!this.#isOpen) return;
+    this.flush();
+    this.#webSocket.ping();
+  }
+
+  close(code: number, reason: string): void {
+    this.flush();
+    this.#webSocket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#webSocket.terminate();
+  }
+
+  listen(handlers: TransportHandlers): void {
+    this.#relay = handlers.opened(this);
+  }
+
+  received(message: Buffer, isBinary: boolean): void {
+    if (!this.#isOpen) return;
+    this.#relay?.heard();
+    this.#relay?.received(isBinary ? undefined : message.toString("utf8"));
+  }
+
+  heard(): void {
+    if (this.#isOpen) this.#relay?.heard();
+  }
+
+  closed(): void {
+    this.#relay?.closed();
+  }
+
+  get #isOpen(): boolean {
+    return this.#webSocket.readyState === this.#webSocket.OPEN;
+  }
+
+  readonly #left = (error?: Error | null): void => {
+    if (error instanceof Error || !this.#isOpen || this.bufferedBytes > 0) return;
+    this.#relay?.drained();
+  };
 }
+
+function flush(socket: WsSocket): void {
+  socket.flush();
+}
+
+const FINAL_TEXT = 0x81;
+
+function framed(texts: readonly string[]): Buffer {
+  const lengths = texts.map((text) => Buffer.byteLength(text));
+  let total = 0;
+  for (const length of lengths) total += headBytes(length) + length;
+  const frames = Buffer.allocUnsafe(total);
+  let at = 0;
+  for (const [index, text] of texts.entries()) {
+    const length = lengths[index] ?? 0;
+    frames[at] = FINAL_TEXT;
+    if (length < 126) {
+      frames[at + 1] = length;
+    } else if (length < 65_536) {
+      frames[at + 1] = 126;
+      frames.writeUInt16BE(length, at + 2);
+    } else {
+      frames[at + 1] = 127;
+      frames.writeBigUInt64BE(BigInt(length), at + 2);
+    }
+    at += headBytes(length);
+    at += frames.write(text, at, length, "utf8");
+  }
+  return frames;
+}
+
+function headBytes(length: number): number {
+  return length < 126 ? 2 : length < 65_536 ? 4 : 10;
+}
+
+const SOCKET = Symbol("socket");
+
+type Connected = WebSocket & { [SOCKET]: WsSocket };
 
 function connect(
   webSocket: WebSocket,
@@ -94,60 +224,30 @@ function connect(
   address: string,
   handlers: TransportHandlers,
 ): void {
-  // A `send` left something waiting. (The stream's own "drain" comes only after more than its high-water mark has waited.)
-  let isWaiting = false;
-  const isOpen = (): boolean => webSocket.readyState === webSocket.OPEN;
-  // One function for all writes: Node then calls it in batches.
-  function left(error?: Error | null): void {
-    if (error instanceof Error || !isWaiting || !isOpen() || webSocket.bufferedAmount > 0) return;
-    isWaiting = false;
-    relay.drained();
-  }
-  const socket: Socket = {
-    address,
-    get bufferedBytes() {
-      return webSocket.bufferedAmount;
-    },
-    send(text) {
-      if (!isOpen()) return;
-      // What is sent in one turn of the event loop leaves in one piece.
-      if (stream.writableCorked === 0) {
-        stream.cork();
-        process.nextTick(uncork, stream);
-      }
-      webSocket.send(text, left);
-      // True inside every cork, and a sender that stops there waits for `drained` too.
-      if (webSocket.bufferedAmount > 0) isWaiting = true;
-    },
-    cork(work) {
-      stream.cork();
-      try {
-        work();
-      } finally {
-        stream.uncork();
-      }
-    },
-    ping() {
-      if (isOpen()) webSocket.ping();
-    },
-    close: (code, reason) => webSocket.close(code, reason),
-    terminate: () => webSocket.terminate(),
-  };
-  const relay = handlers.opened(socket);
-  webSocket.on("message", (message: RawData, isBinary: boolean) => {
-    if (!isOpen()) return;
-    relay.heard();
-    relay.received(isBinary ? undefined : (message as Buffer).toString("utf8"));
-  });
-  for (const sign of ["ping", "pong"] as const) {
-    webSocket.on(sign, () => {
-      if (isOpen()) relay.heard();
-    });
-  }
-  webSocket.on("close", () => relay.closed());
+  const socket = new WsSocket(webSocket, stream, address);
+  (webSocket as Connected)[SOCKET] = socket;
+  socket.listen(handlers);
+  webSocket.on("message", onMessage);
+  webSocket.on("ping", onSign);
+  webSocket.on("pong", onSign);
+  webSocket.on("close", onClose);
   // `ws` closes the socket itself, with the code that says what was wrong.
-  webSocket.on("error", () => {});
+  webSocket.on("error", onError);
 }
+
+function onMessage(this: WebSocket, message: RawData, isBinary: boolean): void {
+  (this as Connected)[SOCKET].received(message as Buffer, isBinary);
+}
+
+function onSign(this: WebSocket): void {
+  (this as Connected)[SOCKET].heard();
+}
+
+function onClose(this: WebSocket): void {
+  (this as Connected)[SOCKET].closed();
+}
+
+function onError(): void {}
 
 // Resolves when the last byte of the answer has left, or the peer has.
 async function answer(
@@ -237,7 +337,8 @@ function plainAddress(address: string): string {
 function listening(server: Server, settings: TransportSettings): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(settings.port, settings.host, () => {
+    const { host, port, sharesPort } = settings;
+    server.listen({ host, port, reusePort: sharesPort }, () => {
       server.off("error", reject);
       resolve();
     });

@@ -20,6 +20,7 @@ const DAY = 24 * HOUR;
 const LIMITS = {
   boxDrops: 1_000,
   boxBytes: 2 ** 20,
+  eventBytes: 65_536,
   earlyTombstones: 1_000,
   authorDeletesWraps: false,
 };

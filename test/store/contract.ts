@@ -23,6 +23,7 @@ export type OpenStore = (
 export const LIMITS: StoreLimits = {
   boxDrops: 100,
   boxBytes: 100_000,
+  eventBytes: 65_536,
   earlyTombstones: 100,
   authorDeletesWraps: false,
 };
@@ -698,6 +699,24 @@ export function storeContract(name: string, openStore: OpenStore): void {
         await store.put(drop, NOW);
         const [listed] = await promise;
         expect(listed?.idPrefix).toBe(drop.id.slice(0, 32));
+      });
+
+      it("tells a listener only of drops for whom it wants them at that moment", async () => {
+        const { store } = await open();
+        const [alices, bobs, late] = [aDrop({ recipient: ALICE }), aDrop(), aDrop()];
+        const wanted = new Set([ALICE]);
+        const mine: Held[] = [];
+        store.subscribe(
+          (committed) => void mine.push(...committed),
+          (recipient) => wanted.has(recipient),
+        );
+        const all = listen(store);
+        for (const drop of [alices, bobs]) await store.put(drop, NOW);
+        await all.until(bobs);
+        wanted.add(BOB);
+        await store.put(late, NOW);
+        await all.until(late);
+        expect(mine.map(({ id }) => id)).toEqual([alices.id, late.id]);
       });
 
       it("ends for who has enough, and goes on for the others", async () => {

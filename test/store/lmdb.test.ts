@@ -1,16 +1,42 @@
+import { MessageChannel } from "node:worker_threads";
+
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import { openKnownDrops, openLmdbStore } from "../../src/store/lmdb.ts";
+import { remoteStore, shareStore } from "../../src/store/remote.ts";
+import type { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { aDrop, BOB, DAY, LIMITS, NOW, storeContract } from "./contract.ts";
-import { openModel } from "./model.ts";
+import { openModel, type StoreSettings } from "./model.ts";
 
 storeContract("model", openModel);
 
-storeContract("LMDB", (folder, { storageFull, ...settings }, now) =>
+const openLmdb = (folder: string, settings: StoreSettings, now: number) => {
+  const { storageFull, ...others } = settings;
   // More than any disk has.
-  openLmdbStore({ ...settings, folder, diskReserveBytes: storageFull ? 2 ** 60 : 0 }, now),
-);
+  return openLmdbStore({ ...others, folder, diskReserveBytes: storageFull ? 2 ** 60 : 0 }, now);
+};
+
+storeContract("LMDB", openLmdb);
+
+storeContract("LMDB, through the port of another thread,", async (folder, settings, now) => {
+  const { store: own, rule } = await openLmdb(folder, settings, now);
+  const { port1, port2 } = new MessageChannel();
+  const stop = shareStore(own, port1);
+  const remote = remoteStore(port2, folder, own.watermark);
+  const store: Store = {
+    ...remote,
+    get watermark() {
+      return remote.watermark;
+    },
+    async close() {
+      await remote.close();
+      stop();
+      await own.close();
+    },
+  };
+  return { store, rule };
+});
 
 describe("a second view of the LMDB store", () => {
   it("knows what is held and what was acknowledged, once it is refreshed", async () => {

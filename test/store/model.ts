@@ -70,7 +70,10 @@ function ruleAfterStart(before: RetentionRule, seconds: number, now: number): Re
 export class Model implements Store, KnownDrops {
   readonly #disk: Disk;
   readonly #settings: StoreSettings;
-  readonly #listeners = new Set<(committed: readonly Held[]) => void>();
+  readonly #listeners = new Map<
+    (committed: readonly Held[]) => void,
+    (recipient: string) => boolean
+  >();
   #seq: number;
   #closed = false;
 
@@ -98,7 +101,9 @@ export class Model implements Store, KnownDrops {
     setImmediate(() => {
       // What left the box in the meantime is not announced any more.
       if (!this.#disk.kept.some(({ drop: other }) => other === held)) return;
-      for (const listener of this.#listeners) listener([held]);
+      for (const [listener, wants] of this.#listeners) {
+        if (wants(held.recipient)) listener([held]);
+      }
     });
     return "stored";
   }
@@ -169,8 +174,11 @@ export class Model implements Store, KnownDrops {
     return this.#seq;
   }
 
-  subscribe(listener: (committed: readonly Held[]) => void): () => void {
-    this.#listeners.add(listener);
+  subscribe(
+    listener: (committed: readonly Held[]) => void,
+    wants: (recipient: string) => boolean = () => true,
+  ): () => void {
+    this.#listeners.set(listener, wants);
     return () => this.#listeners.delete(listener);
   }
 

@@ -136,6 +136,7 @@ const worldArb = fc.record({
   limits: fc.record({
     boxDrops: fc.integer({ min: 1, max: 5 }),
     boxBytes: fc.integer({ min: 500, max: 3_000 }),
+    eventBytes: fc.constant(1_000),
     earlyTombstones: fc.integer({ min: 0, max: 3 }),
     authorDeletesWraps: fc.boolean(),
   }),

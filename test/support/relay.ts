@@ -124,7 +124,7 @@ function launcher(): { command: string; args: string[]; env: Record<string, stri
   if (given !== undefined) {
     const [command = "", ...args] = given.split(" ");
     const passed = Object.entries(process.env).filter(
-      ([name, value]) => /^DEADDROP_(UWS|TRANSPORT)$/.test(name) && value !== undefined,
+      ([name, value]) => /^DEADDROP_(UWS|TRANSPORT|WORKERS)$/.test(name) && value !== undefined,
     );
     return { command, args, env: Object.fromEntries(passed) as Record<string, string> };
   }

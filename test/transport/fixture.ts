@@ -62,6 +62,7 @@ const SETTINGS: TransportSettings = {
   port: 0,
   maxMessageBytes: 64 * 1024,
   handshakeSeconds: 10,
+  sharesPort: false,
   maxBodyBytes: 64 * 1024,
   forwardedFor: (peer, header) => (header === undefined ? peer : `${peer} for ${header}`),
 };

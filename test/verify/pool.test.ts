@@ -30,18 +30,18 @@ describe("a pool", PATIENCE, () => {
     expect(order).toEqual(texts);
   });
 
-  it("lets texts asked in one turn travel together, 64 at most", async () => {
+  it("lets texts asked in one turn travel together, 32 at most", async () => {
     const { pool } = await start({ workers: 1 });
-    const answers = await Promise.all(Array.from({ length: 150 }, () => pool.ask("text")));
+    const answers = await Promise.all(Array.from({ length: 75 }, () => pool.ask("text")));
     const batches = answers.map((answer) => answer?.batch);
-    const expected = [64, 64, 22].flatMap((batch) => Array.from({ length: batch }, () => batch));
+    const expected = [32, 32, 11].flatMap((batch) => Array.from({ length: batch }, () => batch));
     expect(batches).toEqual(expected);
   });
 
   it("gives the next batch to the thread with the least to do", async () => {
     const { pool } = await start({ workers: 2 });
-    const answers = await Promise.all(Array.from({ length: 128 }, () => pool.ask("text")));
-    const threads = [answers[0], answers[64]].map((answer) => answer?.thread);
+    const answers = await Promise.all(Array.from({ length: 64 }, () => pool.ask("text")));
+    const threads = [answers[0], answers[32]].map((answer) => answer?.thread);
     expect(new Set(threads).size).toBe(2);
   });
 
@@ -60,10 +60,10 @@ describe("a pool", PATIENCE, () => {
     "answers what a lost thread had with undefined, and puts another in its place: %s",
     async (order) => {
       const { pool, losses } = await start({ workers: 1, waiting: 100 });
-      const lost = Array.from({ length: 64 }, (_, at) => pool.ask(at === 5 ? order : "text"));
+      const lost = Array.from({ length: 32 }, (_, at) => pool.ask(at === 5 ? order : "text"));
       const behind = pool.ask("behind");
       const answers = await Promise.all([...lost, behind]);
-      expect(answers).toEqual(Array.from({ length: 65 }, () => undefined));
+      expect(answers).toEqual(Array.from({ length: 33 }, () => undefined));
       expect(losses).toHaveLength(1);
       expect(await askUntilAnswered(pool)).toMatchObject({ text: "still there?" });
       expect(pool.hasRoom).toBe(true);
@@ -82,8 +82,8 @@ describe("a pool", PATIENCE, () => {
 
   it("goes on with the other threads when one is lost", async () => {
     const { pool } = await start({ workers: 2 });
-    const orders = Array.from({ length: 64 }, () => pool.ask("throw"));
-    const others = Array.from({ length: 64 }, () => pool.ask("text"));
+    const orders = Array.from({ length: 32 }, () => pool.ask("throw"));
+    const others = Array.from({ length: 32 }, () => pool.ask("text"));
     expect(await Promise.all(orders)).toEqual(orders.map(() => undefined));
     expect((await Promise.all(others)).map((answer) => answer?.text)).toEqual(
       others.map(() => "text"),
@@ -127,7 +127,7 @@ describe("a pool", PATIENCE, () => {
 
   it("answers what was asked before it was closed", async () => {
     const { pool, close } = await start({ workers: 1 });
-    const asked = Array.from({ length: 64 }, () => pool.ask("before"));
+    const asked = Array.from({ length: 32 }, () => pool.ask("before"));
     await close();
     expect((await Promise.all(asked)).map((answer) => answer?.text)).toEqual(
       asked.map(() => "before"),

@@ -1,0 +1,44 @@
+// One verification thread: names the implementations and examines batches of raw messages.
+
+import { parentPort, workerData } from "node:worker_threads";
+
+import type { RetentionRule } from "./nostr/drop.ts";
+import { admission, type AdmissionSettings } from "./policy/admission.ts";
+import { examiner, pack } from "./relay/examine.ts";
+import { openKnownDrops } from "./store/lmdb.ts";
+import { serveBatches } from "./verify/batches.ts";
+import { chooseVerifier, type VerifierName } from "./verify/verifier.ts";
+import { verifierLoaders } from "./verify/loaders.ts";
+
+export type VerificationData = {
+  readonly folder: string;
+  readonly recentIds: SharedArrayBuffer;
+  readonly verifier: VerifierName;
+  readonly rule: RetentionRule;
+  readonly admission: AdmissionSettings;
+  readonly maxAcknowledgementIds: number;
+};
+
+const data = workerData as VerificationData;
+if (parentPort === null) throw new Error("verification.ts runs as a worker thread only");
+
+const known = openKnownDrops(data.folder, data.recentIds);
+const examine = examiner({
+  verifier: await chooseVerifier([verifierLoaders[data.verifier]], (reason) => {
+    throw new Error(reason);
+  }),
+  known,
+  policies: admission(data.admission),
+  rule: data.rule,
+  maxAcknowledgementIds: data.maxAcknowledgementIds,
+});
+
+serveBatches(
+  parentPort,
+  (texts) => {
+    known.refresh();
+    const now = Math.floor(Date.now() / 1_000);
+    return texts.map((text) => pack(examine(text, now)));
+  },
+  () => known.close(),
+);
