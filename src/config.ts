@@ -112,7 +112,7 @@ const schema = z.strictObject({
   workers: count(1)
     .prefault(1)
     .describe(
-      "Event loops, each with its share of the connections. More than one helps where one is busy all the time; limits of one address then hold in each.",
+      "Event loops, each with its share of the connections. More than one helps where one is busy all the time; limits of one address then hold in each, and those of all connections are divided.",
     ),
   verifiers: count(0)
     .prefault(0)

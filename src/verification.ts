@@ -22,7 +22,7 @@ export type VerificationData = {
 const data = workerData as VerificationData;
 if (parentPort === null) throw new Error("verification.ts runs as a worker thread only");
 
-const known = openKnownDrops(data.folder, data.recentIds);
+const known = openKnownDrops(data.folder, data);
 const examine = examiner({
   verifier: await chooseVerifier([verifierLoaders[data.verifier]], (reason) => {
     throw new Error(reason);

@@ -12,24 +12,24 @@ export type WorkerData = {
   readonly settings: FrontSettings;
   /** The other end of `shareStore`. */
   readonly store: MessagePort;
-  readonly watermark: number;
 };
 
-/** What an event loop tells the main thread: that it listens; what it counted since, and how many connections it has; that it has stopped. */
+/** What an event loop tells the main thread: that it listens, and where; what it counted since, and how many connections it has. */
 export type WorkerNews =
   | { readonly listening: number }
-  | { readonly counts: ReadonlyMap<Counted, number>; readonly connections: number }
-  | { readonly stopped: true };
+  | { readonly counts: ReadonlyMap<Counted, number>; readonly connections: number };
 
 const REPORT_MS = 1_000;
 
 const main = parentPort;
 if (main === null) throw new Error("worker.ts runs as a worker thread only");
-const { settings, store: port, watermark } = workerData as WorkerData;
+const { settings, store: port } = workerData as WorkerData;
 
 let counts = new Map<Counted, number>();
-const store = remoteStore(port, settings.config.data, watermark);
+const store = remoteStore(port, settings.config.data, settings.shared);
 const log = pino({ level: settings.config.log, base: null });
+// As in the main thread.
+process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
 const front = await startFront(
   {
     store,
@@ -57,7 +57,6 @@ async function stop(): Promise<void> {
   await front.stop();
   await store.close();
   report();
-  tell({ stopped: true });
   main?.close();
 }
 main.once("message", () => void stop());

@@ -7,7 +7,7 @@ import { MessageChannel } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import type { Drop } from "../src/nostr/drop.ts";
-import { openLmdbStore } from "../src/store/lmdb.ts";
+import { openLmdbStore, type OpenedStore } from "../src/store/lmdb.ts";
 import { remoteStore, shareStore } from "../src/store/remote.ts";
 import type { Store } from "../src/store/store.ts";
 import { Client } from "./support/client.ts";
@@ -26,8 +26,8 @@ function written(pid: number | "self" = "self"): { bytes: number; calls: number 
   return { bytes: of("wchar"), calls: of("syscw") };
 }
 
-async function openStore(folder = temporaryFolder()): Promise<Store> {
-  const { store } = await openLmdbStore(
+async function openStore(folder = temporaryFolder()): Promise<OpenedStore> {
+  const opened = await openLmdbStore(
     {
       folder,
       retentionSeconds: 30 * DAY,
@@ -36,8 +36,8 @@ async function openStore(folder = temporaryFolder()): Promise<Store> {
     },
     NOW,
   );
-  onTestFinished(() => store.close());
-  return store;
+  onTestFinished(() => opened.store.close());
+  return opened;
 }
 
 /** Drops of 1.2 KB for many recipients, their times spread as NIP-59 asks. */
@@ -61,7 +61,7 @@ describe("a drop of 1.2 KB", () => {
   it.runIf(isLinux)(
     "costs under 3,500 bytes written, 64 to a commit, among many that are held",
     async () => {
-      const store = await openStore();
+      const { store } = await openStore();
       await putInBatches(store, drops(20 * BATCH));
       const measured = drops(100 * BATCH);
       const before = written();
@@ -72,7 +72,7 @@ describe("a drop of 1.2 KB", () => {
   );
 
   it.runIf(isLinux)("takes under 2,000 bytes of the file", async () => {
-    const store = await openStore();
+    const { store } = await openStore();
     await putInBatches(store, drops(100 * BATCH));
     const before = store.totals();
     await putInBatches(store, drops(100 * BATCH));
@@ -101,7 +101,7 @@ describe("a box of 100 drops", () => {
 describe("an event loop that shares a store", () => {
   it("asks for all drops of one turn in one message, and is answered in one", async () => {
     const folder = temporaryFolder();
-    const store = await openStore(folder);
+    const { store, shared } = await openStore(folder);
     const { port1, port2 } = new MessageChannel();
     const messages = { asked: 0, answered: 0 };
     port1.on("message", () => (messages.asked += 1));
@@ -109,7 +109,7 @@ describe("an event loop that shares a store", () => {
       if (answers !== undefined) messages.answered += 1;
     });
     const stop = shareStore(store, port1);
-    const remote = remoteStore(port2, folder, store.watermark);
+    const remote = remoteStore(port2, folder, shared);
     onTestFinished(async () => {
       await remote.close();
       stop();

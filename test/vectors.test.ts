@@ -49,8 +49,8 @@ async function start(
   clock: { at: number },
 ): Promise<Running> {
   const settings = { folder, retentionSeconds, diskReserveBytes: 0, limits: LIMITS };
-  const { store, rule, recentIds } = await openLmdbStore(settings, clock.at);
-  const known = openKnownDrops(folder, recentIds);
+  const { store, rule, shared } = await openLmdbStore(settings, clock.at);
+  const known = openKnownDrops(folder, shared);
   const policies = admission({
     tags: 100,
     eventBytes: 65_536,
@@ -73,6 +73,7 @@ async function start(
       mayExamine: () => true,
       publishing: unlimited,
       asking: unlimited,
+      passOn() {},
       observer: { count() {} },
       log: silent,
       clock: { now: () => clock.at, monotonic: () => clock.at },

@@ -2,18 +2,20 @@
 // thread, beside the store; where there are several, each runs in a thread of its own (worker.ts).
 
 import { randomBytes } from "node:crypto";
+import { BroadcastChannel } from "node:worker_threads";
 
 import type { Config } from "../config.ts";
 import { relayInformation } from "../http/information.ts";
 import { routes } from "../http/routes.ts";
 import { hostOf } from "../nostr/auth.ts";
-import type { RetentionRule } from "../nostr/drop.ts";
+import type { Drop, RetentionRule } from "../nostr/drop.ts";
 import { forwardedFor } from "../policy/address.ts";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
 import { Rate } from "../policy/rate.ts";
 import { type PackedAnswer, unpack } from "../relay/examine.ts";
 import type { Log, Observer } from "../relay/observer.ts";
 import { type Clock, Relay } from "../relay/relay.ts";
+import type { SharedState } from "../store/boxes.ts";
 import type { Store } from "../store/store.ts";
 import type { Listener, Transport } from "../transport/transport.ts";
 import { wsTransport } from "../transport/ws.ts";
@@ -42,10 +44,10 @@ export type FrontSettings = {
   readonly config: Config;
   /** Where to listen, 0: any free port. */
   readonly port: number;
-  /** Whether other event loops listen on the same port. */
-  readonly sharesPort: boolean;
+  /** The name of the channel to the other event loops that listen on the same port; undefined when there are none. */
+  readonly channel: string | undefined;
   readonly rule: RetentionRule;
-  readonly recentIds: SharedArrayBuffer;
+  readonly shared: SharedState;
   readonly verifier: VerifierName;
   readonly verifiers: number;
 };
@@ -77,7 +79,7 @@ export async function startFront(
   };
   const data: VerificationData = {
     folder: config.data,
-    recentIds: settings.recentIds,
+    recentIds: settings.shared.recentIds,
     verifier: settings.verifier,
     rule: settings.rule,
     admission: admissionSettings,
@@ -93,6 +95,9 @@ export async function startFront(
     { workerLost: (error) => log.error({ err: error }, "a verification thread was lost") },
   );
   onFailure(() => pool.close());
+  const others =
+    settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
+  onFailure(async () => others?.close());
   const hosts = new Set<string>();
   const relay = new Relay(
     {
@@ -102,6 +107,7 @@ export async function startFront(
         return packed && unpack(packed);
       },
       mayExamine: () => pool.hasRoom,
+      passOn: (drop) => others?.postMessage(drop),
       publishing: new Rate({ perSecond: limits.dropsPerSecond, burst: limits.dropsBurst }),
       asking: new Rate({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst }),
       observer,
@@ -113,13 +119,17 @@ export async function startFront(
   );
   onFailure(() => relay.close());
 
+  others?.addEventListener("message", (message) => {
+    relay.passedOn((message as unknown as { data: Drop }).data);
+  });
+
   let stopping = false;
   const transport = await loadTransport(config.transport);
   const listener = await transport(
     {
       host: config.listen.host,
       port: settings.port,
-      sharesPort: settings.sharesPort,
+      sharesPort: settings.channel !== undefined,
       maxMessageBytes: limits.messageBytes,
       maxBodyBytes: limits.messageBytes,
       handshakeSeconds: limits.handshakeSeconds,
@@ -148,6 +158,7 @@ export async function startFront(
       await listener.stopListening();
       await relay.drain(ANSWERS_MS);
       await listener.close(SOCKETS_MS);
+      others?.close();
       await relay.close();
       await pool.close();
     },

@@ -1,12 +1,14 @@
 // Several event loops: threads that share one port and the store that this one has open.
 
+import { randomUUID } from "node:crypto";
+import { createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 
 import type { Observer } from "../relay/observer.ts";
 import { shareStore } from "../store/remote.ts";
 import type { Store } from "../store/store.ts";
 import type { WorkerData, WorkerNews } from "../worker.ts";
-import { type Front, type FrontSettings, type OnFailure, threadModule } from "./front.ts";
+import { type Front, type FrontSettings, threadModule } from "./front.ts";
 
 export type LoopsParts = {
   readonly store: Store;
@@ -15,40 +17,60 @@ export type LoopsParts = {
   readonly lost: (error: Error) => void;
 };
 
-/** Starts so many event loops, and answers them as one. Rejects when one cannot start. */
+/** Starts so many event loops, and answers them as one. Rejects when one cannot start, and leaves none running then. */
 export async function startLoops(
   loops: number,
   parts: LoopsParts,
-  settings: FrontSettings,
-  onFailure: OnFailure,
+  given: FrontSettings,
 ): Promise<Front> {
+  const { config } = given;
+  await assertFree(config.listen.host, given.port);
+  const share = (limit: number): number => Math.ceil(limit / loops);
+  const { connections, verifying } = config.limits;
+  const limits = { ...config.limits, connections: share(connections), verifying: share(verifying) };
+  const channel = `deaddrop ${randomUUID()}`;
+  const settings = { ...given, config: { ...config, limits }, channel };
+
   // The first one finds the port, if any will do.
-  const first = await startLoop(parts, { ...settings, sharesPort: true });
-  onFailure(() => first.stop());
+  const first = await startLoop(parts, settings);
   const { port } = first;
-  const others = await Promise.all(
-    Array.from({ length: loops - 1 }, async () => {
-      const other = await startLoop(parts, { ...settings, port, sharesPort: true });
-      onFailure(() => other.stop());
-      return other;
-    }),
+  const started = await Promise.allSettled(
+    Array.from({ length: loops - 1 }, () => startLoop(parts, { ...settings, port })),
   );
-  const all = [first, ...others];
+  const all = [first];
+  for (const one of started) if (one.status === "fulfilled") all.push(one.value);
+  const failure = started.find(({ status }) => status === "rejected");
+  const stop = async (): Promise<void> => {
+    await Promise.all(all.map((loop) => loop.stop()));
+  };
+  if (failure?.status === "rejected") {
+    await stop();
+    throw failure.reason;
+  }
   return {
     port,
     get connections() {
-      return all.reduce((sum, { connections }) => sum + connections, 0);
+      return all.reduce((sum, one) => sum + one.connections, 0);
     },
-    async stop() {
-      await Promise.all(all.map((loop) => loop.stop()));
-    },
+    stop,
   };
+}
+
+// Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients.
+async function assertFree(host: string, port: number): Promise<void> {
+  if (port === 0) return;
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, resolve);
+  });
+  await new Promise((resolve) => server.close(resolve));
 }
 
 function startLoop({ store, observer, lost }: LoopsParts, settings: FrontSettings): Promise<Front> {
   const { port1, port2 } = new MessageChannel();
   const unshare = shareStore(store, port1);
-  const data: WorkerData = { settings, store: port2, watermark: store.watermark };
+  const data: WorkerData = { settings, store: port2 };
   const worker = new Worker(threadModule("worker"), { workerData: data, transferList: [port2] });
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   let connections = 0;
@@ -59,16 +81,18 @@ function startLoop({ store, observer, lost }: LoopsParts, settings: FrontSetting
   });
 
   return new Promise((ready, failed) => {
+    let isReady = false;
     void ended.then(() => {
       unshare();
       failed(cause);
-      if (!isStopping) lost(cause);
+      if (isReady && !isStopping) lost(cause);
     });
     worker.on("message", (news: WorkerNews) => {
       if ("counts" in news) {
         ({ connections } = news);
         for (const [what, times] of news.counts) observer.count(what, times);
-      } else if ("listening" in news) {
+      } else {
+        isReady = true;
         ready({
           port: news.listening,
           get connections() {

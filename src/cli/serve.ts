@@ -35,7 +35,7 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
 async function assemble(config: Config, log: Logger, onFailure: OnFailure): Promise<RunningRelay> {
   const { limits, workers } = config;
   const verifier = await pickVerifier(config, log);
-  const { store, rule, recentIds } = await openLmdbStore(
+  const { store, rule, shared } = await openLmdbStore(
     {
       folder: config.data,
       retentionSeconds: config.retention,
@@ -53,9 +53,9 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   const settings: FrontSettings = {
     config,
     port: config.listen.port,
-    sharesPort: false,
+    channel: undefined,
     rule,
-    recentIds,
+    shared,
     verifier: verifier.name,
     verifiers,
   };
@@ -63,12 +63,8 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   const front =
     workers === 1
       ? await startFront(parts, settings, onFailure)
-      : await startLoops(
-          workers,
-          { ...parts, lost: (error) => die(log, error) },
-          settings,
-          onFailure,
-        );
+      : await startLoops(workers, { ...parts, lost: (error) => die(log, error) }, settings);
+  if (workers > 1) onFailure(() => front.stop());
   metrics.watch({
     verifier,
     version: VERSION,

@@ -17,6 +17,7 @@ export type Outcome =
   | PutOutcome
   | AcknowledgeOutcome
   | "passed on"
+  | "expired"
   | "not addressed here"
   | "failed";
 
@@ -35,6 +36,7 @@ export const ANSWERS: Readonly<Record<Outcome, Said>> = {
     accepted: false,
     message: "rate-limited: too many acknowledgements of drops that never came here",
   },
+  expired: { accepted: false, message: "invalid: expired" },
   "not addressed here": {
     accepted: false,
     message: "invalid: this request to vanish names another relay",

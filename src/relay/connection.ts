@@ -254,6 +254,7 @@ export class Connection implements SocketHandlers, Subscriber {
     this.#unscanned = [];
     for (let next: Subscription | undefined = first; next; next = this.#unscanned.shift()) {
       await this.#sendStored(next);
+      if (this.#unscanned.length > 0) await this.pause();
     }
     this.#unscanned = undefined;
   }
@@ -306,6 +307,8 @@ export class Connection implements SocketHandlers, Subscriber {
     if (subscription === undefined) return;
     this.#subscriptions.delete(id);
     this.#live.remove(subscription);
+    const waiting = this.#unscanned?.indexOf(subscription) ?? -1;
+    if (waiting >= 0) this.#unscanned?.splice(waiting, 1);
     subscription.close();
   }
 

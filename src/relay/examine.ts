@@ -1,4 +1,4 @@
-// The first half of a message's way, free of state and done by worker threads: parse, cheap policies, already known?, signature. What it costs to say
+// The first half of a message's way, free of state and done by verification threads: parse, cheap policies, already known?, signature. What it costs to say
 // no grows step by step, so that a drop that is refused or known never costs a signature check.
 
 import { hash } from "node:crypto";

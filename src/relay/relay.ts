@@ -25,6 +25,8 @@ export type Collaborators = {
   readonly mayExamine: () => boolean;
   readonly publishing: Rate;
   readonly asking: Rate;
+  /** Hands a drop that is not stored to the other event loops, always: that it is sent must not tell whether anybody listens. */
+  readonly passOn: (drop: Drop) => void;
   readonly observer: Observer;
   readonly log: Log;
   readonly clock: Clock;
@@ -166,6 +168,11 @@ export class Relay {
     }
   }
 
+  /** Delivers a drop that is not stored, from here or from another event loop. */
+  passedOn(drop: Drop): void {
+    this.#live.deliver(drop, undefined);
+  }
+
   /** Takes a raw AUTH message. `key` is the key it proves, undefined when it proves none (NIP-42). */
   async authenticate(text: string, challenge: string): Promise<{ answer: Answer; key?: string }> {
     const examined = await this.#examine(text);
@@ -224,7 +231,8 @@ export class Relay {
         return "known";
       case "passing":
         // OK whoever listens, and before it is delivered: neither the answer nor its time tells whether the recipient is here.
-        setImmediate(() => this.#live.deliver(examined.drop, undefined));
+        setImmediate(() => this.passedOn(examined.drop));
+        this.#parts.passOn(examined.drop);
         this.observer.count("drop passed on");
         return "passed on";
       case "acknowledgement":
@@ -236,7 +244,9 @@ export class Relay {
     }
   }
 
-  async #put(drop: Drop): Promise<PutOutcome> {
+  async #put(drop: Drop): Promise<PutOutcome | "expired"> {
+    // It may have expired while it was examined.
+    if (drop.expiry <= this.now()) return "expired";
     const outcome = await this.#parts.store.put(drop, this.now());
     if (outcome === "stored") this.observer.count("drop stored");
     return outcome;

@@ -31,9 +31,10 @@ export async function scan(
 ): Promise<Found> {
   let isCutShort = false;
   const bySeq = new Map<number, Header>();
+  const turn = new Turn(settings);
   for (const scoped of filters) {
     const limit = Math.min(scoped.filter.limit ?? settings.maxLimit, settings.maxLimit);
-    const found = await scanFilter(store, scoped, limit, settings);
+    const found = await scanFilter(store, scoped, limit, settings, turn);
     isCutShort ||= found.length > limit;
     for (const header of found.slice(0, limit)) bySeq.set(header.seq, header);
   }
@@ -75,9 +76,9 @@ async function scanFilter(
   { filter, recipients }: ScopedFilter,
   limit: number,
   settings: ScanSettings,
+  turn: Turn,
 ): Promise<Header[]> {
   const matches = headerMatcher(filter, settings);
-  const turn = new Turn(settings);
   let found: Header[] = [];
   const keepNewest = (): void => {
     if (recipients.size > 1) found.sort(newestFirst);
@@ -118,6 +119,14 @@ class Turn {
     return performance.now() - this.#began > TURN_MS;
   }
 
+  /** Time that passes until what this answers is called is not this scan's: others have the event loop. */
+  wait(): () => void {
+    const since = performance.now();
+    return () => {
+      this.#began += performance.now() - since;
+    };
+  }
+
   async next(): Promise<void> {
     await this.#settings.pause();
     this.#began = performance.now();
@@ -134,7 +143,10 @@ async function* pages(
   let after: Header | undefined;
   while (!turn.isGivenUp) {
     if (turn.isOver) await turn.next();
-    const page = await store.list(recipient, { since, until, after }, PAGE);
+    const listing = store.list(recipient, { since, until, after }, PAGE);
+    const waited = turn.wait();
+    const page = await listing;
+    waited();
     yield page;
     after = page.at(-1);
     if (page.length < PAGE) return;

@@ -44,14 +44,25 @@ type Generation = {
   size: number;
 };
 
+/** What is recent of one box; sorted, as NIP-01 asks, when somebody lists it. */
+type RecentBox = { headers: Header[]; isSorted: boolean };
+
 /** How far the generation before is settled. */
 type Settling = { readonly generation: Generation; bucket: number; next: number; upTo: number };
+
+/** What other threads see of a store beside its file. */
+export type SharedState = {
+  /** The ids of recent drops. */
+  readonly recentIds: SharedArrayBuffer;
+  /** The `seq` of the newest drop committed. */
+  readonly newest: SharedArrayBuffer;
+};
 
 export class Boxes {
   readonly #tables: Tables;
   readonly #generationSize: number;
   readonly #recent = new Map<string, Header>();
-  readonly #recentOf = new Map<string, Header[]>();
+  readonly #recentOf = new Map<string, RecentBox>();
   #young: Generation;
   #spareIds: IdSet;
   #settling: Settling | undefined;
@@ -60,30 +71,26 @@ export class Boxes {
   readonly #leaving = new Set<Header>();
   #settled: Generation | undefined;
   #before: { young: Generation; settling: Settling | undefined };
-  #newest: number;
+  readonly #newest: BigInt64Array;
 
   /** `newest` is the `seq` of the newest drop committed; all that is held must be settled. */
-  constructor(
-    tables: Tables,
-    newest: number,
-    recentIds: SharedArrayBuffer,
-    generationSize: number,
-  ) {
+  constructor(tables: Tables, newest: number, shared: SharedState, generationSize: number) {
     this.#tables = tables;
     this.#generationSize = generationSize;
-    const [ids, spare] = idSets(recentIds);
+    const [ids, spare] = idSets(shared.recentIds);
+    this.#newest = new BigInt64Array(shared.newest);
+    Atomics.store(this.#newest, 0, BigInt(newest));
     this.#young = generation(ids);
     this.#spareIds = spare;
-    this.#newest = newest;
     this.#before = { young: this.#young, settling: undefined };
   }
 
   // --- what the writer sees and does, inside a transaction
 
   has(drop: DropIdentity): boolean {
-    // Both are asked, whatever the first one says.
+    // Both are asked, whatever the first one says. One that leaves in this transaction was settled, acknowledged or is past: not to be put again either.
     const isSettled = this.#tables.boxes.doesExist(boxKey(drop));
-    return this.#recentWith(drop.id.slice(0, ID_PREFIX_DIGITS)) !== undefined || isSettled;
+    return this.#recent.has(drop.id.slice(0, ID_PREFIX_DIGITS)) || isSettled;
   }
 
   /** The drop under a key of `boxes`. */
@@ -98,8 +105,12 @@ export class Boxes {
     if (this.#young.size >= this.#generationSize) this.#age();
     this.#recent.set(added.idPrefix, added);
     const box = this.#recentOf.get(added.recipient);
-    if (box === undefined) this.#recentOf.set(added.recipient, [added]);
-    else box.push(added);
+    if (box === undefined) {
+      this.#recentOf.set(added.recipient, { headers: [added], isSorted: true });
+    } else {
+      box.headers.push(added);
+      box.isSorted = false;
+    }
     this.#young.buckets[Number.parseInt(added.recipient.slice(0, 2), 16)]?.push(added);
     this.#young.size += 1;
     this.#added.push(added);
@@ -126,14 +137,15 @@ export class Boxes {
   /** How many drops are in a box. */
   count(recipient: string): number {
     let count = this.#tables.boxes.getKeysCount(boxRange(recipient));
-    for (const held of this.#recentOf.get(recipient) ?? [])
+    for (const held of this.#recentOf.get(recipient)?.headers ?? []) {
       if (!this.#leaving.has(held)) count += 1;
+    }
     return count;
   }
 
   /** The headers of a box a bounded page at a time, in no order. Between two pages the transaction may end. */
   *pages(recipient: string, until = Infinity): Generator<Header[]> {
-    const recent = (this.#recentOf.get(recipient) ?? []).filter(
+    const recent = (this.#recentOf.get(recipient)?.headers ?? []).filter(
       (held) => held.created_at <= until && !this.#leaving.has(held),
     );
     for (let at = 0; at < recent.length; at += KEYS_A_PAGE) {
@@ -153,7 +165,7 @@ export class Boxes {
 
   /** The `seq` of the newest drop committed. */
   get newest(): number {
-    return this.#newest;
+    return Number(Atomics.load(this.#newest, 0));
   }
 
   /** Up to `max` headers of what is committed, in NIP-01's order. */
@@ -167,22 +179,26 @@ export class Boxes {
     }
     const box = this.#recentOf.get(recipient);
     if (box === undefined) return settled;
+    const { newest } = this;
     const { since = 0, until = Infinity, after: last } = window;
-    const recent = box.filter(
+    if (!box.isSorted) {
+      box.headers.sort(newestFirst);
+      box.isSorted = true;
+    }
+    const recent = box.headers.filter(
       (held) =>
-        held.seq <= this.#newest &&
+        held.seq <= newest &&
         held.created_at >= since &&
         held.created_at <= until &&
         (last === undefined || newestFirst(last, held) < 0),
     );
-    return merge(recent.sort(newestFirst), settled, max);
+    return merge(recent, settled, max);
   }
 
   committed(): void {
-    for (const added of this.#added) {
-      this.#young.ids.add(added.idPrefix);
-      this.#newest = added.seq;
-    }
+    for (const added of this.#added) this.#young.ids.add(added.idPrefix);
+    const last = this.#added.at(-1);
+    if (last !== undefined) Atomics.store(this.#newest, 0, BigInt(last.seq));
     this.#added = [];
     this.#forget(this.#leaving);
     this.#leaving.clear();
@@ -195,11 +211,17 @@ export class Boxes {
   }
 
   aborted(): void {
-    this.#forget(new Set(this.#added));
+    const undone = new Set(this.#added);
+    this.#forget(undone);
     this.#added = [];
     this.#leaving.clear();
     this.#settled = undefined;
     this.#young = this.#before.young;
+    for (const [index, bucket] of this.#young.buckets.entries()) {
+      const left = bucket.filter((held) => !undone.has(held));
+      this.#young.size -= bucket.length - left.length;
+      this.#young.buckets[index] = left;
+    }
     this.#settling = this.#before.settling && { ...this.#before.settling };
   }
 
@@ -211,13 +233,14 @@ export class Boxes {
   #forget(headers: ReadonlySet<Header>): void {
     const boxes = new Set<string>();
     for (const held of headers) {
-      this.#recent.delete(held.idPrefix);
+      if (this.#recent.get(held.idPrefix) === held) this.#recent.delete(held.idPrefix);
       boxes.add(held.recipient);
     }
     for (const recipient of boxes) {
-      const left = this.#recentOf.get(recipient)?.filter((held) => !headers.has(held)) ?? [];
+      const box = this.#recentOf.get(recipient);
+      const left = box?.headers.filter((held) => !headers.has(held)) ?? [];
       if (left.length === 0) this.#recentOf.delete(recipient);
-      else this.#recentOf.set(recipient, left);
+      else if (box !== undefined) box.headers = left;
     }
   }
 
@@ -227,7 +250,7 @@ export class Boxes {
     // One at a time, and not before the end of the last one is committed: its set of ids is the next one's.
     if (this.#settling !== undefined || this.#before.settling !== undefined) return;
     if (this.#young !== this.#before.young) return;
-    const upTo = Math.max(this.#newest, this.#added.at(-1)?.seq ?? 0);
+    const upTo = Math.max(this.newest, this.#added.at(-1)?.seq ?? 0);
     this.#settling = { generation: this.#young, bucket: 0, next: 0, upTo };
     this.#young = generation(this.#spareIds);
   }

@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 
 import type { RetentionRule } from "../nostr/drop.ts";
 import { Disk, fileUse } from "./disk.ts";
-import { Boxes, GENERATION } from "./boxes.ts";
+import { Boxes, GENERATION, type SharedState } from "./boxes.ts";
 import { boxKey, ownedKey } from "./layout.ts";
 import { lockStore } from "./lock.ts";
 import {
@@ -41,8 +41,8 @@ export type LmdbSettings = {
 export type OpenedStore = {
   readonly store: Store;
   readonly rule: RetentionRule;
-  /** For `openKnownDrops` in other threads. */
-  readonly recentIds: SharedArrayBuffer;
+  /** For `openKnownDrops` and `remoteStore` in other threads. */
+  readonly shared: SharedState;
 };
 
 /**
@@ -89,8 +89,8 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
   const unannounced = new Map<number, Held>();
   const listeners = new Map<(committed: readonly Held[]) => void, (recipient: string) => boolean>();
   const { recentDrops = GENERATION } = settings;
-  const recentIds = sharedIds(recentDrops);
-  const boxes = new Boxes(tables, newest, recentIds, recentDrops);
+  const shared = { recentIds: sharedIds(recentDrops), newest: new SharedArrayBuffer(8) };
+  const boxes = new Boxes(tables, newest, shared, recentDrops);
   const usage = new Usage(boxes, largest);
   const disk = new Disk(settings.folder, environment, settings.diskReserveBytes);
 
@@ -121,12 +121,17 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
       usage.forget();
     },
   });
+  // Rows of wraps are left to remove also when the operator no longer allows them to be deleted.
+  const hadAuthors = tables.meta.get("authors") === "of wraps";
+  const wrapsHaveAuthors = settings.limits.authorDeletesWraps || hadAuthors;
+  if (wrapsHaveAuthors) await tables.meta.put("authors", "of wraps");
   const at: Workplace = {
     tables,
     boxes,
     usage,
     rule,
     limits: settings.limits,
+    wrapsHaveAuthors,
     hasRoomFor: (bytes, purpose) => disk.hasRoomFor(bytes, purpose),
     nextSeq: () => ++seq,
     gone: (dropped) => removed.push(dropped),
@@ -173,13 +178,13 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
       await unlock();
     },
   };
-  return { store, rule, recentIds };
+  return { store, rule, shared };
 }
 
 /** A second, read-only view of an open store, for a thread that checks whether drops are known. */
 export function openKnownDrops(
   folder: string,
-  recentIds: SharedArrayBuffer,
+  { recentIds }: Pick<SharedState, "recentIds">,
 ): KnownDrops & { refresh(): void; close(): Promise<void> } {
   const { root, tables } = openEnvironment(folder, true);
   const [one, other] = idSets(recentIds);

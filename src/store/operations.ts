@@ -30,7 +30,7 @@ import {
   type Vanishing,
   type VanishOutcome,
 } from "./store.ts";
-import type { Tables } from "./tables.ts";
+import { entries, type Tables } from "./tables.ts";
 import type { Usage } from "./usage.ts";
 
 export type StoreLimits = {
@@ -50,6 +50,8 @@ export type Workplace = {
   readonly usage: Usage;
   readonly rule: RetentionRule;
   readonly limits: StoreLimits;
+  /** Whether there may be rows in `authors` for gift wraps. */
+  readonly wrapsHaveAuthors: boolean;
   /** Whether the disk has room for so many bytes more; for a tombstone it may go deeper into the reserve. */
   hasRoomFor(bytes: number, purpose: "drop" | "tombstone"): boolean;
   nextSeq(): number;
@@ -64,6 +66,8 @@ export type Operation<Outcome> = Generator<void, Outcome>;
 const DELETIONS_A_STEP = 50;
 // Keys a sweep reads in one go.
 const KEYS_A_SWEEP = 200;
+const MOST_DISCARDED_A_SWEEP = 500;
+const DISCARDED_BACKLOG = 2_000;
 // What a drop takes on disk beside its own bytes, at most: entries in the indexes, half-empty pages.
 const DROP_OVERHEAD_BYTES = 1_024;
 const TOMBSTONE_BYTES = 256;
@@ -167,26 +171,32 @@ export function* vanish(
  */
 export function sweepDrops(at: Workplace, now: number, cursor?: SweepCursor): Swept {
   const { expiries, discarded } = at.tables;
-  if (cursor === undefined || cursor.length === 0) {
-    const page = [...discarded.getRange({ limit: DELETIONS_A_STEP })];
-    for (const { key: seq, value } of page) {
-      takeOffDisk(at, { seq, expiry: timeOf(value) });
-      discarded.removeSync(seq);
-    }
-    // There may be more of them: from the beginning once more.
-    if (page.length === DELETIONS_A_STEP) return { removed: 0, next: Buffer.alloc(0) };
+  const end = firstFutureDay(now);
+  // The more there are, the more at a time: what is acknowledged must not pile up.
+  const most = Math.min(
+    MOST_DISCARDED_A_SWEEP,
+    Math.max(DELETIONS_A_STEP, Math.floor(entries(discarded) / DISCARDED_BACKLOG)),
+  );
+  const unwanted = [...discarded.getRange({ limit: most })];
+  for (const { key: seq, value } of unwanted) {
+    takeOffDisk(at, { seq, expiry: timeOf(value) });
+    discarded.removeSync(seq);
   }
-  const range = { ...(cursor?.length && { start: cursor }), end: firstFutureDay(now) };
-  const page = [...expiries.getRange({ ...range, limit: KEYS_A_SWEEP })];
-  return swept(page, now, ({ key }) => {
-    const held = heldUnder(at, seqOfExpiry(key));
-    if (held === undefined) {
-      expiries.removeSync(key);
-    } else {
+  const page = [
+    ...expiries.getRange({ ...(cursor && { start: cursor }), end, limit: KEYS_A_SWEEP }),
+  ];
+  const piece = swept(page, now, ({ key }) => {
+    const seq = seqOfExpiry(key);
+    const held = heldUnder(at, seq);
+    if (held?.seq === seq && held.expiry <= now) {
       forget(at, held);
       takeOffDisk(at, held);
+    } else {
+      expiries.removeSync(key);
     }
   });
+  // Nothing more expired, but there may be more to take off the disk.
+  return unwanted.length === most ? { ...piece, next: piece.next ?? end } : piece;
 }
 
 /** The same for tombstones. */
@@ -237,7 +247,7 @@ function remove(at: Workplace, held: Header): void {
 
 function forget(at: Workplace, held: Header): "recent" | "settled" {
   const { authors } = at.tables;
-  if (isAuthors(at, held)) {
+  if (held.kind === DIRECT_MESSAGE || at.wrapsHaveAuthors) {
     const event = eventUnder(at.tables, held.seq);
     if (event !== undefined) authors.removeSync(ownedKey(event.pubkey, event.id));
   }

@@ -8,6 +8,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 
+import type { SharedState } from "./boxes.ts";
 import { fileUse } from "./disk.ts";
 import type {
   Acknowledged,
@@ -46,7 +47,6 @@ type SpreadDrop = readonly [
 ];
 
 type Told = {
-  readonly newest: number;
   /** Number of the question, answer; and so on. */
   readonly answers?: readonly unknown[];
   /** Number of the question, message of the error; and so on. */
@@ -67,7 +67,7 @@ export function shareStore(store: Store, port: MessagePort): () => void {
   function flush(): void {
     isFlushing = false;
     if (answers.length === 0 && failures.length === 0) return;
-    port.postMessage({ newest: store.watermark, answers, failures } satisfies Told);
+    port.postMessage({ answers, failures } satisfies Told);
     answers = [];
     failures = [];
   }
@@ -97,7 +97,7 @@ export function shareStore(store: Store, port: MessagePort): () => void {
     for (const { seq, id, recipient, author, created_at, kind, expiry } of drops) {
       committed.push(seq, id, recipient, author, created_at, kind, expiry);
     }
-    port.postMessage({ newest: store.watermark, committed } satisfies Told);
+    port.postMessage({ committed } satisfies Told);
   });
   return () => {
     unsubscribe();
@@ -138,14 +138,18 @@ type Waiting = {
   readonly failed: (error: Error) => void;
 };
 
-/** The store in `folder` as seen through `port`, at whose other end `shareStore` was called. `watermark` is the store's, of then or later. */
-export function remoteStore(port: MessagePort, folder: string, watermark: number): Store {
+/** The store in `folder` as seen through `port`, at whose other end `shareStore` was called. */
+export function remoteStore(
+  port: MessagePort,
+  folder: string,
+  shared: Pick<SharedState, "newest">,
+): Store {
+  const newest = new BigInt64Array(shared.newest);
   const { root, tables } = openEnvironment(folder, true);
   const listeners = new Map<(committed: readonly Held[]) => void, (recipient: string) => boolean>();
   const waiting = new Map<number, Waiting>();
   let asked: Asked[] = [];
   let questions = 0;
-  let newest = watermark;
   let isFresh = false;
   let isClosed = false;
 
@@ -170,7 +174,7 @@ export function remoteStore(port: MessagePort, folder: string, watermark: number
     if (isFresh) return;
     isFresh = true;
     root.resetReadTxn();
-    setImmediate(() => {
+    process.nextTick(() => {
       isFresh = false;
     });
   }
@@ -198,8 +202,7 @@ export function remoteStore(port: MessagePort, folder: string, watermark: number
     for (const { failed } of waiting.values()) failed(new Error("the store is gone"));
     waiting.clear();
   });
-  port.on("message", ({ newest: told, answers = [], failures = [], committed = [] }: Told) => {
-    newest = Math.max(newest, told);
+  port.on("message", ({ answers = [], failures = [], committed = [] }: Told) => {
     for (let at = 0; at < answers.length; at += 2) {
       take(answers[at] as number)?.done(answers[at + 1] as never);
     }
@@ -233,7 +236,7 @@ export function remoteStore(port: MessagePort, folder: string, watermark: number
       return headers.map(({ seq }) => readDrop(tables, seq));
     },
     get watermark() {
-      return newest;
+      return Number(Atomics.load(newest, 0));
     },
     subscribe(listener, wants = () => true) {
       listeners.set(listener, wants);

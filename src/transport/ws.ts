@@ -25,6 +25,7 @@ export const wsTransport: Transport = async (settings, handlers) => {
     // Ciphertext does not compress, and a compressor costs every socket 300 KB.
     perMessageDeflate: false,
     clientTracking: true,
+    autoPong: false,
   });
   if (settings.sharesPort && !CAN_SHARE_PORTS) {
     throw new Error(`Node ${process.versions.node} cannot share a port; 22.12 and later can`);
@@ -123,6 +124,7 @@ class WsSocket implements Socket {
     }
     this.#texts.push(text);
     this.#textChars += text.length;
+    if (this.#textChars >= MOST_CHARS) this.flush();
   }
 
   cork(work: () => void): void {
@@ -134,13 +136,19 @@ class WsSocket implements Socket {
     if (texts === undefined) return;
     this.#texts = undefined;
     this.#textChars = 0;
-    if (this.#stream.writable) this.#stream.write(framed(texts), this.#left);
+    // Nothing follows a close frame (RFC 6455, 5.5.1).
+    if (this.#isOpen && this.#stream.writable) this.#stream.write(framed(texts), this.#left);
   }
 
   ping(): void {
     if (!this.#isOpen) return;
     this.flush();
-    this.#webSocket.ping();
+    this.#webSocket.ping(undefined, undefined, this.#left);
+  }
+
+  /** Answers a ping. The last thing that leaves may be this, and `drained` waits for it. */
+  pong(data: Buffer): void {
+    this.#webSocket.pong(data, false, this.#left);
   }
 
   close(code: number, reason: string): void {
@@ -160,6 +168,8 @@ class WsSocket implements Socket {
     if (!this.#isOpen) return;
     this.#relay?.heard();
     this.#relay?.received(isBinary ? undefined : message.toString("utf8"));
+    // What is answered at once leaves before `ws` answers a close that came in the same segment.
+    this.flush();
   }
 
   heard(): void {
@@ -185,6 +195,8 @@ function flush(socket: WsSocket): void {
 }
 
 const FINAL_TEXT = 0x81;
+// More than this does not wait for the end of the turn: the system may take it already.
+const MOST_CHARS = 65_536;
 
 function framed(texts: readonly string[]): Buffer {
   const lengths = texts.map((text) => Buffer.byteLength(text));
@@ -228,7 +240,7 @@ function connect(
   (webSocket as Connected)[SOCKET] = socket;
   socket.listen(handlers);
   webSocket.on("message", onMessage);
-  webSocket.on("ping", onSign);
+  webSocket.on("ping", onPing);
   webSocket.on("pong", onSign);
   webSocket.on("close", onClose);
   // `ws` closes the socket itself, with the code that says what was wrong.
@@ -237,6 +249,12 @@ function connect(
 
 function onMessage(this: WebSocket, message: RawData, isBinary: boolean): void {
   (this as Connected)[SOCKET].received(message as Buffer, isBinary);
+}
+
+function onPing(this: WebSocket, data: Buffer): void {
+  const socket = (this as Connected)[SOCKET];
+  socket.pong(data);
+  socket.heard();
 }
 
 function onSign(this: WebSocket): void {

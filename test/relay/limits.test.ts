@@ -415,7 +415,7 @@ describe("with low limits", () => {
     const [last, ...first] = drops.toReversed() as [NostrEvent, ...NostrEvent[]];
     for (const { id } of first) expect(answers.get(id)).toEqual(["OK", id, true, ""]);
     expect(answers.get(last.id)).toEqual(
-      documented("a message while 256 wait for their answer", [
+      documented("a message while 1,024 wait for their answer", [
         "OK",
         last.id,
         false,

@@ -48,7 +48,8 @@ describe("live delivery", () => {
       client.say("COUNT", "after", {});
       const heard = await client.hearUntil("COUNT");
       const answered = heard.findIndex(([verb, id]) => verb === "OK" && id === ack.id);
-      expect(answered).toBeGreaterThan(0);
+      // The two are checked side by side, so either may be answered first.
+      expect(answered).toBeGreaterThanOrEqual(0);
       expect(heard.slice(answered).map(([verb]) => verb)).not.toContain("EVENT");
     }
     expect(await client.count({})).toEqual(["COUNT", "count", { count: 0 }]);

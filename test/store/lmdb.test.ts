@@ -20,10 +20,10 @@ const openLmdb = (folder: string, settings: StoreSettings, now: number) => {
 storeContract("LMDB", openLmdb);
 
 storeContract("LMDB, through the port of another thread,", async (folder, settings, now) => {
-  const { store: own, rule } = await openLmdb(folder, settings, now);
+  const { store: own, rule, shared } = await openLmdb(folder, settings, now);
   const { port1, port2 } = new MessageChannel();
   const stop = shareStore(own, port1);
-  const remote = remoteStore(port2, folder, own.watermark);
+  const remote = remoteStore(port2, folder, shared);
   const store: Store = {
     ...remote,
     get watermark() {
@@ -42,9 +42,9 @@ describe("a second view of the LMDB store", () => {
   it("knows what is held and what was acknowledged, once it is refreshed", async () => {
     const folder = temporaryFolder();
     const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
-    const { store, recentIds } = await openLmdbStore(settings, NOW);
+    const { store, shared } = await openLmdbStore(settings, NOW);
     onTestFinished(() => store.close());
-    const view = openKnownDrops(folder, recentIds);
+    const view = openKnownDrops(folder, shared);
     onTestFinished(() => view.close());
 
     const [held, acknowledged, unheardOf] = [aDrop(), aDrop(), aDrop()];
@@ -56,5 +56,26 @@ describe("a second view of the LMDB store", () => {
       true,
       false,
     ]);
+  });
+});
+
+describe("a drop that expires while it waits to be put a second time", () => {
+  it("is not listed twice, and not for ever", async () => {
+    const folder = temporaryFolder();
+    const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
+    const { store } = await openLmdbStore(settings, NOW);
+    onTestFinished(() => store.close());
+    const drop = aDrop({ expiry: NOW + 1 });
+    // One transaction.
+    await Promise.all([
+      store.put(drop, NOW),
+      store.sweep("drops", NOW + 1),
+      store.put(drop, NOW),
+      store.put(drop, NOW),
+    ]);
+    expect((await store.list(BOB, {}, 10)).length).toBeLessThanOrEqual(1);
+    await store.sweep("drops", NOW + 1);
+    expect(await store.list(BOB, {}, 10)).toEqual([]);
+    expect(store.totals().drops).toBe(0);
   });
 });

@@ -163,7 +163,7 @@ const openLmdb =
       now,
     );
     // What the threads that check signatures see.
-    const view = openKnownDrops(folder, opened.recentIds);
+    const view = openKnownDrops(folder, opened.shared);
     return {
       ...opened,
       known(drop) {
