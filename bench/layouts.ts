@@ -63,7 +63,7 @@ function settledLater(): Layout["put"] {
   let settling: { key: Buffer }[] = [];
   return (tables, drop) => {
     // A new store begins.
-    if (drop.seq === 1) young = settling = [];
+    if (drop.seq === 1) [young, settling] = [[], []];
     tables["drops"]?.putSync(drop.seq, EVENT, { append: true });
     expireByDay(tables, drop);
     young.push({ key: boxKey(drop, 16) });

@@ -10,7 +10,7 @@ import { Wire } from "./harness/wire.ts";
 
 /** The first drops expire while nothing else happens, as many more under load. Seconds from the start of filling, and from there. */
 const FULL = { drops: 100_000, boxes: 1_000, firstIn: 35, secondIn: 45, events: 90_000 };
-const QUICK = { drops: 10_000, boxes: 100, firstIn: 3, secondIn: 2, events: 4_500 };
+const QUICK = { drops: 10_000, boxes: 100, firstIn: 3, secondIn: 7, events: 4_500 };
 const BEFORE_MS = 3_000;
 const QUICK_BEFORE_MS = 300;
 /** So much of the events goes to the warm-up at most. */
