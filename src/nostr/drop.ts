@@ -15,6 +15,26 @@ export type Drop = {
   readonly json: string;
 };
 
+/** A drop on its way between threads: names cost more than values there. */
+export type SpreadDrop = readonly [
+  id: string,
+  recipient: string,
+  author: string,
+  created_at: number,
+  kind: number,
+  expiry: number,
+  json: string,
+];
+
+export function spread(drop: Drop): SpreadDrop {
+  const { id, recipient, author, created_at, kind, expiry, json } = drop;
+  return [id, recipient, author, created_at, kind, expiry, json];
+}
+
+export function gather([id, recipient, author, created_at, kind, expiry, json]: SpreadDrop): Drop {
+  return { id, recipient, author, created_at, kind, expiry, json };
+}
+
 /** How far NIP-59 lets a sender move `created_at` into the past. */
 export const TIMESTAMP_FUZZ_SECONDS = 2 * 24 * 60 * 60;
 /** How far a sender's clock may be ahead. */

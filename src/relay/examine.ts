@@ -4,7 +4,16 @@
 import { hash } from "node:crypto";
 
 import { type Acknowledgement, parseAcknowledgement } from "../nostr/acknowledgement.ts";
-import { type Drop, expiryOf, recipientOf, type RetentionRule, untimely } from "../nostr/drop.ts";
+import {
+  type Drop,
+  expiryOf,
+  gather,
+  recipientOf,
+  type RetentionRule,
+  spread,
+  type SpreadDrop,
+  untimely,
+} from "../nostr/drop.ts";
 import { type NostrEvent, parseEvent, peekId, writeEvent } from "../nostr/event.ts";
 import { ACCEPTED_KINDS, ADDRESSED_KINDS, EPHEMERAL_GIFT_WRAP, VANISH } from "../nostr/kinds.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
@@ -29,30 +38,18 @@ export type Examined =
 /** An answer on its way from the thread that examined it: a drop is spread out, because names cost more than values there. */
 export type PackedAnswer =
   | Exclude<Examined, { outcome: "drop" | "passing" }>
-  | readonly [
-      "drop" | "passing",
-      id: string,
-      recipient: string,
-      author: string,
-      created_at: number,
-      kind: number,
-      expiry: number,
-      json: string,
-    ];
+  | readonly ["drop" | "passing", ...SpreadDrop];
 
 export function pack(examined: Examined): PackedAnswer {
   if (examined.outcome !== "drop" && examined.outcome !== "passing") return examined;
-  const { id, recipient, author, created_at, kind, expiry, json } = examined.drop;
-  return [examined.outcome, id, recipient, author, created_at, kind, expiry, json];
+  return [examined.outcome, ...spread(examined.drop)];
 }
 
 export function unpack(packed: PackedAnswer): Examined {
   if (!Array.isArray(packed)) return packed as Exclude<PackedAnswer, readonly unknown[]>;
-  const [outcome, id, recipient, author, created_at, kind, expiry, json] = packed as Extract<
-    PackedAnswer,
-    readonly unknown[]
-  >;
-  return { outcome, id, drop: { id, recipient, author, created_at, kind, expiry, json } };
+  const [outcome, ...values] = packed as Extract<PackedAnswer, readonly unknown[]>;
+  const drop = gather(values);
+  return { outcome, id: drop.id, drop };
 }
 
 export type Examiner = (text: string, now: number) => Examined;

@@ -29,7 +29,7 @@ import {
 } from "./store.ts";
 import type { Tables } from "./tables.ts";
 
-/** Drops whose index entries are in memory, of which there are at most two generations: about 30 MB. */
+/** Drops whose index entries are in memory, of which there are at most two generations: 60 MB when each is for another recipient. */
 export const GENERATION = 65_536;
 /** Keys read in one go, under a millisecond. */
 export const KEYS_A_PAGE = 1_000;

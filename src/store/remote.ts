@@ -8,6 +8,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 
+import { gather, spread, type SpreadDrop } from "../nostr/drop.ts";
 import type { SharedState } from "./boxes.ts";
 import { fileUse } from "./disk.ts";
 import type {
@@ -29,22 +30,11 @@ import { entries, openEnvironment, readDrop } from "./tables.ts";
 type Asked = readonly [number, ...Question];
 
 type Question =
-  | readonly ["put", ...SpreadDrop, now: number]
+  | readonly ["put", now: number, ...SpreadDrop]
   | readonly ["acknowledge", Acknowledged, now: number]
   | readonly ["vanish", Vanishing, now: number]
   | readonly ["list", recipient: string, Window, max: number]
   | readonly ["sweep", "drops" | "tombstones", now: number, SweepCursor | undefined];
-
-// Many objects are spread out, because names cost more than values on the way.
-type SpreadDrop = readonly [
-  id: string,
-  recipient: string,
-  author: string,
-  created_at: number,
-  kind: number,
-  expiry: number,
-  json: string,
-];
 
 type Told = {
   /** Number of the question, answer; and so on. */
@@ -108,8 +98,8 @@ export function shareStore(store: Store, port: MessagePort): () => void {
 async function answerTo(store: Store, question: Question): Promise<unknown> {
   switch (question[0]) {
     case "put": {
-      const [, id, recipient, author, created_at, kind, expiry, json, now] = question;
-      return store.put({ id, recipient, author, created_at, kind, expiry, json }, now);
+      const [, now, ...drop] = question;
+      return store.put(gather(drop), now);
     }
     case "acknowledge":
       return store.acknowledge(question[1], question[2]);
@@ -214,8 +204,7 @@ export function remoteStore(
   });
 
   return {
-    put: ({ id, recipient, author, created_at, kind, expiry, json }, now) =>
-      ask<PutOutcome>("put", id, recipient, author, created_at, kind, expiry, json, now),
+    put: (drop, now) => ask<PutOutcome>("put", now, ...spread(drop)),
     acknowledge: (acknowledged, now) => ask<AcknowledgeOutcome>("acknowledge", acknowledged, now),
     vanish: (vanishing, now) => ask<VanishOutcome>("vanish", vanishing, now),
     sweep: (of, now, from) => ask<Swept>("sweep", of, now, from),
