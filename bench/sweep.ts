@@ -1,5 +1,3 @@
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { now, stranger } from "./harness/events.ts";
@@ -7,6 +5,7 @@ import { fillExpiring } from "./harness/filled.ts";
 import { connectAll, giftWraps, percentile, publish, type Published } from "./harness/load.ts";
 import type { Scenario } from "./harness/scenario.ts";
 import { Wire } from "./harness/wire.ts";
+import { freePort, HOST } from "./peers/server.ts";
 
 /** The first drops expire while nothing else happens, as many more under load. Seconds from the start of filling, and from there. */
 const FULL = { drops: 100_000, boxes: 1_000, firstIn: 35, secondIn: 45, events: 90_000 };
@@ -21,7 +20,6 @@ const POLL_MS = 100;
 const SOON_MS = 10;
 const WINDOW_MS = 250;
 const QUICK_WINDOW_MS = 50;
-const HOST = "127.0.0.1";
 
 export const scenario: Scenario = {
   name: "sweep",
@@ -189,14 +187,4 @@ async function until(
 async function expiredAt(url: string): Promise<number> {
   const text = await (await fetch(url)).text();
   return Number(/what="drop expired"} (\d+)/.exec(text)?.[1] ?? 0);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, HOST);
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port was free");
-  return address.port;
 }

@@ -22,8 +22,8 @@ export type Program = {
   env?: NodeJS.ProcessEnv;
 };
 
-/** A port that was free a moment ago: none of the peers can be told to choose one itself and say which. */
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago: for programs that cannot be told to choose one themselves and say which. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, HOST);
   await once(server, "listening");
   const address = server.address();
