@@ -5,6 +5,7 @@ import { Client, type Message, now } from "../support/client.ts";
 import { documented } from "../support/documented.ts";
 import { giftWrap, signed } from "../support/events.ts";
 import { person } from "../support/people.ts";
+import { CLOSE_FRAME, frame, RawSocket } from "../support/raw.ts";
 import { sharedRelay } from "../support/relay.ts";
 
 const MINUTE = 60;
@@ -330,5 +331,17 @@ describe("a relay with a public URL", () => {
     client.say("AUTH", event);
     const reason = known ? "" : "invalid: the relay tag names another relay";
     expect(await client.hear()).toEqual(["OK", event.id, known, reason]);
+  });
+});
+
+describe("a client that asks and says goodbye in one breath", () => {
+  it("is answered, and hears nothing after the relay's own goodbye", async () => {
+    const socket = await RawSocket.open(relay().url);
+    socket.write(Buffer.concat([frame(JSON.stringify(["REQ", "box", {}])), CLOSE_FRAME]));
+    await socket.closed;
+    const goodbye = socket.heard.lastIndexOf("\x88\x02\x03\xe8");
+    expect(socket.heard.indexOf('["CLOSED","box","auth-required:')).toBeGreaterThan(0);
+    expect(goodbye).toBeGreaterThan(socket.heard.indexOf("CLOSED"));
+    expect(socket.heard.slice(goodbye)).toHaveLength(4);
   });
 });

@@ -47,6 +47,11 @@ export class RawSocket {
     this.#stream.write(bytes);
   }
 
+  /** Everything heard so far, a character for a byte. */
+  get heard(): string {
+    return this.#text;
+  }
+
   /** The first so many OKs, in the order in which they came. */
   async hearOks(count: number): Promise<Message[]> {
     for (;;) {
@@ -75,6 +80,9 @@ export function frame(text: string): Buffer {
   head.writeUInt16BE(bytes.length, 2);
   return Buffer.concat([head, bytes]);
 }
+
+/** A close frame with 1000, as a client sends it. */
+export const CLOSE_FRAME = Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
 
 /** The first part of a request to open a WebSocket, and the rest. */
 export const HALF_HANDSHAKE = "GET / HTTP/1.1\r\nHost: relay.test\r\nUpgrade: websocket\r\n";
