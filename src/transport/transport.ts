@@ -12,6 +12,10 @@
  *   code. A binary message is answered by `received` with undefined.
  * - A peer that has not finished its handshake after `handshakeSeconds` is cut off (by `uws` after 10 s, whatever the setting). `admits` may refuse
  *   it before, with status 429.
+ * - A body that is sent piece by piece (`BodyWriter`) follows the rules of a socket: nothing sent is dropped, the sender watches `bufferedBytes`, `drained` is
+ *   called as above, `closed` once, after which nothing more is called and `send`, `end` and `terminate` do nothing; neither from inside those three. A
+ *   peer can tell a body that was broken off from one that is complete. `uws` completes the head with the first piece or the end, having no call for
+ *   it, does not count its own last two pieces (32 KB) in `bufferedBytes`, and cuts off a peer that takes nothing for 10 s.
  * - `address` is what `forwardedFor` makes of the peer's, in its shortest form and IPv4 where it is that, and of all its X-Forwarded-For lines, joined
  *   by commas.
  */
@@ -28,7 +32,7 @@ export type TransportSettings = {
   readonly sharesPort: boolean;
   readonly maxMessageBytes: number;
   readonly handshakeSeconds: number;
-  /** What a request's body may hold; more is answered with 413. */
+  /** What a request's body may hold; one that holds more is read to its end and not kept. */
   readonly maxBodyBytes: number;
   /** The address a connection counts for, given the peer's address and its X-Forwarded-For header. */
   readonly forwardedFor: (peer: string, header: string | undefined) => string;
@@ -72,15 +76,31 @@ export type HttpRequest = {
   /** Names in lowercase. */
   readonly headers: Readonly<Record<string, string>>;
   readonly address: string;
-  readonly body: Uint8Array;
+  /** Undefined when it is larger than `maxBodyBytes`. */
+  readonly body: Uint8Array | undefined;
+  /** Aborted when the peer hangs up before it has the whole answer. */
+  readonly gone: AbortSignal;
 };
 
-/** The transport adds Content-Length, and leaves the body out where HTTP has none (HEAD, 204, 304). */
+/** The transport adds Content-Length for a text, and leaves the body out where HTTP has none (HEAD, 204, 304); a writer is not called then. */
 export type HttpResponse = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | BodyWriter;
 };
+
+/** Sends a body whose length is not known beforehand. Called once, when the head of the answer is on its way, which leaves at once and not with the first piece (but see `uws` above). */
+export type BodyWriter = (stream: BodyStream) => BodyHandlers;
+
+/** The body of one answer, while it is being sent. */
+export type BodyStream = Pick<Socket, "bufferedBytes" | "send" | "cork"> & {
+  /** The body is complete. */
+  end(): void;
+  /** Breaks off, so that the peer can tell. */
+  terminate(): void;
+};
+
+export type BodyHandlers = Pick<SocketHandlers, "drained" | "closed">;
 
 export type Listener = {
   readonly port: number;

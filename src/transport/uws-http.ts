@@ -9,9 +9,10 @@ import type {
   TransportHandlers,
   TransportSettings,
 } from "./transport.ts";
+import { UwsBody } from "./uws-body.ts";
 import type { UwsRequest, UwsResponse } from "./uws-types.ts";
 
-// A body past its limit is read to its end and dropped, since a connection closed in the middle of one may take the 413 with it. But not for ever.
+// A body past its limit is read to its end and dropped, since a connection closed in the middle of one may take the answer with it. But not for ever.
 const DROPPED_BODY_FACTOR = 64;
 const NO_BODY = new Set([204, 304]);
 
@@ -33,33 +34,52 @@ export function serve(
 ): void {
   if (house.isClosing) return refuse(response, 503);
   const head = headOf(response, request, house.settings);
+  const gone = new AbortController();
   const chunks: Buffer[] = [];
   let bytes = 0;
+  let isAsked = false;
   let isOver = false;
-  const over = (): void => {
+  let stream: UwsBody | undefined;
+  function over(isComplete: boolean): void {
     if (isOver) return;
     isOver = true;
-    house.answering--;
-    left();
-  };
+    stream?.drop();
+    // uWebSockets.js calls this from inside its own `close`, and so from inside whatever the relay is doing.
+    queueMicrotask(() => {
+      if (!isComplete) gone.abort();
+      stream?.closed();
+      house.answering--;
+      left();
+    });
+  }
+  const complete = (): void => over(true);
   house.answering++;
-  response.onAborted(over);
+  response.onAborted(() => over(false));
   response.onData((chunk, isLast) => {
-    if (isOver) return;
+    if (isAsked) return;
     bytes += chunk.byteLength;
-    if (bytes > house.settings.maxBodyBytes) {
-      const isEnough = isLast || bytes > house.settings.maxBodyBytes * DROPPED_BODY_FACTOR;
-      if (isEnough) send(response, head.method, { status: 413, headers: {}, body: "" }, over);
-      return;
-    }
+    const isTooLarge = bytes > house.settings.maxBodyBytes;
     // A copy: the chunk is taken away when this returns.
-    chunks.push(Buffer.from(new Uint8Array(chunk)));
-    if (isLast) void answer();
+    if (!isTooLarge) chunks.push(Buffer.from(new Uint8Array(chunk)));
+    isAsked = isLast || bytes > house.settings.maxBodyBytes * DROPPED_BODY_FACTOR;
+    if (isAsked) void answer(isTooLarge ? undefined : Buffer.concat(chunks));
   });
 
-  async function answer(): Promise<void> {
-    const answered = await house.handlers.request({ ...head, body: Buffer.concat(chunks) });
-    if (!isOver) send(response, head.method, answered, over);
+  async function answer(received: Buffer | undefined): Promise<void> {
+    const asked = { ...head, body: received, gone: gone.signal };
+    const answered = await house.handlers.request(asked);
+    if (isOver) return;
+    const { body } = answered;
+    if (typeof body === "string") {
+      return sendText(response, head.method, answered, Buffer.from(body), complete);
+    }
+    sendHead(response, answered);
+    if (head.method === "HEAD" || NO_BODY.has(answered.status)) {
+      response.cork(() => response.endWithoutBody());
+      return complete();
+    }
+    stream = new UwsBody(response, complete);
+    stream.listen(body);
   }
 }
 
@@ -67,7 +87,7 @@ function headOf(
   response: UwsResponse,
   request: UwsRequest,
   settings: TransportSettings,
-): Omit<HttpRequest, "body"> {
+): Omit<HttpRequest, "body" | "gone"> {
   const headers: Record<string, string> = {};
   request.forEach((name, value) => {
     const before = headers[name];
@@ -83,16 +103,15 @@ function headOf(
 }
 
 // Calls `sent` when the last byte has left.
-function send(
+function sendText(
   response: UwsResponse,
   method: string,
   answered: HttpResponse,
+  body: Buffer,
   sent: () => void,
 ): void {
-  const body = Buffer.from(answered.body);
   response.cork(() => {
-    response.writeStatus(statusLine(answered.status));
-    for (const [name, value] of Object.entries(answered.headers)) response.writeHeader(name, value);
+    sendHead(response, answered);
     if (NO_BODY.has(answered.status)) {
       response.endWithoutBody();
     } else if (method === "HEAD") {
@@ -103,6 +122,13 @@ function send(
       if (!isComplete) return sendRest(response, body, sent);
     }
     sent();
+  });
+}
+
+function sendHead(response: UwsResponse, { status, headers }: HttpResponse): void {
+  response.cork(() => {
+    response.writeStatus(statusLine(status));
+    for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
   });
 }
 

@@ -70,9 +70,13 @@ export type UwsResponse = {
   writeStatus(status: string): UwsResponse;
   writeHeader(name: string, value: string): UwsResponse;
   getWriteOffset(): number;
+  /** Sends a chunk; false when something now waits to be sent. */
+  write(chunk: Uint8Array): boolean;
   tryEnd(rest: Uint8Array, totalBytes: number): [isWritten: boolean, isComplete: boolean];
   end(body: string, closeConnection: boolean): UwsResponse;
   endWithoutBody(): UwsResponse;
+  /** Ends the connection, and calls what `onAborted` was given before it returns. */
+  close(): UwsResponse;
   upgrade(
     data: object,
     key: string,

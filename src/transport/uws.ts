@@ -2,6 +2,7 @@
 //
 // - It cuts off a peer whose request is not complete 10 s after it connected (its timer ticks every 4 s, so 8 to 12), and one that sends a body
 //   slower than 16 KB/s. That cannot be changed, so `handshakeSeconds` has no effect here; 10 is its default.
+// - It cuts off a peer that takes nothing of an answer for 10 s, and cannot send the head of an answer in chunks before the first of them.
 // - A request's headers may hold 4 KB, or UWS_HTTP_MAX_HEADERS_SIZE of the environment; more is answered with 431.
 // - A WebSocket that breaks the protocol, or sends text that is not UTF-8, is closed without a code.
 // - Request, response and socket objects are pointers: used too late they throw. So each is copied from or dropped in the callback that ends it.

@@ -1,17 +1,16 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket as NetSocket } from "node:net";
 
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 
 import type {
-  HttpRequest,
-  HttpResponse,
   Socket,
   SocketHandlers,
   Transport,
   TransportHandlers,
   TransportSettings,
 } from "./transport.ts";
+import { addressOf, answer } from "./ws-http.ts";
 
 // `reusePort` came with 22.12 and, in the next line, 23.1; older ones ignore it.
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -55,9 +54,10 @@ export const wsTransport: Transport = async (settings, handlers) => {
       response.writeHead(503, { connection: "close", "content-length": 0 }).end();
       return;
     }
-    const answered = answer(request, response, settings, handlers);
-    answering.add(answered);
-    void answered.then(() => answering.delete(answered));
+    const over = new Promise<void>((resolve) => response.once("close", () => resolve()));
+    answering.add(over);
+    void over.then(() => answering.delete(over));
+    void answer(request, response, settings, handlers);
   });
 
   await listening(server, settings);
@@ -81,7 +81,7 @@ export const wsTransport: Transport = async (settings, handlers) => {
     clearTimeout(timer);
     for (const webSocket of webSockets.clients) webSocket.terminate();
     server.closeAllConnections();
-    await Promise.all([...gone, closed]);
+    await Promise.all([...gone, ...answering, closed]);
   }
   let closing: Promise<void> | undefined;
   return {
@@ -267,89 +267,11 @@ function onClose(this: WebSocket): void {
 
 function onError(): void {}
 
-// Resolves when the last byte of the answer has left, or the peer has.
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  settings: TransportSettings,
-  handlers: TransportHandlers,
-): Promise<void> {
-  const over = new Promise<void>((resolve) => response.once("close", () => resolve()));
-  const body = await readBody(request, settings.maxBodyBytes);
-  if (body === "hung up") return over;
-  const answered: HttpResponse =
-    body === "too large"
-      ? { status: 413, headers: {}, body: "" }
-      : await handlers.request(toRequest(request, body, settings));
-  const bytes = Buffer.byteLength(answered.body);
-  const hasBody = answered.status !== 204 && answered.status !== 304;
-  response.writeHead(answered.status, {
-    ...answered.headers,
-    ...(hasBody && { "content-length": bytes }),
-  });
-  response.end(hasBody && request.method !== "HEAD" ? answered.body : undefined);
-  return over;
-}
-
-function readBody(
-  request: IncomingMessage,
-  maxBytes: number,
-): Promise<Buffer | "too large" | "hung up"> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    request.on("data", (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= maxBytes) chunks.push(chunk);
-    });
-    // Read to its end even when it is too large, or until `requestTimeout`: a connection closed in the middle of a body may take the 413 with it.
-    request.on("end", () => resolve(bytes <= maxBytes ? Buffer.concat(chunks) : "too large"));
-    request.on("error", () => {});
-    request.on("close", () => resolve("hung up"));
-  });
-}
-
-function toRequest(
-  request: IncomingMessage,
-  body: Buffer,
-  settings: TransportSettings,
-): HttpRequest {
-  const url = request.url ?? "/";
-  const mark = url.indexOf("?");
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
-  }
-  return {
-    method: request.method ?? "GET",
-    path: mark < 0 ? url : url.slice(0, mark),
-    query: mark < 0 ? "" : url.slice(mark + 1),
-    headers,
-    address: addressOf(request, settings),
-    body,
-  };
-}
-
 // Destroyed as soon as the answer has left, or a peer that never hangs up would keep it.
 function refuse(stream: NetSocket, status: string): void {
   stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
     stream.destroy(),
   );
-}
-
-function addressOf(request: IncomingMessage, settings: TransportSettings): string {
-  const header = request.headers["x-forwarded-for"];
-  return settings.forwardedFor(
-    plainAddress(request.socket.remoteAddress ?? ""),
-    Array.isArray(header) ? header.join(", ") : header,
-  );
-}
-
-// An IPv4 peer of a socket that listens on IPv6 is still an IPv4 peer.
-function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".")
-    ? address.slice("::ffff:".length)
-    : address;
 }
 
 function listening(server: Server, settings: TransportSettings): Promise<void> {

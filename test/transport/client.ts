@@ -1,5 +1,11 @@
 import { once } from "node:events";
-import { type IncomingHttpHeaders, request as httpRequest } from "node:http";
+import {
+  type Agent,
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request as httpRequest,
+} from "node:http";
 import { connect as netConnect, type Socket as NetSocket } from "node:net";
 
 import { type ClientOptions, WebSocket } from "ws";
@@ -173,4 +179,82 @@ export function ask(
       request.end();
     }
   });
+}
+
+/** A peer that asks for /stream and takes the answer as it comes. */
+export class Download {
+  /** Resolves with the head of the answer, after which nothing is read before `read` is called. */
+  readonly head: Promise<IncomingMessage>;
+  /** The connection's, once the head has come. */
+  localPort: number | undefined;
+  readonly #request: ClientRequest;
+  #text = "";
+  #end: "complete" | "broken off" | undefined;
+  #waiting: (() => void)[] = [];
+
+  constructor(port: number, options: { readonly query?: string; readonly agent?: Agent } = {}) {
+    const { query = "", agent = false } = options;
+    this.#request = httpRequest({ host: "127.0.0.1", port, path: `/stream?${query}`, agent });
+    this.head = new Promise((resolve, reject) => {
+      this.#request.once("response", (response) => {
+        this.localPort = response.socket.localPort;
+        response.on("error", () => {});
+        response.once("close", () => this.#over(response.complete ? "complete" : "broken off"));
+        resolve(response);
+      });
+      this.#request.on("error", reject);
+    });
+    // A peer may be cut off before it has the head, and the test not wait for that.
+    this.head.catch(() => this.#over("broken off"));
+    this.#request.end();
+  }
+
+  /** Asks and reads. */
+  static reading(
+    port: number,
+    options: { readonly query?: string; readonly agent?: Agent } = {},
+  ): Download {
+    const download = new Download(port, options);
+    void download.read().catch(() => {});
+    return download;
+  }
+
+  async read(): Promise<void> {
+    const response = await this.head;
+    response.setEncoding("utf8");
+    response.on("data", (text: string) => {
+      this.#text += text;
+      this.#changed();
+    });
+  }
+
+  hangUp(): void {
+    this.#request.destroy();
+  }
+
+  /** Waits until `text` has come, the whole of it or its end. */
+  async heard(text: string): Promise<string> {
+    while (!this.#text.endsWith(text)) {
+      if (this.#end !== undefined) throw new Error(`the answer is ${this.#end}: ${this.#text}`);
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    return this.#text;
+  }
+
+  /** Waits for the end of the answer. */
+  async ended(): Promise<{ readonly end: "complete" | "broken off"; readonly text: string }> {
+    while (this.#end === undefined) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    return { end: this.#end, text: this.#text };
+  }
+
+  #over(end: "complete" | "broken off"): void {
+    this.#end = end;
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
 }

@@ -1,10 +1,11 @@
 // What every transport promises (see `src/transport/transport.ts`), told by talking to a process that serves one.
 import { once } from "node:events";
+import { Agent } from "node:http";
 import { networkInterfaces } from "node:os";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { ask, Client, frame, handshake, RawPeer, refusedUpgrade } from "./client.ts";
+import { ask, Client, Download, frame, handshake, RawPeer, refusedUpgrade } from "./client.ts";
 import type { Command, Line } from "./fixture.ts";
 import type { Fixture, Serve } from "./process.ts";
 
@@ -13,18 +14,21 @@ const HAS_IPV6 = Object.values(networkInterfaces())
   .flat()
   .some((network) => network?.address === "::1");
 
-/**
- * Runs the contract against the fixture that `serve` starts. `handshake`: the settings under which an unfinished handshake ends soonest, and the
- * milliseconds within which it must.
- */
-export function transportContract(
-  name: string,
-  serve: Serve,
-  slowHandshake: {
+/** In what transports may differ. */
+export type Ways = {
+  /** The settings under which an unfinished handshake ends soonest, and the milliseconds within which it must. */
+  readonly slowHandshake: {
     readonly settings: Readonly<Record<string, unknown>>;
     readonly withinMs: number;
-  },
-): void {
+  };
+  /** Whether the head of an answer that is sent piece by piece leaves before the first piece. */
+  readonly headLeavesAlone: boolean;
+};
+
+/** Runs the contract against the fixture that `serve` starts. */
+export function transportContract(name: string, serve: Serve, ways: Ways): void {
+  const { slowHandshake } = ways;
+
   async function started(settings: Readonly<Record<string, unknown>> = {}): Promise<Fixture> {
     const fixture = await serve({ maxMessageBytes: MAX, maxBodyBytes: MAX, ...settings });
     onTestFinished(() => fixture.stop());
@@ -684,30 +688,32 @@ export function transportContract(
       test.each([
         ["of one byte more", "x".repeat(MAX + 1)],
         ["in chunks, one byte more together", [Buffer.alloc(MAX), Buffer.alloc(1)]],
-      ])("with a body %s is answered with 413", async (_case, body) => {
+      ])("with a body %s comes without it and is answered", async (_case, body) => {
         const fixture = await started();
         expect(await ask(fixture.port, "/", { method: "POST", body })).toMatchObject({
           status: 413,
+          body: "too much",
         });
-        expect(fixture.of("request")).toEqual([]);
+        expect(fixture.of("request")).toMatchObject([{ method: "POST", isTooLarge: true }]);
         expect((await ask(fixture.port, "/")).status).toBe(200);
       });
 
-      test("with a body too large is answered with 413 however long its sender goes on", async () => {
+      test("with a body too large is answered however long its sender goes on", async () => {
         const fixture = await started();
         const peer = await RawPeer.connect(fixture.port);
         peer.stream.write(
-          "POST / HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\n" +
+          "POST /long HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\n" +
             `Content-Length: ${32 * MAX}\r\n\r\n${"x".repeat(2 * MAX)}`,
         );
         for (let sent = 2; sent < 32; sent += 10) {
           // The server has read what was sent before when it has answered on another connection.
           await ask(fixture.port, "/");
+          expect(fixture.of("request").filter(({ path }) => path === "/long")).toEqual([]);
           peer.stream.write("x".repeat(10 * MAX));
         }
-        expect(await peer.heard("\r\n\r\n")).toMatch(/^HTTP\/1\.1 413 /);
+        expect(await peer.heard("too much")).toMatch(/^HTTP\/1\.1 413 /);
         await peer.closed;
-        expect(fixture.of("request")).toHaveLength(3);
+        expect(fixture.of("request").filter(({ path }) => path === "/long")).toHaveLength(1);
       });
 
       test("by HEAD is answered with the headers of GET and no body", async () => {
@@ -750,17 +756,295 @@ export function transportContract(
         expect(fixture.of("request")).toMatchObject([{ path: "/whole" }]);
       });
 
-      test("whose sender hangs up before the answer does no harm", async () => {
+      test("whose sender hangs up before the answer is told so, and it does no harm", async () => {
         const fixture = await started();
         const peer = await RawPeer.connect(fixture.port);
         peer.stream.write("GET /held HTTP/1.1\r\nHost: relay.test\r\n\r\n");
         await fixture.event("request");
+        expect(fixture.of("gone")).toEqual([]);
         peer.stream.destroy();
+        expect(await fixture.event("gone")).toMatchObject({ path: "/held" });
         fixture.tell({ do: "release" });
         expect((await ask(fixture.port, "/held")).status).toBe(200);
+        await fixture.settled();
+        expect(fixture.of("gone")).toHaveLength(1);
+      });
+
+      test("that was answered is not told that its sender hung up", async () => {
+        const fixture = await started();
+        await ask(fixture.port, "/");
+        await ask(fixture.port, `/large?${8 * 1_048_576}`);
+        await ask(fixture.port, "/empty");
+        await ask(fixture.port, "/", { method: "HEAD" });
+        // Resolves when all of them are over.
+        fixture.tell({ do: "closeListener", graceMs: 3_600_000 });
+        await fixture.event("listenerClosed");
+        expect(fixture.of("gone")).toEqual([]);
+      });
+    });
+
+    describe("a body sent piece by piece", () => {
+      test("comes as it is sent, after the head", async () => {
+        const fixture = await started();
+        const download = await streamed(fixture);
+        fixture.tell({ do: "sendBody", body: 1, text: "one" });
+        await download.heard("one");
+        const { statusCode, headers } = await download.head;
+        expect({ statusCode, headers }).toMatchObject({
+          statusCode: 200,
+          headers: { "x-own": "y", "transfer-encoding": "chunked" },
+        });
+        expect(headers).not.toHaveProperty("content-length");
+        fixture.tell({ do: "sendBody", body: 1, text: "" });
+        fixture.tell({ do: "sendBody", body: 1, text: " two" });
+        await download.heard("one two");
+        fixture.tell({ do: "endBody", body: 1 });
+        expect(await download.ended()).toEqual({ end: "complete", text: "one two" });
+      });
+
+      if (ways.headLeavesAlone) {
+        test("comes after its head, which does not wait", async () => {
+          const fixture = await started();
+          const download = await streamed(fixture, "202");
+          expect((await download.head).statusCode).toBe(202);
+        });
+      }
+
+      test("may have no piece", async () => {
+        const fixture = await started();
+        const download = await streamed(fixture);
+        fixture.tell({ do: "endBody", body: 1 });
+        expect(await download.ended()).toEqual({ end: "complete", text: "" });
+        await fixture.event("bodyClosed");
+      });
+
+      test("is closed once when it is complete, and was not left", async () => {
+        const fixture = await started();
+        const download = await streamed(fixture);
+        fixture.tell({ do: "sendLines", body: 1, count: 3, text: "x", corked: false, ends: true });
+        expect(await download.ended()).toEqual({ end: "complete", text: lines(3, "x") });
+        await fixture.event("bodyClosed");
+        expect(bodyEventsOf(await fixture.settled())).toEqual([
+          "streaming",
+          "bodyReturned",
+          "bodyClosed",
+        ]);
+        expect(fixture.of("gone")).toEqual([]);
+      });
+
+      test.each([true, false])(
+        "reaches a peer that reads late whole, and tells when all has left (corked: %s)",
+        async (corked) => {
+          const fixture = await started();
+          const download = new Download(fixture.port);
+          onTestFinished(() => download.hangUp());
+          await fixture.event("streaming");
+          const [count, text] = [8_192, "ünïcödé 💧 ".repeat(48)];
+          fixture.tell({ do: "sendLines", body: 1, count, text, corked, ends: false });
+          fixture.tell({ do: "bodyBytes", body: 1 });
+          expect((await fixture.event("bodyBytes")).bufferedBytes).toBeGreaterThan(4 * 1_048_576);
+          await download.head;
+          fixture.tell({ do: "sendLines", body: 1, count, text, corked, ends: false });
+          await fixture.settled();
+          expect(fixture.of("bodyDrained")).toEqual([]);
+          await download.read();
+          expect((await fixture.event("bodyDrained")).bufferedBytes).toBe(0);
+          fixture.tell({ do: "sendBody", body: 1, text: "the end" });
+          expect((await fixture.event("bodyDrained", 2)).bufferedBytes).toBe(0);
+          fixture.tell({ do: "endBody", body: 1 });
+          const { end, text: received } = await download.ended();
+          expect(end).toBe("complete");
+          expect(received === `${lines(count, text).repeat(2)}the end`).toBe(true);
+        },
+      );
+
+      test("tells when all has left, however little was waiting", async () => {
+        const fixture = await started();
+        const download = new Download(fixture.port);
+        onTestFinished(() => download.hangUp());
+        await fixture.event("streaming");
+        const text = "x".repeat(4_096);
+        fixture.tell({ do: "fillBody", body: 1, text });
+        const { count } = await fixture.event("bodyFilled");
+        await fixture.settled();
+        const drained = fixture.of("bodyDrained").length;
+        await download.read();
+        await download.heard(lines(count, text).slice(-2 * text.length));
+        expect((await fixture.event("bodyDrained", drained + 1)).bufferedBytes).toBe(0);
+      });
+
+      test("that ends while it waits reaches its peer whole, though the listener closes", async () => {
+        const fixture = await started();
+        const download = new Download(fixture.port);
+        onTestFinished(() => download.hangUp());
+        await fixture.event("streaming");
+        const [count, text] = [16_384, "ünïcödé 💧 ".repeat(48)];
+        fixture.tell({ do: "sendLines", body: 1, count, text, corked: false, ends: true });
+        fixture.tell({ do: "closeListener", graceMs: 3_600_000 });
+        await download.head;
+        await fixture.settled();
+        expect([...fixture.of("bodyClosed"), ...fixture.of("listenerClosed")]).toEqual([]);
+        await download.read();
+        const { end, text: received } = await download.ended();
+        expect(end).toBe("complete");
+        expect(received === lines(count, text)).toBe(true);
+        await fixture.event("listenerClosed");
+        expect(fixture.of("bodyClosed")).toHaveLength(1);
+        expect(fixture.of("gone")).toEqual([]);
+      });
+
+      test("is closed once when its peer hangs up, and was left", async () => {
+        const fixture = await started();
+        const download = await streamed(fixture);
+        fixture.tell({ do: "sendBody", body: 1, text: "one" });
+        await download.heard("one");
+        download.hangUp();
+        await fixture.event("bodyClosed");
+        fixture.tell({ do: "useAllOfBody", body: 1 });
+        await fixture.event("bodyReturned", 2);
+        expect(bodyEventsOf(await fixture.settled())).toEqual([
+          "streaming",
+          "bodyReturned",
+          "bodyDrained",
+          "bodyClosed",
+          "bodyReturned",
+        ]);
+        expect(fixture.of("gone")).toMatchObject([{ path: "/stream" }]);
+      });
+
+      test("is closed once when its peer hangs up with much unread", async () => {
+        const fixture = await started();
+        const download = new Download(fixture.port);
+        await fixture.event("streaming");
+        const text = "x".repeat(1_024);
+        fixture.tell({ do: "sendLines", body: 1, count: 16_384, text, corked: true, ends: true });
+        await download.head;
+        download.hangUp();
+        expect((await fixture.event("bodyClosed")).bufferedBytes).toBe(0);
+        await fixture.settled();
+        expect(fixture.of("bodyClosed")).toHaveLength(1);
+        expect(fixture.of("gone")).toHaveLength(1);
+      });
+
+      test("that is terminated is seen as broken off, and never calls back from inside", async () => {
+        const fixture = await started();
+        const download = await streamed(fixture);
+        fixture.tell({ do: "sendBody", body: 1, text: "one" });
+        await download.heard("one");
+        await fixture.event("bodyDrained");
+        fixture.tell({ do: "terminateBody", body: 1 });
+        expect(await download.ended()).toEqual({ end: "broken off", text: "one" });
+        await fixture.event("bodyClosed");
+        expect(bodyEventsOf(await fixture.settled()).slice(3)).toEqual([
+          "bodyReturned",
+          "bodyClosed",
+        ]);
+      });
+
+      test("may be terminated while it waits for a peer that does not read", async () => {
+        const fixture = await started();
+        const download = new Download(fixture.port);
+        await fixture.event("streaming");
+        const text = "x".repeat(1_024);
+        fixture.tell({ do: "sendLines", body: 1, count: 16_384, text, corked: true, ends: true });
+        await download.head;
+        fixture.tell({ do: "terminateBody", body: 1 });
+        await fixture.event("bodyClosed");
+        await download.read();
+        expect((await download.ended()).end).toBe("broken off");
+        expect(bodyEventsOf(await fixture.settled())).toEqual([
+          "streaming",
+          "bodyReturned",
+          "bodyReturned",
+          "bodyClosed",
+        ]);
+      });
+
+      test("that is over may be called and nothing happens, and the connection goes on", async () => {
+        const fixture = await started();
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+        onTestFinished(() => agent.destroy());
+        const first = Download.reading(fixture.port, { agent });
+        await fixture.event("streaming", 1);
+        fixture.tell({ do: "sendLines", body: 1, count: 2, text: "x", corked: true, ends: true });
+        expect(await first.ended()).toEqual({ end: "complete", text: lines(2, "x") });
+        await fixture.event("bodyClosed");
+        const second = Download.reading(fixture.port, { agent });
+        await fixture.event("streaming", 2);
+        fixture.tell({ do: "useAllOfBody", body: 1 });
+        fixture.tell({ do: "sendLines", body: 2, count: 2, text: "y", corked: true, ends: true });
+        expect(await second.ended()).toEqual({ end: "complete", text: lines(2, "y") });
+        expect(second.localPort).toBe(first.localPort);
+        await fixture.event("bodyClosed", 2);
+        expect(fixture.of("bodyClosed")).toMatchObject([{ body: 1 }, { body: 2 }]);
+        expect(fixture.of("gone")).toEqual([]);
+      });
+
+      test("is not begun for HEAD, nor with a status that has no body", async () => {
+        const fixture = await started();
+        const head = await ask(fixture.port, "/stream", { method: "HEAD" });
+        expect(head).toMatchObject({ status: 200, body: "", headers: { "x-own": "y" } });
+        for (const status of [204, 304]) {
+          const answer = await ask(fixture.port, `/stream?${status}`);
+          expect(answer).toMatchObject({ status, body: "", headers: { "x-own": "y" } });
+        }
+        // Resolves when all of them are over.
+        fixture.tell({ do: "closeListener", graceMs: 3_600_000 });
+        await fixture.event("listenerClosed");
+        expect([...fixture.of("streaming"), ...fixture.of("gone")]).toEqual([]);
+      });
+
+      test("is not begun for a peer that is gone", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write("GET /held?stream HTTP/1.1\r\nHost: relay.test\r\n\r\n");
+        await fixture.event("request");
+        peer.stream.destroy();
+        await fixture.event("gone");
+        fixture.tell({ do: "release" });
+        await ask(fixture.port, "/held");
+        expect(fixture.of("streaming")).toEqual([]);
+      });
+
+      test("is waited for by the listener's close, and terminated when that takes too long", async () => {
+        const fixture = await started();
+        const done = await streamed(fixture);
+        const stays = Download.reading(fixture.port);
+        await fixture.event("streaming", 2);
+        for (const body of [1, 2]) fixture.tell({ do: "sendBody", body, text: "one" });
+        await Promise.all([done.heard("one"), stays.heard("one")]);
+        fixture.tell({ do: "closeListener", graceMs: 200 });
+        fixture.tell({ do: "sendBody", body: 1, text: " two" });
+        fixture.tell({ do: "endBody", body: 1 });
+        expect(await done.ended()).toEqual({ end: "complete", text: "one two" });
+        expect(await stays.ended()).toEqual({ end: "broken off", text: "one" });
+        await fixture.event("listenerClosed");
+        const events = bodyEventsOf(await fixture.settled());
+        expect(fixture.of("bodyClosed")).toMatchObject([{ body: 1 }, { body: 2 }]);
+        expect(events.at(-1)).toBe("bodyClosed");
+        expect(fixture.lines.findLastIndex((line) => line.event === "bodyClosed")).toBeLessThan(
+          fixture.lines.findIndex((line) => line.event === "listenerClosed"),
+        );
       });
     });
   });
+}
+
+// What happened to the bodies, in order.
+function bodyEventsOf(lines: readonly Line[]): string[] {
+  return lines.filter((line) => "body" in line).map((line) => line.event);
+}
+
+// What `sendLines` sends.
+function lines(count: number, text: string): string {
+  return Array.from({ length: count }, (_, index) => `${index} ${text}\n`).join("");
+}
+
+async function streamed(fixture: Fixture, query = ""): Promise<Download> {
+  const download = Download.reading(fixture.port, { query });
+  onTestFinished(() => download.hangUp());
+  await fixture.event("streaming");
+  return download;
 }
 
 // What happened to one socket, in order.

@@ -5,6 +5,9 @@
 import { createInterface } from "node:readline";
 
 import type {
+  BodyHandlers,
+  BodyStream,
+  HttpRequest,
   HttpResponse,
   Listener,
   Socket,
@@ -14,7 +17,7 @@ import type {
 } from "../../src/transport/transport.ts";
 
 /** What the fixture is told. */
-export type Command = ListenerCommand | SocketCommand;
+export type Command = ListenerCommand | SocketCommand | BodyCommand;
 
 /** `socket` counts from 1 in the order of `opened`; without it a message means the one it came from. */
 type SocketCommand = { readonly socket?: number } & (
@@ -30,6 +33,20 @@ type SocketCommand = { readonly socket?: number } & (
   | { do: "terminateCorked" }
   /** Calls everything a socket has. */
   | { do: "useAll" }
+);
+
+/** `body` counts from 1 in the order in which the answers to /stream began. */
+type BodyCommand = { readonly body: number } & (
+  | { do: "sendBody"; text: string }
+  /** Sends "0 text", "1 text" and so on, a line each, and ends the body where it is told to. */
+  | { do: "sendLines"; count: number; text: string; corked: boolean; ends: boolean }
+  /** Sends a line each turn until one does not leave at once. */
+  | { do: "fillBody"; text: string }
+  | { do: "bodyBytes" }
+  | { do: "endBody" }
+  | { do: "terminateBody" }
+  /** Calls everything a body has. */
+  | { do: "useAllOfBody" }
 );
 
 type ListenerCommand =
@@ -52,7 +69,14 @@ export type Line =
   | { event: "filled"; socket: number; count: number; bufferedBytes: number }
   | { event: "bufferedBytes"; socket: number; bufferedBytes: number }
   | { event: "returned"; socket: number; from: Command["do"] }
-  | { event: "request"; method: string; path: string }
+  | { event: "request"; method: string; path: string; isTooLarge: boolean }
+  | { event: "gone"; path: string }
+  | { event: "streaming"; body: number }
+  | { event: "bodyFilled"; body: number; count: number }
+  | { event: "bodyBytes"; body: number; bufferedBytes: number }
+  | { event: "bodyDrained"; body: number; bufferedBytes: number }
+  | { event: "bodyClosed"; body: number; bufferedBytes: number }
+  | { event: "bodyReturned"; body: number; from: Command["do"] }
   | { event: "stopped" }
   | { event: "listenerClosed" }
   | { event: "mark" };
@@ -68,6 +92,7 @@ const SETTINGS: TransportSettings = {
 };
 
 const sockets: Socket[] = [];
+const bodies: BodyStream[] = [];
 let admits = true;
 let release: () => void = () => {};
 const released = new Promise<void>((resolve) => {
@@ -100,7 +125,16 @@ function opened(socket: Socket): SocketHandlers {
   };
 }
 
+function streaming(stream: BodyStream): BodyHandlers {
+  const body = bodies.push(stream);
+  print({ event: "streaming", body });
+  const tell = (event: "bodyDrained" | "bodyClosed"): void =>
+    print({ event, body, bufferedBytes: stream.bufferedBytes });
+  return { drained: () => tell("bodyDrained"), closed: () => tell("bodyClosed") };
+}
+
 function obey(command: Command, from: number): void {
+  if ("body" in command) return write(command);
   if (isForListener(command)) return direct(command);
   const number = command.socket ?? from;
   const socket = sockets[number - 1];
@@ -187,9 +221,82 @@ function use(socket: Socket, number: number, command: SocketCommand): void {
   print({ event: "returned", socket: number, from: command.do });
 }
 
+function write(command: BodyCommand): void {
+  const { body } = command;
+  const stream = bodies[body - 1];
+  if (stream === undefined) throw new Error(`there is no body ${body}`);
+  switch (command.do) {
+    case "sendBody":
+      stream.send(command.text);
+      break;
+    case "sendLines": {
+      const all = (): void => {
+        for (let index = 0; index < command.count; index++) stream.send(line(index, command.text));
+      };
+      if (command.corked) stream.cork(all);
+      else all();
+      if (command.ends) stream.end();
+      break;
+    }
+    case "fillBody":
+      return fill(stream, body, command.text);
+    case "bodyBytes":
+      return print({ event: "bodyBytes", body, bufferedBytes: stream.bufferedBytes });
+    case "endBody":
+      stream.end();
+      break;
+    case "terminateBody":
+      stream.terminate();
+      break;
+    case "useAllOfBody":
+      stream.send("late");
+      stream.cork(() => stream.send("late"));
+      stream.end();
+      stream.terminate();
+      break;
+  }
+  print({ event: "bodyReturned", body, from: command.do });
+}
+
+function fill(stream: BodyStream, body: number, text: string): void {
+  let count = 0;
+  const more = (): void => {
+    if (stream.bufferedBytes > 0) return print({ event: "bodyFilled", body, count });
+    stream.send(line(count++, text));
+    // What is sent in a turn leaves at its end at the latest.
+    setImmediate(() => setImmediate(more));
+  };
+  more();
+}
+
+function line(index: number, text: string): string {
+  return `${index} ${text}\n`;
+}
+
 // "7 ...": tells its place and has its size.
 function message(index: number, bytes: number): string {
   return `${index} `.padEnd(bytes, ".");
+}
+
+async function answered(request: HttpRequest): Promise<HttpResponse> {
+  const { method, path } = request;
+  print({ event: "request", method, path, isTooLarge: request.body === undefined });
+  request.gone.addEventListener("abort", () => print({ event: "gone", path }));
+  if (path === "/held") await released;
+  switch (path) {
+    case "/empty":
+      return { status: 204, headers: {}, body: "" };
+    case "/large":
+      return { status: 200, headers: {}, body: "x".repeat(Number(request.query)) };
+  }
+  if (path === "/stream" || request.query === "stream")
+    return { status: Number(request.query) || 200, headers: { "x-own": "y" }, body: streaming };
+  if (request.body === undefined) return { status: 413, headers: {}, body: "too much" };
+  return {
+    status: 200,
+    headers: { "content-type": "application/json", "x-fixture": "yes" },
+    body: JSON.stringify({ ...request, body: Buffer.from(request.body).toString("utf8") }),
+  };
 }
 
 async function main(): Promise<void> {
@@ -200,18 +307,7 @@ async function main(): Promise<void> {
     {
       admits: () => admits,
       opened,
-      async request(request): Promise<HttpResponse> {
-        print({ event: "request", method: request.method, path: request.path });
-        if (request.path === "/empty") return { status: 204, headers: {}, body: "" };
-        if (request.path === "/large")
-          return { status: 200, headers: {}, body: "x".repeat(Number(request.query)) };
-        if (request.path === "/held") await released;
-        return {
-          status: 200,
-          headers: { "content-type": "application/json", "x-fixture": "yes" },
-          body: JSON.stringify({ ...request, body: Buffer.from(request.body).toString("utf8") }),
-        };
-      },
+      request: answered,
     },
   );
   print({ event: "listening", port: listener.port });
