@@ -66,6 +66,11 @@ const limits = z.strictObject({
   requestsBurst: count(1)
     .prefault(4_000)
     .describe("AUTH, REQ, COUNT and CLOSE messages, and HTTP requests, of one address at once."),
+  waitSeconds: duration
+    .prefault("60s")
+    .describe(
+      "How long a pickup over HTTP may wait for a drop. Less than proxies wait for an answer.",
+    ),
   verifying: count(64)
     .prefault(20_000)
     .describe("Events that wait for their signature check, all connections together."),
@@ -165,8 +170,17 @@ export class ConfigError extends Error {
 }
 
 const ENVIRONMENT_PREFIX = "DEADDROP_";
-/** Variables with the prefix that are no settings: where the file is, and where uWebSockets.js is. */
-const OTHER_VARIABLES = new Set(["DEADDROP_CONFIG", "DEADDROP_UWS"]);
+/** Variables with the prefix that are no settings: where the file is, where uWebSockets.js is, and what the commands of senders and recipients read. */
+const OTHER_VARIABLES = new Set([
+  "DEADDROP_CONFIG",
+  "DEADDROP_UWS",
+  "DEADDROP_HOME",
+  "DEADDROP_KEY",
+  "DEADDROP_KEY_FILE",
+  "DEADDROP_PASSPHRASE",
+  "DEADDROP_RELAYS",
+  "DEADDROP_DISCOVERY",
+]);
 const DEFAULT_FILE = "deaddrop.yaml";
 
 /** Reads the file (`DEADDROP_CONFIG`, else ./deaddrop.yaml if there is one) and then the environment, which overrides it. Throws ConfigError. */

@@ -3,10 +3,10 @@
 import { decode } from "nostr-tools/nip19";
 import { z } from "zod";
 
+import { durationSeconds } from "./duration.ts";
 import { hostOf } from "./nostr/auth.ts";
 import { isHex32 } from "./nostr/hex.ts";
 
-const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 const UNIT_BYTES: Record<string, number> = {
   "": 1,
   B: 1,
@@ -16,8 +16,8 @@ const UNIT_BYTES: Record<string, number> = {
 };
 
 export const duration = z.union([z.string(), z.number()]).transform((value, context) => {
-  const [, amount, unit] = /^(\d{1,9})(s|m|h|d)?$/.exec(String(value)) ?? [];
-  if (amount !== undefined) return Number(amount) * (UNIT_SECONDS[unit ?? "s"] ?? 1);
+  const seconds = durationSeconds(String(value));
+  if (seconds !== undefined) return seconds;
   context.addIssue("a duration: seconds, or a number with s, m, h or d, such as 30d");
   return z.NEVER;
 });
@@ -74,16 +74,22 @@ export const listOf = <Item extends z.ZodType>(item: Item): z.ZodType<z.output<I
 export const wsUrl = z.string().refine((url) => hostOf(url) !== undefined, "a ws:// or wss:// URL");
 
 export const key = z.string().transform((value, context) => {
-  if (isHex32(value)) return value;
-  try {
-    const decoded: { type: string; data: unknown } = decode(value);
-    if (decoded.type === "npub") return decoded.data as string;
-  } catch {
-    // Not an npub either.
-  }
+  const found = publicKeyOf(value);
+  if (found !== undefined) return found;
   context.addIssue("a public key: npub1… or 64 lowercase hex digits");
   return z.NEVER;
 });
+
+/** The key, as 64 lowercase hex digits, that a person writes as that or as npub1… (NIP-19); undefined when it is neither. */
+export function publicKeyOf(text: string): string | undefined {
+  if (isHex32(text)) return text;
+  try {
+    const decoded: { type: string; data: unknown } = decode(text);
+    return decoded.type === "npub" ? (decoded.data as string) : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Host and port in one string, as `listen` takes it. */
 export function join({ host, port }: Endpoint): string {

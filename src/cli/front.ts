@@ -138,11 +138,15 @@ export async function startFront(
     {
       admits: (address) => relay.admits(address),
       opened: (socket) => relay.connected(socket),
-      request: routes({
-        information: relayInformation(config, admission(admissionSettings), VERSION),
-        isReady: () => !stopping && pool.isAlive,
-        mayAsk: (address) => relay.mayAsk(address),
-      }),
+      request: routes(
+        {
+          information: relayInformation(config, admission(admissionSettings), VERSION),
+          version: VERSION,
+          isReady: () => !stopping && pool.isAlive,
+          relay,
+        },
+        { maxBodyBytes: limits.messageBytes, maxWaitSeconds: limits.waitSeconds },
+      ),
     },
   );
   onFailure(() => listener.close(0));

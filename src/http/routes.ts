@@ -1,61 +1,86 @@
+import type { Reason } from "../nostr/reason.ts";
+import type { Relay } from "../relay/relay.ts";
 import type { HttpRequest, HttpResponse } from "../transport/transport.ts";
+import { about, described } from "./about.ts";
+import { openapi } from "./openapi.ts";
+import { pickup } from "./pickup.ts";
+import { publishing } from "./publish.ts";
+import { refusal, respond, text } from "./respond.ts";
+import type { Method, Operation, PathValues, Routes } from "./route.ts";
 
 export type RoutesParts = {
   /** The NIP-11 document. */
   readonly information: Record<string, unknown>;
+  readonly version: string;
   /** Whether drops can be taken now. */
   readonly isReady: () => boolean;
-  /** Whether this address may ask; also counts that it did. */
-  readonly mayAsk: (address: string) => boolean;
+  readonly relay: Pick<Relay, "publish" | "authorize" | "read" | "mayAsk" | "refused" | "failed">;
 };
 
-// NIP-11: "Relays MUST accept CORS requests".
-const CORS = {
-  "access-control-allow-origin": "*",
-  "access-control-allow-headers": "*",
-  "access-control-allow-methods": "GET, HEAD, OPTIONS",
+export type RoutesSettings = {
+  readonly maxBodyBytes: number;
+  readonly maxWaitSeconds: number;
 };
 
-type Route = (request: HttpRequest) => HttpResponse;
+const SLOW_DOWN: Reason = "rate-limited: slow down";
 
-/** Answers the requests that are no WebSocket: who the relay is, and how it is. */
-export function routes(parts: RoutesParts): (request: HttpRequest) => Promise<HttpResponse> {
-  const document = JSON.stringify(parts.information);
-  const front = text(
-    200,
-    "This is a Nostr relay that holds private messages until they are picked up. Point a Nostr client at this address.\n",
-  );
-  const table: Readonly<Record<string, Route>> = {
-    "/": ({ headers }) =>
-      headers["accept"]?.includes("application/nostr+json") === true
-        ? {
-            status: 200,
-            headers: { ...CORS, "content-type": "application/nostr+json" },
-            body: document,
-          }
-        : front,
-    "/healthz": () => text(200, "ok\n"),
-    "/readyz": () => (parts.isReady() ? text(200, "ready\n") : text(503, "not ready\n")),
+/** Answers the requests that are no WebSocket: who the relay is, how it is, and the HTTP door to what it holds. */
+export function routes(
+  { information, version, isReady, relay }: RoutesParts,
+  { maxBodyBytes, maxWaitSeconds }: RoutesSettings,
+): (request: HttpRequest) => Promise<HttpResponse> {
+  const told: Routes = {
+    ...about(information, isReady),
+    ...publishing(relay),
+    ...pickup(relay, maxWaitSeconds),
   };
+  const table: Routes = { ...told, ...described(openapi(told, version)) };
+  const find = finder(table);
 
   return async (request) => {
-    const route = table[request.path];
-    if (route === undefined) return text(404, "not found\n");
-    if (request.method === "OPTIONS") return { status: 204, headers: CORS, body: "" };
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return text(405, "method not allowed\n", { allow: "GET, HEAD, OPTIONS" });
+    const found = find(request.path);
+    if (found === undefined) return text(404, "not found\n");
+    const { operations, values } = found;
+    if (request.method === "OPTIONS") return respond(204, {});
+    const operation = Object.hasOwn(operations, request.method)
+      ? operations[request.method as Method]
+      : undefined;
+    if (operation === undefined) {
+      const allow = [...Object.keys(operations), "OPTIONS"].join(", ");
+      return text(405, "method not allowed\n", { allow });
     }
-    if (request.path === "/" && !parts.mayAsk(request.address)) {
-      return text(429, "too many requests\n", { "retry-after": "1" });
+    if (operation.isCounted && !relay.mayAsk(request.address)) return refused(SLOW_DOWN, 429);
+    if (request.body === undefined) {
+      return refused(`invalid: request body of more than ${maxBodyBytes} bytes`, 413);
     }
-    return route(request);
+    return operation.answer(request, values);
   };
+
+  function refused(reason: Reason, status: number): HttpResponse {
+    relay.refused(reason);
+    return refusal(status, reason);
+  }
 }
 
-function text(status: number, body: string, headers: Record<string, string> = {}): HttpResponse {
-  return {
-    status,
-    headers: { ...CORS, "content-type": "text/plain; charset=utf-8", ...headers },
-    body,
+type Found = {
+  readonly operations: Readonly<Partial<Record<Method, Operation>>>;
+  readonly values: PathValues;
+};
+
+// Looks a path up among the templates. A path without values is found at once.
+function finder(routes: Routes): (path: string) => Found | undefined {
+  const templates = Object.entries(routes)
+    .filter(([template]) => template.includes("{"))
+    .map(([template, operations]) => {
+      const pattern = template.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)");
+      return { pattern: new RegExp(`^${pattern}$`), operations };
+    });
+  return (path) => {
+    if (Object.hasOwn(routes, path)) return { operations: routes[path] ?? {}, values: {} };
+    for (const { pattern, operations } of templates) {
+      const match = pattern.exec(path);
+      if (match !== null) return { operations, values: match.groups ?? {} };
+    }
+    return undefined;
   };
 }

@@ -14,6 +14,8 @@ export const ACKNOWLEDGEMENT = 20221;
 export const EPHEMERAL_GIFT_WRAP = 21059;
 /** NIP-42 authentication, only ever inside an AUTH message. */
 export const AUTHENTICATION = 22242;
+/** NIP-98 authorization of an HTTP request, only ever inside its header. */
+export const HTTP_AUTHORIZATION = 27235;
 
 /** Kinds that are held until they are acknowledged or expire. */
 export const HELD_KINDS: ReadonlySet<number> = new Set([DIRECT_MESSAGE, GIFT_WRAP]);

@@ -47,8 +47,15 @@ const ENVELOPE_BYTES = writeEvent({
 /** Stops what would fill a box with one drop. NIP-11 counts the content alone, so it is told what a plain gift wrap has room for. */
 function atMostBytes(max: number): Policy {
   return advertised({ max_content_length: Math.max(0, max - ENVELOPE_BYTES) }, ({ bytes }) =>
-    bytes > max ? `invalid: event of ${bytes} bytes, the limit is ${max}` : undefined,
+    bytes > max ? `${TOO_LARGE}${bytes} bytes, the limit is ${max}` : undefined,
   );
+}
+
+const TOO_LARGE = "invalid: event of ";
+
+/** Whether a drop was refused for its size, for which HTTP has a status of its own. */
+export function isTooLarge(reason: string): boolean {
+  return reason.startsWith(TOO_LARGE);
 }
 
 /** Stops events without a box to lie in, and those that would lie in several: one recipient could delete them for another. */

@@ -8,6 +8,8 @@ export type Answer = {
   readonly id: string | undefined;
   readonly accepted: boolean;
   readonly message: Reason | "";
+  /** What it came to; undefined when it was refused before it was acted on. HTTP has a status for each. */
+  readonly outcome?: Outcome;
 };
 
 export const SLOW_DOWN: Reason = "rate-limited: slow down";

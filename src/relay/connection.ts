@@ -24,6 +24,7 @@ import type { Observer } from "./observer.ts";
 import { countMatches } from "./scan.ts";
 import { Outbox } from "./outbox.ts";
 import { type Subscriber, Subscription } from "./subscription.ts";
+import { SocketWording } from "./wording.ts";
 
 export type ConnectionLimits = MessageLimits & {
   readonly subscriptions: number;
@@ -70,7 +71,7 @@ export class Connection implements SocketHandlers, Subscriber {
   readonly #inbox: Waiting[] = [];
   #inboxBytes = 0;
   // What waits for its scan, while another one is scanned for.
-  #unscanned: Subscription[] | undefined;
+  #unscanned: [id: string, Subscription][] | undefined;
   #working = 0;
   #idle: (() => void) | undefined;
   #heardAt: number;
@@ -242,30 +243,31 @@ export class Connection implements SocketHandlers, Subscriber {
       );
       return;
     }
-    const subscription = new Subscription(id, scoped, this);
+    const subscription = new Subscription(scoped, this, new SocketWording(id));
     this.#subscriptions.set(id, subscription);
     this.#live.add(subscription);
     // One scan at a time: they share the socket, and each holds a list of what it found while it waits for the reader.
-    if (this.#unscanned === undefined) void this.#scan(subscription);
-    else this.#unscanned.push(subscription);
+    if (this.#unscanned === undefined) void this.#scan(id, subscription);
+    else this.#unscanned.push([id, subscription]);
   }
 
-  async #scan(first: Subscription): Promise<void> {
+  async #scan(id: string, subscription: Subscription): Promise<void> {
     this.#unscanned = [];
-    for (let next: Subscription | undefined = first; next; next = this.#unscanned.shift()) {
-      await this.#sendStored(next);
+    let next: [string, Subscription] | undefined = [id, subscription];
+    for (; next !== undefined; next = this.#unscanned.shift()) {
+      await this.#sendStored(...next);
       if (this.#unscanned.length > 0) await this.pause();
     }
     this.#unscanned = undefined;
   }
 
-  async #sendStored(subscription: Subscription): Promise<void> {
+  async #sendStored(id: string, subscription: Subscription): Promise<void> {
     try {
-      this.#relay.observer.count("drop picked up", await subscription.sendStored());
+      const sent = await subscription.send(await subscription.find());
+      this.#relay.observer.count("drop picked up", sent);
     } catch (error) {
       this.#relay.failed(error);
-      if (this.#subscriptions.get(subscription.id) !== subscription) return;
-      this.#closeSubscription(subscription.id, UNREADABLE);
+      if (this.#subscriptions.get(id) === subscription) this.#closeSubscription(id, UNREADABLE);
     }
   }
 
@@ -307,7 +309,7 @@ export class Connection implements SocketHandlers, Subscriber {
     if (subscription === undefined) return;
     this.#subscriptions.delete(id);
     this.#live.remove(subscription);
-    const waiting = this.#unscanned?.indexOf(subscription) ?? -1;
+    const waiting = this.#unscanned?.findIndex(([, other]) => other === subscription) ?? -1;
     if (waiting >= 0) this.#unscanned?.splice(waiting, 1);
     subscription.close();
   }

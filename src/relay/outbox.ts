@@ -1,19 +1,22 @@
 import type { Observer } from "./observer.ts";
 import type { Socket } from "../transport/transport.ts";
 
+/** The part of a socket, or of the body of an HTTP answer, that an outbox fills. */
+type Sink = Pick<Socket, "bufferedBytes" | "send" | "cork" | "terminate">;
+
 /**
  * What one connection is sent. Bounded by `maxBytes`: who sends stored drops asks for room first and waits for the reader; who sends what cannot wait
  * finds a full outbox, and the reader is cut off.
  */
 export class Outbox {
-  readonly #socket: Socket;
+  readonly #socket: Sink;
   readonly #maxBytes: number;
   readonly #observer: Observer;
   #isOpen = true;
   #waiting: ((isOpen: boolean) => void)[] | undefined;
   #stalled: { bufferedBytes: number; since: number } | undefined;
 
-  constructor(socket: Socket, maxBytes: number, observer: Observer) {
+  constructor(socket: Sink, maxBytes: number, observer: Observer) {
     this.#socket = socket;
     this.#maxBytes = maxBytes;
     this.#observer = observer;

@@ -2,9 +2,11 @@
 
 import type { Acknowledgement } from "../nostr/acknowledgement.ts";
 import { misauthenticated } from "../nostr/auth.ts";
+import { type HttpAuthExpectation, unauthorized } from "../nostr/http-auth.ts";
 import type { Drop } from "../nostr/drop.ts";
 import { type NostrEvent, peekId } from "../nostr/event.ts";
-import type { Prefix, Reason } from "../nostr/reason.ts";
+import type { Filter } from "../nostr/filter.ts";
+import { isReason, type Prefix, type Reason } from "../nostr/reason.ts";
 import { isAddressedHere } from "../nostr/vanish.ts";
 import { peerOf } from "../policy/address.ts";
 import type { Rate } from "../policy/rate.ts";
@@ -12,7 +14,9 @@ import type { AcknowledgeOutcome, PutOutcome, Store, VanishOutcome } from "../st
 import type { Socket, SocketHandlers } from "../transport/transport.ts";
 import { ANSWERS, type Answer, NOT_CHECKED, type Outcome, SLOW_DOWN } from "./answer.ts";
 import { Connection, type ConnectionLimits } from "./connection.ts";
+import { Reading, type ReadingRequest } from "./reading.ts";
 import type { Examined } from "./examine.ts";
+import { scope } from "./gate.ts";
 import { LiveIndex } from "./live.ts";
 import type { Log, Observer } from "./observer.ts";
 import { Refusals } from "./refusals.ts";
@@ -60,6 +64,14 @@ const IDS_A_TOKEN = 100;
 // What a turn of scanning, four milliseconds, costs of the tokens to ask with: one address keeps no more than a few percent of the event loop for long.
 const TOKENS_A_TURN = 5;
 const GOING_AWAY = 1001;
+const TOO_MANY: Reason = "rate-limited: too many connections";
+
+/** What a request over HTTP asks of one box. */
+export type BoxRequest = Omit<ReadingRequest, "filters"> & {
+  readonly recipient: string;
+  /** The most drops to answer; undefined: as many as the relay allows. */
+  readonly limit: number | undefined;
+};
 
 export class Relay {
   readonly observer: Observer;
@@ -67,6 +79,7 @@ export class Relay {
   readonly #settings: RelaySettings;
   readonly #live = new LiveIndex();
   readonly #connections = new Set<Connection>();
+  readonly #readings = new Set<Reading>();
   readonly #perAddress = new Map<string, number>();
   readonly #refusals: Refusals;
   readonly #timers: NodeJS.Timeout[];
@@ -90,13 +103,15 @@ export class Relay {
     this.#timers = [
       setInterval(() => {
         for (const connection of this.#connections) connection.checkLife(pingSeconds, deadSeconds);
+        for (const reading of this.#readings) reading.checkLife(pingSeconds, deadSeconds);
       }, LIFE_CHECK_MS),
       setInterval(() => this.#refusals.flush(), REFUSALS_MS),
     ];
   }
 
+  /** Open connections, and boxes being read over HTTP. */
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#readings.size;
   }
 
   now(): number {
@@ -114,7 +129,7 @@ export class Relay {
     const { connections, connectionsPerAddress } = this.#settings.limits;
     const admitted =
       !this.#isDraining &&
-      this.#connections.size < connections &&
+      this.connections < connections &&
       (this.#perAddress.get(peerOf(address)) ?? 0) < connectionsPerAddress;
     if (!admitted) this.observer.count("connection refused");
     return admitted;
@@ -122,8 +137,7 @@ export class Relay {
 
   connected(socket: Socket): SocketHandlers {
     this.observer.count("connection opened");
-    const peer = peerOf(socket.address);
-    this.#perAddress.set(peer, (this.#perAddress.get(peer) ?? 0) + 1);
+    this.#remember(socket.address);
     const connection = new Connection(
       { socket, relay: this, store: this.#parts.store, live: this.#live },
       this.#settings.limits,
@@ -134,8 +148,42 @@ export class Relay {
   }
 
   disconnected(connection: Connection): void {
-    if (!this.#connections.delete(connection)) return;
-    const peer = peerOf(connection.address);
+    if (this.#connections.delete(connection)) this.#forget(connection.address);
+  }
+
+  /** Has a box read over HTTP, through the gate of a REQ. Counts as a connection until the reading is closed. */
+  read({ recipient, limit, ...request }: BoxRequest): Reading | Reason {
+    const filter: Filter = {
+      tags: new Map([["p", new Set([recipient])]]),
+      ...(limit !== undefined && { limit }),
+    };
+    const filters = scope([filter], request.keys);
+    if (isReason(filters)) return filters;
+    if (!this.admits(request.address)) return TOO_MANY;
+    const reading = new Reading(
+      { relay: this, store: this.#parts.store, live: this.#live },
+      this.#settings.limits,
+      { ...request, filters },
+    );
+    // A peer that left meanwhile has closed it already.
+    if (!request.gone.aborted) {
+      this.#readings.add(reading);
+      this.#remember(request.address);
+    }
+    return reading;
+  }
+
+  finished(reading: Reading): void {
+    if (this.#readings.delete(reading)) this.#forget(reading.address);
+  }
+
+  #remember(address: string): void {
+    const peer = peerOf(address);
+    this.#perAddress.set(peer, (this.#perAddress.get(peer) ?? 0) + 1);
+  }
+
+  #forget(address: string): void {
+    const peer = peerOf(address);
     const left = (this.#perAddress.get(peer) ?? 1) - 1;
     if (left > 0) this.#perAddress.set(peer, left);
     else this.#perAddress.delete(peer);
@@ -173,6 +221,24 @@ export class Relay {
     this.#live.deliver(drop, undefined);
   }
 
+  /** Takes the event of an Authorization header as JSON. Answers the key it proves, or why it proves none (NIP-98). */
+  async authorize(
+    event: string,
+    expected: Pick<HttpAuthExpectation, "method" | "target">,
+  ): Promise<{ key: string } | { reason: Reason }> {
+    const examined = await this.#examine(`["AUTH",${event}]`);
+    if ("accepted" in examined) return { reason: examined.message || NOT_CHECKED };
+    if (examined.outcome !== "auth") {
+      const reason = examined.outcome === "refused" ? examined.reason : NOT_CHECKED;
+      return { reason: `auth-required: ${reason}` };
+    }
+    const { hosts } = this.#settings;
+    const reason = unauthorized(examined.event, { ...expected, hosts, now: this.now() });
+    if (reason !== undefined) return { reason };
+    this.observer.count("key authenticated");
+    return { key: examined.event.pubkey };
+  }
+
   /** Takes a raw AUTH message. `key` is the key it proves, undefined when it proves none (NIP-42). */
   async authenticate(text: string, challenge: string): Promise<{ answer: Answer; key?: string }> {
     const examined = await this.#examine(text);
@@ -206,6 +272,7 @@ export class Relay {
   /** Lets what was asked be answered, for at most `deadlineMs`, then closes every connection with 1001. Admits no new ones from here on. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
+    for (const reading of this.#readings) reading.stopWaiting();
     const timeUp = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
     const answered = Promise.all([...this.#connections].map((connection) => connection.answered()));
     await Promise.race([answered, timeUp]);
@@ -274,7 +341,9 @@ export class Relay {
   #answer(id: string, outcome: Outcome): Answer {
     const { accepted, message } = ANSWERS[outcome];
     if (outcome === "known") this.observer.count("drop known");
-    return accepted ? { id, accepted, message } : this.#refuse(id, message);
+    return accepted
+      ? { id, accepted, message, outcome }
+      : { ...this.#refuse(id, message), outcome };
   }
 
   #refuse(id: string | undefined, reason: Reason): Answer {

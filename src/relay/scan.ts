@@ -1,6 +1,12 @@
 import type { NostrEvent } from "../nostr/event.ts";
 import { type Filter, matchFilter } from "../nostr/filter.ts";
-import { type Header, ID_PREFIX_DIGITS, newestFirst, type Store } from "../store/store.ts";
+import {
+  type Header,
+  ID_PREFIX_DIGITS,
+  newestFirst,
+  type Place,
+  type Store,
+} from "../store/store.ts";
 import type { ScopedFilter } from "./gate.ts";
 
 export type ScanSettings = {
@@ -10,6 +16,8 @@ export type ScanSettings = {
   readonly watermark: number;
   /** The most drops one filter finds. */
   readonly maxLimit: number;
+  /** Of its box only what comes after this drop in NIP-01's order. Given for a single box. */
+  readonly after?: Place | undefined;
   /** Asked now and then: true when nobody waits for what is found any more. */
   readonly isGivenUp: () => boolean;
   /** Lets the event loop have its turn. Asked for whenever a scan has held it for `TURN_MS`. */
@@ -59,7 +67,7 @@ export async function countMatches(
   }));
   for (const recipient of new Set(filters.flatMap(({ recipients }) => [...recipients]))) {
     const asked = all.filter(({ recipients }) => recipients.has(recipient));
-    for await (const page of pages(store, recipient, {}, turn)) {
+    for await (const page of pages(store, recipient, {}, turn, undefined)) {
       for (const header of page) {
         if (turn.isOver) await turn.next();
         const event = eventOf(store, header);
@@ -86,7 +94,7 @@ async function scanFilter(
   };
   for (const recipient of recipients) {
     let fromThisBox = 0;
-    for await (const page of pages(store, recipient, filter, turn)) {
+    for await (const page of pages(store, recipient, filter, turn, settings.after)) {
       for (const header of page) {
         if (fromThisBox > limit) break;
         if (turn.isOver) await turn.next();
@@ -139,8 +147,9 @@ async function* pages(
   recipient: string,
   { since, until }: Pick<Filter, "since" | "until">,
   turn: Turn,
+  from: Place | undefined,
 ): AsyncGenerator<Header[]> {
-  let after: Header | undefined;
+  let after: Place | undefined = from;
   while (!turn.isGivenUp) {
     if (turn.isOver) await turn.next();
     const listing = store.list(recipient, { since, until, after }, PAGE);

@@ -1,12 +1,13 @@
 import type { Drop } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
 import { matchFilter } from "../nostr/filter.ts";
-import type { Header, Store } from "../store/store.ts";
+import type { Header, Place, Store } from "../store/store.ts";
 import { mayRead, type ScopedFilter } from "./gate.ts";
 import type { Outbox } from "./outbox.ts";
-import { scan } from "./scan.ts";
+import { type Found, scan } from "./scan.ts";
+import type { Wording } from "./wording.ts";
 
-/** The connection a subscription belongs to. */
+/** Whom a subscription belongs to: a connection, or a request over HTTP. */
 export type Subscriber = {
   readonly keys: ReadonlySet<string>;
   readonly outbox: Outbox;
@@ -16,6 +17,8 @@ export type Subscriber = {
   now(): number;
   /** Lets the event loop have its turn. */
   pause(): Promise<void>;
+  /** A drop came that waits for what is held to be sent. */
+  readonly arrived?: () => void;
 };
 
 export type SubscriptionLimits = {
@@ -29,24 +32,22 @@ export type SubscriptionLimits = {
 const EVENTS_A_TURN = 100;
 
 /**
- * One REQ: the drops held, then `EOSE`, then those that come.
+ * One REQ, or one pickup over HTTP: the drops held, then `EOSE`, then those that come.
  *
  * The seam between the two: the subscription listens before the scan starts. The scan finds what was committed up to the watermark of that moment,
  * listening takes what comes after it; until EOSE that waits in `#pending`, by `seq` and not by value, so that what is acknowledged meanwhile is not sent.
  */
 export class Subscription {
-  readonly id: string;
   readonly recipients: ReadonlySet<string>;
   readonly #filters: readonly ScopedFilter[];
   readonly #subscriber: Subscriber;
+  readonly #wording: Wording;
   readonly #watermark: number;
-  readonly #head: string;
   #isClosed = false;
   #pending: (Header | Drop)[] | undefined = [];
   #pendingBytes = 0;
 
-  constructor(id: string, filters: readonly ScopedFilter[], subscriber: Subscriber) {
-    this.id = id;
+  constructor(filters: readonly ScopedFilter[], subscriber: Subscriber, wording: Wording) {
     this.#filters = filters;
     const [first, second] = filters;
     this.recipients =
@@ -55,23 +56,27 @@ export class Subscription {
         : new Set(filters.flatMap((scoped) => [...scoped.recipients]));
     this.#subscriber = subscriber;
     this.#watermark = subscriber.store.watermark;
-    this.#head = `["EVENT",${JSON.stringify(id)},`;
+    this.#wording = wording;
   }
 
-  /** Sends what is held, EOSE, and what came meanwhile. Answers how many stored drops were sent. */
-  async sendStored(): Promise<number> {
+  /** Finds the drops held, of one box only those behind `after`. */
+  find(after?: Place): Promise<Found> {
     const subscriber = this.#subscriber;
-    const found = await scan(subscriber.store, this.#filters, {
+    return scan(subscriber.store, this.#filters, {
       now: () => subscriber.now(),
       maxLimit: subscriber.limits.limit,
       watermark: this.#watermark,
+      after,
       isGivenUp: () => this.#isClosed,
       pause: () => subscriber.pause(),
     });
+  }
+
+  /** Sends what was found, EOSE, and what came meanwhile; only the first where the wording has no EOSE. Answers how many stored drops were sent. */
+  async send(found: Found): Promise<number> {
     const sent = await this.#sendHeld(found.headers);
-    if (this.#isClosed) return sent;
-    const hint = found.more ? "more" : "finish";
-    subscriber.outbox.send(`["EOSE",${JSON.stringify(this.id)},["${hint}"]]`);
+    if (this.#isClosed || this.#wording.end === undefined) return sent;
+    this.#subscriber.outbox.send(this.#wording.end(found.more ? "more" : "finish"));
     while (this.#pending !== undefined && this.#pending.length > 0 && !this.#isClosed) {
       const waiting = this.#pending;
       this.#pending = [];
@@ -91,13 +96,14 @@ export class Subscription {
       ({ filter, recipients }) => recipients.has(drop.recipient) && matchFilter(filter, event),
     );
     if (!wanted) return false;
-    if (this.#pending === undefined) return outbox.send(this.#message(drop.json));
+    if (this.#pending === undefined) return outbox.send(this.#wording.drop(drop.json));
     if (seq === undefined) this.#pendingBytes += drop.json.length;
     if (this.#pending.length >= limits.limit || this.#pendingBytes > limits.outboxBytes) {
       outbox.cutOff();
       return false;
     }
     this.#pending.push(seq === undefined ? drop : headerOf(drop, seq));
+    this.#subscriber.arrived?.();
     return true;
   }
 
@@ -121,17 +127,13 @@ export class Subscription {
           if (drop === undefined || drop.expiry <= now) continue;
           if (!mayRead(keys, drop.recipient)) continue;
           const json = "json" in drop ? drop.json : store.read([drop])[0];
-          if (json !== undefined && outbox.send(this.#message(json))) sent += 1;
+          if (json !== undefined && outbox.send(this.#wording.drop(json))) sent += 1;
         }
       });
       // What follows a short box, EOSE, leaves with it.
       if (next < found.length) await new Promise<void>((resolve) => setImmediate(resolve));
     }
     return sent;
-  }
-
-  #message(json: string): string {
-    return `${this.#head}${json}]`;
   }
 }
 

@@ -22,7 +22,7 @@
 // not grouped at all: an acknowledgement must find out whether an id was acknowledged before, and it does not know the drop's day. A sweep walks them in
 // the order of their keys, a few times a day.
 
-import { type DropIdentity, type Header, ID_PREFIX_DIGITS } from "./store.ts";
+import { type DropIdentity, type Header, ID_PREFIX_DIGITS, type Place } from "./store.ts";
 
 const KEY = 32;
 const TIME = 5;
@@ -67,7 +67,7 @@ export function header(recipient: string, key: Buffer, value: Buffer): Header {
 }
 
 /** The key in `boxes` of a listed drop. */
-export function headerKey({ recipient, created_at, idPrefix }: Header): Buffer {
+export function headerKey({ recipient, created_at, idPrefix }: Place): Buffer {
   return boxKey({ recipient, created_at, id: idPrefix });
 }
 

@@ -85,8 +85,11 @@ export type Window = {
   /** Only drops with `created_at` between these, both included. */
   readonly since?: number | undefined;
   readonly until?: number | undefined;
-  readonly after?: Header | undefined;
+  readonly after?: Place | undefined;
 };
+
+/** Where a drop stands in its box. */
+export type Place = Pick<Header, "recipient" | "created_at" | "idPrefix">;
 
 /** What can be said of a held drop without reading it. */
 export type Header = {
@@ -118,6 +121,6 @@ export type Totals = {
 };
 
 /** Orders headers as NIP-01 asks: newest first, "the event with the lowest id first" among equals. */
-export function newestFirst(a: Header, b: Header): number {
+export function newestFirst(a: Place, b: Place): number {
   return b.created_at - a.created_at || (a.idPrefix < b.idPrefix ? -1 : 1);
 }

@@ -16,6 +16,7 @@ import type {
   Header,
   Held,
   KnownDrops,
+  Place,
   PutOutcome,
   Store,
   Swept,
@@ -244,7 +245,7 @@ function headerOf({ drop, leaves }: Kept): Header {
 }
 
 // NIP-01: newest first, and of two of the same second the one with the lower id.
-function order(a: Header, b: Header): number {
+function order(a: Place, b: Place): number {
   if (a.created_at !== b.created_at) return a.created_at > b.created_at ? -1 : 1;
   if (a.idPrefix === b.idPrefix) return 0;
   return a.idPrefix < b.idPrefix ? -1 : 1;

@@ -1,0 +1,94 @@
+import type { Operation, Routes } from "./route.ts";
+
+const EVENT_SCHEMA = {
+  type: "object",
+  description: "A Nostr event (NIP-01)",
+  required: ["id", "pubkey", "created_at", "kind", "tags", "content", "sig"],
+  properties: {
+    id: { type: "string", pattern: "^[0-9a-f]{64}$" },
+    pubkey: { type: "string", pattern: "^[0-9a-f]{64}$" },
+    created_at: { type: "integer", minimum: 0 },
+    kind: { type: "integer", minimum: 0, maximum: 65_535 },
+    tags: { type: "array", items: { type: "array", minItems: 1, items: { type: "string" } } },
+    content: { type: "string" },
+    sig: { type: "string", pattern: "^[0-9a-f]{128}$" },
+  },
+};
+
+const REFUSAL_SCHEMA = {
+  type: "object",
+  required: ["accepted", "reason"],
+  properties: {
+    id: { type: "string" },
+    accepted: { type: "boolean" },
+    reason: { type: "string", description: "the same text as on the socket" },
+  },
+};
+
+const SCHEMES = {
+  nip98: {
+    type: "http",
+    scheme: "nostr",
+    description: "NIP-98: “Nostr” and a base64-encoded event of kind 27235 for this URL and method",
+  },
+};
+
+/** The OpenAPI 3.1 document of the routes: made from the table that answers requests, so it cannot tell of others. */
+export function openapi(routes: Routes, version: string): object {
+  const paths = Object.entries(routes).map(([path, methods]) => [
+    path,
+    Object.fromEntries(
+      Object.entries(methods).map(([method, operation]) => [
+        method.toLowerCase(),
+        describe(operation, method),
+      ]),
+    ),
+  ]);
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Dead Drop",
+      description:
+        "The HTTP door of a Nostr relay that holds private messages until they are picked up.",
+      version,
+    },
+    paths: Object.fromEntries(paths),
+    components: {
+      schemas: { Event: EVENT_SCHEMA, Answer: REFUSAL_SCHEMA },
+      securitySchemes: SCHEMES,
+    },
+  };
+}
+
+function describe(operation: Operation, method: string): object {
+  const { summary, parameters = [], takes, statuses, answers, isAuthorized, isCounted } = operation;
+  const all = isCounted ? { 429: "rate-limited: slow down", ...statuses } : statuses;
+  const responses = Object.entries(all).map(([status, description]) => {
+    const types = Number(status) < 300 ? answers : ["application/json"];
+    const isEmpty = method === "HEAD";
+    return [status, { description, ...(!isEmpty && { content: contentOf(types) }) }];
+  });
+  return {
+    summary,
+    parameters: parameters.map(({ name, in: place, description, schema }) => ({
+      name,
+      in: place,
+      description,
+      schema,
+      required: place === "path",
+    })),
+    ...(takes !== undefined && {
+      requestBody: {
+        description: takes,
+        required: true,
+        content: { "application/json": { schema: { $ref: "#/components/schemas/Event" } } },
+      },
+    }),
+    responses: Object.fromEntries(responses),
+    ...(isAuthorized === true && { security: [{ nip98: [] }] }),
+  };
+}
+
+function contentOf(types: readonly string[]): object {
+  return Object.fromEntries(types.map((type) => [type, {}]));
+}

@@ -1,0 +1,262 @@
+// One request that reads a box over HTTP: a subscriber whose outbox is the body of the answer. Passes the same gate, scan and seam as a REQ.
+//
+// - `find` looks for what is held and, told to wait, for what comes; it may be called once. Then `sendFound` sends that and ends, or `stream` goes on with
+//   what comes, until the peer leaves or the relay drains.
+// - Counts as a connection until `close` was called or the body it sends is over, whichever comes first.
+// - A peer that does not read its answer is cut off like one that does not read its socket.
+
+import type { Place, Store } from "../store/store.ts";
+import type { BodyHandlers, BodyStream, BodyWriter } from "../transport/transport.ts";
+import type { ScopedFilter } from "./gate.ts";
+import type { LiveIndex } from "./live.ts";
+import type { Observer } from "./observer.ts";
+import { Outbox } from "./outbox.ts";
+import { countMatches, type Found } from "./scan.ts";
+import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
+import { LINES, SERVER_SENT_EVENTS, SILENCE, type Wording } from "./wording.ts";
+
+export type ReadingRequest = {
+  readonly address: string;
+  /** The keys that the request proves. */
+  readonly keys: ReadonlySet<string>;
+  /** What is asked for, as the gate let it through: one box. */
+  readonly filters: readonly ScopedFilter[];
+  /** Only what comes behind this drop in NIP-01's order. */
+  readonly after: Place | undefined;
+  /** Aborted when the peer leaves. */
+  readonly gone: AbortSignal;
+};
+
+/** What a reading asks of the relay it belongs to. */
+export type Librarian = {
+  readonly observer: Observer;
+  /** Unix seconds. */
+  now(): number;
+  monotonic(): number;
+  /** This address had a few milliseconds of the event loop for itself. */
+  chargeTurn(address: string): void;
+  failed(error: unknown): void;
+  finished(reading: Reading): void;
+};
+
+export class Reading implements Subscriber, BodyHandlers {
+  readonly address: string;
+  readonly keys: ReadonlySet<string>;
+  readonly store: Store;
+  readonly limits: SubscriptionLimits;
+  readonly outbox: Outbox;
+  readonly #relay: Librarian;
+  readonly #live: LiveIndex;
+  readonly #request: ReadingRequest;
+  #subscription: Subscription | undefined;
+  #stream: BodyStream | undefined;
+  #isClosed = false;
+  // Nobody waits any more for what may come.
+  #isHurried = false;
+  #hasArrived = false;
+  #wake: (() => void) | undefined;
+  #isEndless = false;
+  #pingedAt: number;
+  #unread: { bytes: number; since: number };
+
+  constructor(
+    parts: { relay: Librarian; store: Store; live: LiveIndex },
+    limits: SubscriptionLimits,
+    request: ReadingRequest,
+  ) {
+    this.#relay = parts.relay;
+    this.store = parts.store;
+    this.#live = parts.live;
+    this.limits = limits;
+    this.#request = request;
+    this.address = request.address;
+    this.keys = request.keys;
+    this.#pingedAt = this.#relay.monotonic();
+    this.#unread = { bytes: 0, since: this.#pingedAt };
+    this.outbox = new Outbox(
+      bodyOf(() => this.#stream),
+      limits.outboxBytes,
+      this.#relay.observer,
+    );
+    if (request.gone.aborted) this.#close();
+    else request.gone.addEventListener("abort", this.#close);
+  }
+
+  /** How many drops the box holds. */
+  count(): Promise<number> {
+    return countMatches(this.store, this.#request.filters, {
+      now: () => this.now(),
+      watermark: this.store.watermark,
+      maxLimit: this.limits.limit,
+      isGivenUp: () => this.#isClosed,
+      pause: () => this.pause(),
+    });
+  }
+
+  /** Finds what is held, and when that is nothing waits so many seconds for something to come. */
+  async find(waitSeconds: number): Promise<Found> {
+    const timer =
+      waitSeconds > 0 ? setTimeout(() => this.stopWaiting(), waitSeconds * 1_000) : undefined;
+    try {
+      for (;;) {
+        // It listens before it looks: what is committed while it looks wakes it.
+        const subscription = this.#subscribe(LINES);
+        if (timer !== undefined) this.#live.add(subscription);
+        const found = await subscription.find(this.#request.after);
+        if (found.headers.length === 0 && timer !== undefined && !this.#isOver) {
+          await this.#something();
+          continue;
+        }
+        this.#live.remove(subscription);
+        return found;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Sends what was found, a line each, and no more. */
+  sendFound(found: Found): BodyWriter {
+    return this.#writer(async (stream) => {
+      const subscription = this.#subscription ?? this.#subscribe(LINES);
+      this.#relay.observer.count("drop picked up", await subscription.send(found));
+      stream.end();
+    });
+  }
+
+  /** Sends what is held and what comes, as server-sent events. */
+  stream(): BodyWriter {
+    this.#isEndless = true;
+    return this.#writer(async () => {
+      // Some transports send the head with the first piece only, and a box may be empty for days.
+      this.outbox.send(SILENCE);
+      const subscription = this.#subscribe(SERVER_SENT_EVENTS);
+      this.#live.add(subscription);
+      const sent = await subscription.send(await subscription.find(this.#request.after));
+      this.#relay.observer.count("drop picked up", sent);
+      if (this.#isHurried) this.#stream?.end();
+    });
+  }
+
+  /** Ends a reading whose body is not sent by it. */
+  close(): void {
+    this.#close();
+  }
+
+  // --- what the relay asks
+
+  /** Ends what would go on for ever: a relay that is shutting down waits for nobody. */
+  stopWaiting(): void {
+    this.#isHurried = true;
+    this.arrived();
+    if (this.#isEndless) this.#stream?.end();
+  }
+
+  /** Keeps a silent stream open, and ends one that is not read. Seconds. */
+  checkLife(pingSeconds: number, deadSeconds: number): void {
+    const now = this.#relay.monotonic();
+    if (this.#stream === undefined) return;
+    const { bufferedBytes } = this.#stream;
+    if (bufferedBytes === 0 || bufferedBytes < this.#unread.bytes) {
+      this.#unread = { bytes: bufferedBytes, since: now };
+    } else if (now - this.#unread.since >= deadSeconds) {
+      this.outbox.cutOff();
+      return;
+    }
+    if (this.#isEndless && now - this.#pingedAt >= pingSeconds) {
+      this.#pingedAt = now;
+      this.outbox.send(SILENCE);
+    }
+  }
+
+  // --- what the body tells
+
+  drained(): void {
+    this.outbox.drained();
+  }
+
+  closed(): void {
+    this.#close();
+  }
+
+  // --- what the subscription asks
+
+  now(): number {
+    return this.#relay.now();
+  }
+
+  pause(): Promise<void> {
+    this.#relay.chargeTurn(this.address);
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  readonly arrived = (): void => {
+    this.#hasArrived = true;
+    this.#wake?.();
+  };
+
+  // ---
+
+  get #isOver(): boolean {
+    return this.#isHurried || this.#isClosed;
+  }
+
+  #something(): Promise<void> {
+    if (this.#hasArrived) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #subscribe(wording: Wording): Subscription {
+    this.#unsubscribe();
+    this.#hasArrived = false;
+    this.#subscription = new Subscription(this.#request.filters, this, wording);
+    return this.#subscription;
+  }
+
+  #unsubscribe(): void {
+    if (this.#subscription === undefined) return;
+    this.#live.remove(this.#subscription);
+    this.#subscription.close();
+    this.#subscription = undefined;
+  }
+
+  #writer(work: (stream: BodyStream) => Promise<void>): BodyWriter {
+    return (stream) => {
+      this.#stream = stream;
+      if (this.#isClosed) stream.terminate();
+      else
+        void work(stream).catch((error: unknown) => {
+          this.#relay.failed(error);
+          // The peer can tell that this is not all.
+          stream.terminate();
+        });
+      return this;
+    };
+  }
+
+  readonly #close = (): void => {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#request.gone.removeEventListener("abort", this.#close);
+    this.#unsubscribe();
+    this.outbox.closed();
+    this.arrived();
+    this.#relay.finished(this);
+  };
+}
+
+// The body as an outbox sees it. There is none before the head is sent, and nothing is sent before then.
+function bodyOf(
+  stream: () => BodyStream | undefined,
+): Pick<BodyStream, "bufferedBytes" | "send" | "cork" | "terminate"> {
+  return {
+    get bufferedBytes() {
+      return stream()?.bufferedBytes ?? 0;
+    },
+    send: (text) => stream()?.send(text),
+    cork: (work) => (stream() === undefined ? work() : stream()?.cork(work)),
+    terminate: () => stream()?.terminate(),
+  };
+}
