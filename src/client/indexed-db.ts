@@ -1,0 +1,80 @@
+import type { OutboxRecord, OutboxStore } from "./outbox.ts";
+
+// The part of IndexedDB that is used. Named here because the relay, which is compiled with the library, has no browser's types.
+type Request<Result> = {
+  readonly result: Result;
+  readonly error: Error | null;
+  addEventListener(type: "success" | "error" | "upgradeneeded", listener: () => void): void;
+};
+type Transaction = {
+  readonly error: Error | null;
+  addEventListener(type: "complete" | "abort", listener: () => void): void;
+  objectStore(name: string): {
+    getAll(): Request<unknown[]>;
+    put(value: unknown): Request<unknown>;
+    delete(key: string): Request<unknown>;
+  };
+};
+type Database = {
+  createObjectStore(name: string, options: { keyPath: string }): unknown;
+  transaction(
+    name: string,
+    mode: "readonly" | "readwrite",
+    options?: { durability: "strict" },
+  ): Transaction;
+};
+type Factory = { open(name: string, version: number): Request<Database> };
+
+const RECORDS = "records";
+
+/** An outbox in the browser's IndexedDB, which outlives the page. `name`: one for each person who uses this browser. */
+export function indexedDbOutbox(name: string): OutboxStore {
+  const opened = open(`deaddrop-outbox-${name}`);
+  // Whoever asks hears of it.
+  opened.catch(() => {});
+  return {
+    async load() {
+      const database = await opened;
+      const request = database.transaction(RECORDS, "readonly").objectStore(RECORDS).getAll();
+      return (await answer(request)) as OutboxRecord[];
+    },
+    async put(record) {
+      await write(await opened, (records) => records.put(record));
+    },
+    async remove(id) {
+      await write(await opened, (records) => records.delete(id));
+    },
+  };
+}
+
+function open(name: string): Promise<Database> {
+  const { indexedDB } = globalThis as { indexedDB?: Factory };
+  if (indexedDB === undefined) return Promise.reject(new Error("there is no IndexedDB here"));
+  const request = indexedDB.open(name, 1);
+  request.addEventListener("upgradeneeded", () => {
+    request.result.createObjectStore(RECORDS, { keyPath: "id" });
+  });
+  return answer(request);
+}
+
+function write(
+  database: Database,
+  work: (records: ReturnType<Transaction["objectStore"]>) => unknown,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const transaction = database.transaction(RECORDS, "readwrite", { durability: "strict" });
+    transaction.addEventListener("complete", () => resolve());
+    // Every error ends in it.
+    transaction.addEventListener("abort", () => {
+      reject(transaction.error ?? new Error("IndexedDB did not take it"));
+    });
+    work(transaction.objectStore(RECORDS));
+  });
+}
+
+function answer<Result>(request: Request<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    request.addEventListener("success", () => resolve(request.result));
+    request.addEventListener("error", () => reject(request.error ?? new Error("IndexedDB failed")));
+  });
+}

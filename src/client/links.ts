@@ -1,0 +1,125 @@
+import { relayFacts, type RelayFacts } from "./information.ts";
+import { Link, type LinkSettings, type WebSocketFactory } from "./link.ts";
+import type { Chance, Receiver } from "./wrap.ts";
+
+export type LinksParts = {
+  readonly chance: Chance;
+  /** Undefined: the global one. */
+  readonly webSocket: WebSocketFactory | undefined;
+  /** One's keys, by the key that is addressed. */
+  readonly receivers: ReadonlyMap<string, Receiver>;
+  /** A relay that one picks up at is there, after whatever time. */
+  readonly ready: (url: string) => void;
+  readonly notice: ((url: string, text: string) => void) | undefined;
+};
+
+export type LinksSettings = {
+  /** How many connections to each relay one's own keys are spread over, and as many again the receiving keys. */
+  readonly connections: number;
+  readonly patienceSeconds: number;
+  readonly retrySeconds: number;
+};
+
+export const MAX_RETRY_SECONDS = 60;
+// What dead drops let one connection authenticate, and one filter name, by default.
+const MAX_KEYS = 1_000;
+const IDLE_SECONDS = 30;
+const HEARTBEAT_SECONDS = 60;
+
+/**
+ * The connections of one client. A drop travels over connections that never authenticate with one's keys, and a pickup over others: over one and the same, a
+ * relay would learn who sends. So there are up to two sockets to a relay that is used for both, or more where the keys are spread, and one otherwise.
+ */
+export class Links {
+  /** The keys, spread over connections: those of one group are seen together. */
+  readonly groups: readonly (readonly string[])[];
+  readonly patienceSeconds: number;
+  readonly #parts: LinksParts;
+  readonly #settings: LinkSettings;
+  readonly #links = new Map<string, Link>();
+  readonly #facts = new Map<string, Promise<RelayFacts>>();
+  #isClosed = false;
+
+  constructor(parts: LinksParts, settings: LinksSettings) {
+    this.#parts = parts;
+    this.patienceSeconds = settings.patienceSeconds;
+    this.#settings = {
+      patienceSeconds: settings.patienceSeconds,
+      retrySeconds: settings.retrySeconds,
+      maxRetrySeconds: MAX_RETRY_SECONDS,
+      idleSeconds: IDLE_SECONDS,
+      heartbeatSeconds: HEARTBEAT_SECONDS,
+    };
+    // NIP-RK: on one connection with a receiving key, one's own would tell whose it is.
+    const receivers = [...parts.receivers.values()];
+    const own = receivers.filter(({ address, identity }) => address.key === identity.key);
+    const made = receivers.filter(({ address, identity }) => address.key !== identity.key);
+    this.groups = [own, made].flatMap((some) =>
+      spread(
+        some.map(({ address }) => address.key),
+        settings.connections,
+      ),
+    );
+  }
+
+  /** For drops, and whatever else does not say who one is. */
+  toDrop(url: string): Link {
+    return this.#link(`drops ${url}`, url, []);
+  }
+
+  /** For what one of one's keys picks up and acknowledges. */
+  toPickUp(url: string, key: string): Link {
+    const index = this.groups.findIndex((keys) => keys.includes(key));
+    return this.#link(`keys ${index} ${url}`, url, this.groups[index] ?? []);
+  }
+
+  /** What a relay says of itself, asked for once. */
+  factsOf(url: string): Promise<RelayFacts> {
+    const known = this.#facts.get(url) ?? relayFacts(url, this.patienceSeconds);
+    this.#facts.set(url, known);
+    return known;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+
+  #link(name: string, url: string, keys: readonly string[]): Link {
+    const known = this.#links.get(name);
+    if (known !== undefined) return known;
+    const { chance, notice, receivers, ready } = this.#parts;
+    const signers = keys.flatMap((key) => receivers.get(key)?.address ?? []);
+    const link = new Link(
+      url,
+      {
+        webSocket: this.#webSocket,
+        chance,
+        signers,
+        ready: () => {
+          if (signers.length > 0) ready(url);
+        },
+        ...(notice !== undefined && { notice: (text) => notice(url, text) }),
+      },
+      this.#settings,
+    );
+    if (this.#isClosed) link.close();
+    else this.#links.set(name, link);
+    return link;
+  }
+
+  get #webSocket(): WebSocketFactory {
+    const given =
+      this.#parts.webSocket ?? (globalThis as { WebSocket?: WebSocketFactory }).WebSocket;
+    if (given !== undefined) return given;
+    throw new Error("there is no WebSocket here; give one, such as the class of the package ws");
+  }
+}
+
+function spread(keys: readonly string[], atLeast: number): string[][] {
+  const wanted = Math.max(atLeast, Math.ceil(keys.length / MAX_KEYS));
+  const groups: string[][] = Array.from({ length: Math.min(wanted, keys.length) }, () => []);
+  for (const [index, key] of keys.entries()) groups[index % groups.length]?.push(key);
+  return groups;
+}

@@ -1,0 +1,57 @@
+// Delivery receipts, end to end: a drop like any other, whose message names the messages that arrived (NIP-DD, "Receipts").
+
+import type { Memory } from "./memory.ts";
+import type { AcknowledgementRecord, ReceiptRecord } from "./outbox.ts";
+import type { EventTemplate } from "./signer.ts";
+import type { Chance, Rumor } from "./wrap.ts";
+import { isHex32 } from "../nostr/hex.ts";
+
+/** The rumor kind of a receipt: in the ephemeral range, so that no relay would keep one that leaked. */
+export const RECEIPT = 20_222;
+
+/** A receipt leaves after a time between these, so that it does not tell when one was there. Seconds. */
+export type ReceiptOptions = {
+  readonly minDelaySeconds: number;
+  readonly maxDelaySeconds: number;
+};
+
+/** The receipts that follow from an acknowledgement by `identity`: one for each sender. None for a receipt, and none to oneself. */
+export function receiptsFor(
+  { id, event, until }: AcknowledgementRecord,
+  identity: string,
+  memory: Memory,
+  { minDelaySeconds, maxDelaySeconds }: ReceiptOptions,
+  chance: Chance,
+): ReceiptRecord[] {
+  const bySender = new Map<string, Set<string>>();
+  for (const [name, drop = ""] of event.tags) {
+    const message = name === "e" ? memory.get(drop)?.message : undefined;
+    if (message === undefined || message.isReceipt || message.from === identity) continue;
+    const messages = bySender.get(message.from) ?? new Set();
+    bySender.set(message.from, messages.add(message.id));
+  }
+  return [...bySender].map(([to, messages]) => {
+    const delay = minDelaySeconds + chance.random() * (maxDelaySeconds - minDelaySeconds);
+    return {
+      type: "receipt",
+      id: `${id}-${to}`,
+      from: identity,
+      to,
+      messages: [...messages],
+      at: Math.ceil(chance.now() + delay),
+      until,
+    };
+  });
+}
+
+/** The message of a receipt, to be sent now. */
+export function receiptTemplate({ to, messages }: ReceiptRecord, { now }: Chance): EventTemplate {
+  const tags = [["p", to], ...messages.map((id) => ["e", id])];
+  return { kind: RECEIPT, created_at: now(), tags, content: "" };
+}
+
+/** The messages that a receipt names; undefined for another message. */
+export function messagesIn({ kind, tags }: Rumor): string[] | undefined {
+  if (kind !== RECEIPT) return undefined;
+  return tags.filter(([name]) => name === "e").flatMap(([, id]) => (isHex32(id) ? [id] : []));
+}
