@@ -1,17 +1,11 @@
 #!/usr/bin/env -S node --max-semi-space-size=8
 // The command `deaddrop`.
 
-import { parseArgs } from "node:util";
-
-import { conformance } from "./cli/conformance.ts";
-import { HELP, helpFor } from "./cli/help.ts";
-import { info } from "./cli/info.ts";
-import { serve } from "./cli/serve.ts";
-import { type Config, ConfigError, loadConfig, printConfig, printExample } from "./config.ts";
+import { type Command, COMMANDS } from "./cli/commands.ts";
+import { CliError, DONE, exitCodeOf, WRONG_USE } from "./cli/failure.ts";
+import { helpFor } from "./cli/help.ts";
+import { type Given, parse } from "./cli/options.ts";
 import { VERSION } from "./version.ts";
-
-const FAILED = 1;
-const WRONG_USE = 2;
 
 // Whoever reads what is printed may stop early, as `head` does. That is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -19,72 +13,33 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await run(process.argv.slice(2));
+process.exitCode = await exitCodeOf(() => run(process.argv.slice(2)), process.stderr);
 
 async function run(args: string[]): Promise<number> {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        config: { type: "string", short: "c" },
-        example: { type: "boolean" },
-        json: { type: "boolean" },
-        only: { type: "string", multiple: true },
-        all: { type: "boolean" },
-        list: { type: "boolean" },
-        timeout: { type: "string" },
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean", short: "V" },
-      },
-    });
-  } catch (error) {
-    return fail(WRONG_USE, `${(error as Error).message}\n\n${HELP}`);
-  }
-  const { values, positionals } = parsed;
-  const [verb, ...rest] = positionals;
+  const given = parse(args);
+  const { values, positionals } = given;
+  const [verb, ...words] = positionals;
   if (values.version === true) return print(`${VERSION}\n`);
   if (values.help === true || verb === undefined || verb === "help") {
-    return print(helpFor(verb === "help" ? rest[0] : verb));
+    return print(helpFor(verb === "help" ? words[0] : verb));
   }
+  const command = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
+  if (command === undefined) {
+    throw new CliError(WRONG_USE, `unknown command "${verb}"\n\n${helpFor(undefined)}`);
+  }
+  mustTake(verb, command, given);
+  return command.run(values, words, process);
+}
 
-  if (verb === "conformance") {
-    const { only = [], all = false, list = false, json = false, timeout } = values;
-    const timeoutSeconds = timeout === undefined ? undefined : Number(timeout);
-    return conformance({ url: rest[0], json, only, all, list, timeoutSeconds }, process);
-  }
-
-  let config: Config;
-  try {
-    if (verb === "config" && values.example === true) return print(printExample());
-    config = loadConfig(process.env, values.config);
-  } catch (error) {
-    if (error instanceof ConfigError) return fail(WRONG_USE, `${error.message}\n`);
-    throw error;
-  }
-  switch (verb) {
-    case "serve":
-      return serve(config);
-    case "config":
-      return print(printConfig(config));
-    case "info":
-      try {
-        return print(await info(config, { url: rest[0], json: values.json === true }));
-      } catch (error) {
-        return fail(FAILED, `${(error as Error).message}\n`);
-      }
-    default:
-      return fail(WRONG_USE, `unknown command "${verb}"\n\n${HELP}`);
+// An option of another command would be passed over in silence otherwise, and its wish with it.
+function mustTake(verb: string, { options }: Command, { tokens }: Given): void {
+  for (const token of tokens) {
+    if (token.kind !== "option" || options.includes(token.name)) continue;
+    throw new CliError(WRONG_USE, `${verb} has no option ${token.rawName}\n\n${helpFor(verb)}`);
   }
 }
 
 function print(text: string): number {
   process.stdout.write(text);
-  return 0;
-}
-
-function fail(code: typeof FAILED | typeof WRONG_USE, text: string): number {
-  process.stderr.write(`deaddrop: ${text}`);
-  return code;
+  return DONE;
 }

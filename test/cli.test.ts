@@ -73,11 +73,17 @@ describe("deaddrop", PATIENCE, () => {
     expect(err).toMatch(/serve +run the relay/);
   });
 
-  it("knows no other option, and says which there are", async () => {
+  it("knows no other option, and says where they are listed", async () => {
     const { code, out, err } = await deaddrop(["serve", "--port", "80"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toMatch(/^deaddrop: .*'--port'/);
-    expect(err).toContain("-c, --config <file>");
+    expect(err).toMatch(/^deaddrop: .*'--port'.*deaddrop help/);
+  });
+
+  it("takes no option of another command, and says which it has", async () => {
+    const { code, out, err } = await deaddrop(["serve", "--ack"]);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toMatch(/^deaddrop: serve has no option --ack\n/);
+    expect(err).toContain("Usage: deaddrop serve [--config <file>]");
   });
 });
 

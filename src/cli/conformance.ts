@@ -1,4 +1,3 @@
-import type { Check } from "../conformance/check.ts";
 import {
   listed,
   listedAsJson,
@@ -10,6 +9,7 @@ import {
 import { run } from "../conformance/runner.ts";
 import { Session } from "../conformance/session.ts";
 import { checksNamed, SUITE } from "../conformance/suite.ts";
+import { progressLine, type Terminal } from "./terminal.ts";
 
 export type ConformanceOptions = {
   /** ws:// or wss:// */
@@ -24,15 +24,13 @@ export type ConformanceOptions = {
   readonly timeoutSeconds: number | undefined;
 };
 
-type Stream = { readonly isTTY?: boolean; write(text: string): unknown };
-/** Where the report and the progress line go; `process` is one. */
-export type Output = { readonly stdout: Stream; readonly stderr: Stream };
+/** Where the report and the progress line go. */
+type Output = Pick<Terminal, "stdout" | "stderr">;
 
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 60 * 60;
 // One answer may take a sixth of what a check may, so that a check that waits in vain can still say for what.
 const ANSWERS_PER_CHECK = 6;
-const ERASE_LINE = "\r\u001b[K";
 
 const ALL_WELL = 0;
 const SOMETHING_FAILED = 1;
@@ -67,13 +65,13 @@ export async function conformance(options: ConformanceOptions, out: Output): Pro
   const timeoutMs = timeoutSeconds * 1_000;
   const started = performance.now();
   const session = await Session.begin(url, timeoutMs / ANSWERS_PER_CHECK);
-  const progress = progressLine(out.stderr, checks.length);
+  const progress = progressLine(out.stderr);
   const results = await run(session, checks, {
     timeoutMs,
     force: options.all || only.length > 0,
-    began: (check, index) => progress.began(check, index),
+    began: ({ id }, index) => progress.progress(`[${index + 1}/${checks.length}] ${id}`),
     ended(result) {
-      progress.erase();
+      progress.done();
       out.stdout.write(json ? shownAsJson(result) : shown(result));
     },
   });
@@ -84,18 +82,4 @@ export async function conformance(options: ConformanceOptions, out: Output): Pro
   };
   out.stdout.write(json ? summaryAsJson(results, about) : summary(results, about));
   return results.some(({ outcome }) => outcome === "failed") ? SOMETHING_FAILED : ALL_WELL;
-}
-
-// On standard error, and on a terminal alone: a report in a file or a pipe has no use for it.
-function progressLine(
-  stream: Stream,
-  total: number,
-): { began(check: Check, index: number): void; erase(): void } {
-  const write = (text: string): void => {
-    if (stream.isTTY === true) stream.write(text);
-  };
-  return {
-    began: ({ id }, index) => write(`${ERASE_LINE}[${index + 1}/${total}] ${id}`),
-    erase: () => write(ERASE_LINE),
-  };
 }

@@ -1,22 +1,25 @@
-export const HELP = `deaddrop: a Nostr relay that holds private messages until they are picked up
+import { COMMANDS } from "./commands.ts";
+
+const WIDTH = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+
+const HELP = `deaddrop: a Nostr relay that holds private messages until they are picked up, and a client for such relays
 
 Usage: deaddrop <command> [options]
 
 Commands:
-  serve        run the relay
-  config       print the configuration in force, or an example file
-  info         ask a running relay who it is and how it is
-  conformance  check any relay against NIP-DD and the NIPs it leans on
+${Object.entries(COMMANDS)
+  .map(([name, { summary }]) => `  ${name.padEnd(WIDTH)}  ${summary}`)
+  .join("\n")}
 
 Options:
   -c, --config <file>   configuration file (default: $DEADDROP_CONFIG, or ./deaddrop.yaml if there is one)
   -h, --help            this text, or a command's with "deaddrop help <command>"
   -V, --version         the version
 
-Every setting can also be given as a variable: DEADDROP_LISTEN=0.0.0.0:7777 deaddrop serve
+Every setting of the relay can also be given as a variable: DEADDROP_LISTEN=0.0.0.0:7777 deaddrop serve
 `;
 
-const COMMANDS: Readonly<Record<string, string>> = {
+const DETAILS: Readonly<Record<string, string>> = {
   serve: `Usage: deaddrop serve [--config <file>]
 
 Runs the relay in the foreground. Without any configuration it listens on ws://127.0.0.1:7777 and keeps its store in ./data.
@@ -54,9 +57,121 @@ Exit status: 0 when nothing failed, 1 when something did, 2 for wrong use.
 
 Example: deaddrop conformance wss://drop.example.com
 `,
+  keys: `Usage: deaddrop keys new|show|import [--key <file>] [--json]
+       deaddrop keys show --secret
+       deaddrop keys auth <url> [--method <method>]
+
+new makes a key, import takes one from a hidden prompt or standard input (nsec1…, ncryptsec1… or 64 hex digits), show tells
+whose it is. A key file can be read by its owner alone, and is encrypted when a passphrase is given (NIP-49). No file is
+overwritten. auth prints an Authorization header for one HTTP request, good for a minute (NIP-98).
+
+The key is the file named by --key, else $DEADDROP_KEY (the key itself), $DEADDROP_KEY_FILE, or "key" in the home folder:
+$DEADDROP_HOME, or ~/.config/deaddrop. Its passphrase is asked for, or is $DEADDROP_PASSPHRASE.
+
+Example: deaddrop keys new
+Example: deaddrop keys import --key alice.key < alice.nsec
+`,
+  send: `Usage: deaddrop send <npub|hex> [<text>|-] [--relay <url>]... [options]
+       deaddrop send --retry
+
+Encrypts a message for somebody (NIP-17), drops it at the relays where they receive, and says what each relay answered. The
+text comes from standard input when there is none, or "-". What fewer relays hold than the quorum is kept, and goes on with
+--retry: the same message, not a second one.
+
+  -r, --relay <url>     where the recipient receives (default: looked up in their kind 10050 list); may be repeated
+  --discovery <url>     where to look their list up (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
+  --expires <time>      let it be forgotten after at least this long, such as 7d
+  --quorum <n>          how many relays must hold it (default: more than half)
+  --rewrap              a wrap of its own for each relay, so that they cannot tell that it is the same message
+  --print               print the encrypted event and send nothing
+  --retry               go on with what did not reach its quorum
+  -k, --key <file>      who sends (see "deaddrop help keys")
+  --timeout <time>      how long a relay may take to answer (default 10s)
+  --json                one object with the answer of each relay
+
+Exit status: 0 when a quorum holds it, 3 when some relays do, 1 when none does, 2 for wrong use.
+
+Example: echo "Under the third bench." | deaddrop send npub1… --relay wss://drop.example.com
+`,
+  pickup: `Usage: deaddrop pickup [--ack [--grace <time>]] [--relay <url>]... [--json]
+
+Prints everything that your relays hold for you, each message once. Nothing is deleted unless --ack is given, and then only
+what was printed.
+
+  --ack                 let the relays forget what was printed
+  --grace <time>        but leave it to your other devices for so long
+  -r, --relay <url>     instead of your own relays (see "deaddrop help relays"); may be repeated
+  -k, --key <file>      whose box (see "deaddrop help keys")
+  --timeout <time>      how long a relay may take to answer (default 10s)
+  --json                one object per line
+
+Exit status: 0 when every relay was read, 3 when some were, 1 when none was, 2 for wrong use.
+
+Example: deaddrop pickup --ack --json >> messages.ndjson
+`,
+  watch: `Usage: deaddrop watch [--ack [--grace <time>]] [--relay <url>]... [--json]
+
+Prints what your relays hold for you, and then what comes, until it is interrupted. Relays that are not there are tried
+again. The options are those of "deaddrop pickup".
+
+Example: deaddrop watch --ack
+`,
+  ack: `Usage: deaddrop ack <id>... [--grace <time>] [--relay <url>]... [--json]
+
+Lets all your relays forget these drops, by the ids that pickup prints: also relays that did not have them, since a copy may
+be on its way. Relays that are not there are told by a later command.
+
+  --grace <time>        leave them to your other devices for so long
+  --print               print the acknowledgement and tell nobody
+  -r, --relay <url>     instead of your own relays; may be repeated
+  -k, --key <file>      whose drops (see "deaddrop help keys")
+  --json                one object for each relay
+
+Exit status: 0 when every relay was told, 3 when some were, 1 when none was, 2 for wrong use.
+
+Example: deaddrop ack 5d02…
+`,
+  open: `Usage: deaddrop open [--key <file>] [--json]
+
+Opens drops that came another way, such as over HTTP: reads one event as JSON from each line of standard input.
+
+Exit status: 0 when all of them were opened, 3 when some could not be.
+
+Example: curl -H "Authorization: $(deaddrop keys auth "$url")" "$url" | deaddrop open
+`,
+  relays: `Usage: deaddrop relays [--json]
+       deaddrop relays set <url>... [--discovery <url>]...
+       deaddrop relays publish
+       deaddrop relays of <npub|hex>
+
+Without anything, shows the relays where you receive. set keeps them for this key and publishes them as a kind 10050 list
+(NIP-17) at the discovery relays, so that others can find them; publish does that once more. of looks up somebody else's.
+
+  --discovery <url>     where lists are kept (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
+  -k, --key <file>      whose relays (see "deaddrop help keys")
+
+Instead of a list that was set, $DEADDROP_RELAYS names relays, with commas between them.
+
+Example: deaddrop relays set wss://drop.example.com wss://drop.example.org
+`,
+  status: `Usage: deaddrop status [--relay <url>]... [--json]
+
+Says for each of your relays how many drops it holds for you, how old the oldest is, and when the next one expires. Tells
+them what could not be told before.
+
+Exit status: 0 when every relay was read, 3 when some were, 1 when none was.
+
+Example: deaddrop status --json
+`,
+  completion: `Usage: deaddrop completion bash|zsh|fish
+
+Prints a script that lets a shell complete commands and options.
+
+Example: source <(deaddrop completion bash)
+`,
 };
 
 /** The help text of a command, or of the whole. */
 export function helpFor(command: string | undefined): string {
-  return (command === undefined ? undefined : COMMANDS[command]) ?? HELP;
+  return (command !== undefined && Object.hasOwn(DETAILS, command) && DETAILS[command]) || HELP;
 }

@@ -2,19 +2,20 @@ import { stringify } from "yaml";
 
 import type { Config } from "../config.ts";
 import { join } from "../values.ts";
+import { CliError, FAILED } from "./failure.ts";
 
 export type InfoOptions = { readonly url: string | undefined; readonly json: boolean };
 
 const PATIENCE_MS = 10_000;
 
 /**
- * `deaddrop info`: a relay's NIP-11 document, as YAML or JSON. Throws with what to do when the relay cannot be reached or says something else.
+ * `deaddrop info`: a relay's NIP-11 document, as YAML or JSON. Throws a CliError that says what to do when the relay cannot be reached or says something else.
  */
 export async function info(config: Config, { url, json }: InfoOptions): Promise<string> {
   const address = url ?? (config.url || `ws://${join(config.listen)}`);
   const http = address.replace(/^ws/i, "http");
   if (!/^https?:/i.test(http) || !URL.canParse(http))
-    throw new Error(`"${address}" is no URL; give one such as wss://drop.example.com`);
+    throw new CliError(FAILED, `"${address}" is no URL; give one such as wss://drop.example.com`);
   let document: unknown;
   try {
     const response = await fetch(http, {
@@ -29,7 +30,7 @@ export async function info(config: Config, { url, json }: InfoOptions): Promise<
   } catch (error) {
     const { message, cause } = error as Error;
     const detail = cause instanceof Error ? cause.message : message;
-    throw new Error(`no relay answers at ${address} (${detail}); is it running?`, { cause: error });
+    throw new CliError(FAILED, `no relay answers at ${address} (${detail}); is it running?`);
   }
   return json ? `${JSON.stringify(document)}\n` : stringify(document);
 }

@@ -1,0 +1,35 @@
+import { secretSigner } from "../client/client.ts";
+import { HTTP_AUTHORIZATION } from "../nostr/kinds.ts";
+import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { loadSecret } from "./key-file.ts";
+import type { Terminal } from "./terminal.ts";
+
+export type AuthorizeOptions = {
+  readonly key: string | undefined;
+  readonly url: string | undefined;
+  /** Default: GET. */
+  readonly method: string | undefined;
+};
+
+/** `deaddrop keys auth`: the value of an Authorization header (NIP-98) for one request, good for a minute. Answers the exit code. */
+export async function authorize(options: AuthorizeOptions, terminal: Terminal): Promise<number> {
+  const { url = "", method = "GET" } = options;
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new CliError(
+      WRONG_USE,
+      "for which URL? Give the whole of it, such as https://drop.example.com/pickup/npub1…",
+    );
+  }
+  const { secret } = await loadSecret(terminal, options);
+  const event = await secretSigner(secret).sign({
+    kind: HTTP_AUTHORIZATION,
+    created_at: Math.floor(Date.now() / 1_000),
+    tags: [
+      ["u", url],
+      ["method", method.toUpperCase()],
+    ],
+    content: "",
+  });
+  terminal.stdout.write(`Nostr ${Buffer.from(JSON.stringify(event)).toString("base64")}\n`);
+  return DONE;
+}

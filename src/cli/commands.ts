@@ -1,0 +1,192 @@
+// The commands: what each is called, which options it takes, and what does it.
+
+// Each is loaded when it is asked for: the relay's store and the client's cryptography take their time, and no command needs both.
+
+import type { Config } from "../config.ts";
+import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { count, type Given, type OptionName, seconds } from "./options.ts";
+import type { PickupOptions } from "./pickup.ts";
+import type { ProfileOptions } from "./profile.ts";
+import type { Terminal } from "./terminal.ts";
+
+export type Command = {
+  readonly summary: string;
+  readonly options: readonly OptionName[];
+  /** What may stand after the command's name. */
+  readonly actions?: readonly string[];
+  /** Does it, with what stands after the command's name, and answers the exit code. */
+  run(given: Given["values"], words: readonly string[], terminal: Terminal): Promise<number>;
+};
+
+const PROFILE = ["key", "relay", "discovery", "timeout", "json"] as const;
+
+/** All of them, the relay's own first. */
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  serve: {
+    summary: "run the relay",
+    options: ["config"],
+    async run({ config }, _, { env }) {
+      const { serve } = await import("./serve.ts");
+      return serve(await configuration(env, config));
+    },
+  },
+  config: {
+    summary: "print the configuration in force, or an example file",
+    options: ["config", "example"],
+    async run({ config, example }, _, { env, stdout }) {
+      const { printConfig, printExample } = await import("../config.ts");
+      stdout.write(
+        example === true ? printExample() : printConfig(await configuration(env, config)),
+      );
+      return DONE;
+    },
+  },
+  info: {
+    summary: "ask a running relay who it is and how it is",
+    options: ["config", "json"],
+    async run({ config, json = false }, [url], { env, stdout }) {
+      const { info } = await import("./info.ts");
+      stdout.write(await info(await configuration(env, config), { url, json }));
+      return DONE;
+    },
+  },
+  conformance: {
+    summary: "check any relay against NIP-DD and the NIPs it leans on",
+    options: ["only", "all", "list", "json", "timeout"],
+    async run({ only = [], all = false, list = false, json = false, timeout }, [url], terminal) {
+      const { conformance } = await import("./conformance.ts");
+      const timeoutSeconds = timeout === undefined ? undefined : Number(timeout);
+      return conformance({ url, json, only, all, list, timeoutSeconds }, terminal);
+    },
+  },
+  keys: {
+    summary: "make, show or import the key that sends and receives",
+    options: ["key", "secret", "method", "json"],
+    actions: ["new", "show", "import", "auth"],
+    async run({ key, secret = false, method, json = false }, [action = "", url], terminal) {
+      const { importKey, newKey, showKey } = await import("./keys.ts");
+      const { authorize } = await import("./authorize.ts");
+      switch (action) {
+        case "new":
+          return newKey({ key, json }, terminal);
+        case "show":
+          return showKey({ key, json, secret }, terminal);
+        case "import":
+          return importKey({ key, json }, terminal);
+        case "auth":
+          return authorize({ key, url, method }, terminal);
+        default:
+          throw new CliError(WRONG_USE, "keys takes new, show, import or auth");
+      }
+    },
+  },
+  send: {
+    summary: "send a message to somebody",
+    options: [...PROFILE, "expires", "quorum", "rewrap", "print", "retry"],
+    async run(given, [to, ...text], terminal) {
+      const { send } = await import("./send.ts");
+      return send(
+        {
+          ...profileOf(given),
+          to,
+          text: text.length === 0 ? undefined : text.join(" "),
+          expiresInSeconds: seconds(given.expires, "expires"),
+          quorum: count(given.quorum, "quorum"),
+          rewrap: given.rewrap ?? false,
+          print: given.print ?? false,
+          retry: given.retry ?? false,
+          json: given.json ?? false,
+        },
+        terminal,
+      );
+    },
+  },
+  pickup: {
+    summary: "print what is held for you",
+    options: [...PROFILE, "ack", "grace"],
+    async run(given, _, terminal) {
+      const { pickup } = await import("./pickup.ts");
+      return pickup(pickupOf(given), terminal);
+    },
+  },
+  watch: {
+    summary: "print what is held for you and what comes",
+    options: [...PROFILE, "ack", "grace"],
+    async run(given, _, terminal) {
+      const { watch } = await import("./pickup.ts");
+      return watch(pickupOf(given), terminal, interrupted());
+    },
+  },
+  ack: {
+    summary: "let your relays forget drops that you have",
+    options: [...PROFILE, "grace", "print"],
+    async run(given, ids, terminal) {
+      const { ack } = await import("./pickup.ts");
+      return ack({ ...pickupOf(given), ids, print: given.print ?? false }, terminal);
+    },
+  },
+  open: {
+    summary: "open drops that came another way",
+    options: ["key", "json"],
+    async run({ key, json = false }, _, terminal) {
+      const { openDrops } = await import("./pickup.ts");
+      return openDrops({ key, json }, terminal);
+    },
+  },
+  relays: {
+    summary: "show, set or publish the relays where you receive",
+    options: [...PROFILE],
+    actions: ["set", "publish", "of"],
+    async run(given, [action, ...values], terminal) {
+      const { relays } = await import("./relays.ts");
+      const json = given.json ?? false;
+      return relays({ ...profileOf(given), action, values, json }, terminal);
+    },
+  },
+  status: {
+    summary: "what each of your relays holds for you",
+    options: [...PROFILE],
+    async run(given, _, terminal) {
+      const { status } = await import("./relays.ts");
+      return status({ ...profileOf(given), json: given.json ?? false }, terminal);
+    },
+  },
+  completion: {
+    summary: "print the completion of bash, zsh or fish",
+    options: [],
+    actions: ["bash", "zsh", "fish"],
+    async run(_, [shell = ""], { stdout }) {
+      const { completion } = await import("./completion.ts");
+      stdout.write(completion(shell, COMMANDS));
+      return DONE;
+    },
+  },
+};
+
+async function configuration(env: Terminal["env"], file: string | undefined): Promise<Config> {
+  const { ConfigError, loadConfig } = await import("../config.ts");
+  try {
+    return loadConfig(env, file);
+  } catch (error) {
+    throw error instanceof ConfigError ? new CliError(WRONG_USE, error.message) : error;
+  }
+}
+
+function profileOf({ key, relay = [], discovery = [], timeout }: Given["values"]): ProfileOptions {
+  return { key, relay, discovery, timeoutSeconds: seconds(timeout, "timeout") };
+}
+
+function pickupOf(given: Given["values"]): PickupOptions {
+  return {
+    ...profileOf(given),
+    ack: given.ack ?? false,
+    graceSeconds: seconds(given.grace, "grace"),
+    json: given.json ?? false,
+  };
+}
+
+function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => controller.abort());
+  return controller.signal;
+}

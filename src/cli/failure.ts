@@ -1,0 +1,33 @@
+// Exit codes.
+export const DONE = 0;
+export const FAILED = 1;
+export const WRONG_USE = 2;
+/** Some relays did it and some did not: fewer than the quorum, or not all of one's own. */
+export const PARTLY = 3;
+/** What a shell reports of a command that SIGINT ended: 128 + 2. */
+export const INTERRUPTED = 130;
+
+/** A command cannot do what was asked. The message is for whoever typed it: what is wrong and what to do, and never a secret. */
+export class CliError extends Error {
+  readonly exitCode: typeof FAILED | typeof WRONG_USE | typeof INTERRUPTED;
+
+  constructor(exitCode: CliError["exitCode"], message: string) {
+    super(message);
+    this.name = "CliError";
+    this.exitCode = exitCode;
+  }
+}
+
+/** Does a command's work, which answers its exit code. A CliError is told on standard error; whatever else is thrown is a bug, and passed on. */
+export async function exitCodeOf(
+  work: () => Promise<number>,
+  stderr: { write(text: string): unknown },
+): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    stderr.write(`deaddrop: ${error.message.trimEnd()}\n`);
+    return error.exitCode;
+  }
+}

@@ -1,0 +1,176 @@
+// Where secret keys are kept. A key file holds one line, `nsec1…` or, encrypted with a passphrase as in NIP-49, `ncryptsec1…`. Only its owner may read
+// it, and it is never written over.
+//
+// A secret comes from a file, the environment or standard input, never from an argument, which every process on the machine can see.
+
+import { constants, existsSync } from "node:fs";
+import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+
+import { type Ncryptsec, type NSec, nsecEncode } from "nostr-tools/nip19";
+import { encrypt } from "nostr-tools/nip49";
+
+import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { parseSecret, unlock } from "./secret-key.ts";
+import { readAll, type Terminal } from "./terminal.ts";
+
+export const MAX_KEY_BYTES = 1024;
+
+const HAS_MODES = process.platform !== "win32";
+const OTHERS = 0o077;
+
+export type LoadedSecret = {
+  /** 32 bytes, within the range of the curve. */
+  readonly secret: Uint8Array;
+  /** The file it is kept in; undefined: $DEADDROP_KEY. */
+  readonly file: string | undefined;
+  /** Whether it takes a passphrase to read it. */
+  readonly isEncrypted: boolean;
+};
+
+/** The folder of what belongs to the one who runs commands: $DEADDROP_HOME, or `deaddrop` where XDG has configuration. */
+export function homeFolder(env: Terminal["env"]): string {
+  if (env["DEADDROP_HOME"]) return env["DEADDROP_HOME"];
+  // XDG Base Directory Specification: "If an implementation encounters a relative path […] it should consider the path invalid and ignore it."
+  const configuration = env["XDG_CONFIG_HOME"] ?? "";
+  if (isAbsolute(configuration)) return join(configuration, "deaddrop");
+  return join(env["HOME"] || homedir(), ".config", "deaddrop");
+}
+
+/** Where the key is: the file that was named, $DEADDROP_KEY_FILE, or `key` in the home folder. */
+export function keyFilePath(env: Terminal["env"], named: string | undefined): string {
+  // `--key "$UNSET"` means some key, but hardly this one.
+  if (named === "") throw new CliError(WRONG_USE, "--key names no file; give one, or leave it out");
+  return resolve(named || env["DEADDROP_KEY_FILE"] || join(homeFolder(env), "key"));
+}
+
+/**
+ * The secret key to act with: from the file that was named, $DEADDROP_KEY, $DEADDROP_KEY_FILE or the home folder, whichever comes first. An encrypted one is
+ * opened with $DEADDROP_PASSPHRASE, or by asking on the terminal. Throws a CliError with what to do.
+ */
+export async function loadSecret(
+  terminal: Terminal,
+  { key }: { readonly key: string | undefined },
+): Promise<LoadedSecret> {
+  const { env } = terminal;
+  const given = key === undefined ? env["DEADDROP_KEY"] : undefined;
+  const file = given ? undefined : keyFilePath(env, key);
+  const where = file ?? "$DEADDROP_KEY";
+  const parsed = file === undefined ? parseSecret(given ?? "", where) : await readKeyFile(file);
+  if (typeof parsed !== "string") return { secret: parsed, file, isEncrypted: false };
+  return { secret: await unlock(terminal, parsed, where), file, isEncrypted: true };
+}
+
+/** Throws the CliError of a file that would be written over, for whoever wants to know before asking questions. */
+export function assertFree(path: string): void {
+  if (existsSync(path)) throw taken(path);
+}
+
+/** Keeps a secret in a new file, encrypted when there is a passphrase. On disk when it resolves; on a CliError nothing is left there. */
+export async function writeKeyFile(
+  path: string,
+  secret: Uint8Array,
+  passphrase: string | undefined,
+): Promise<void> {
+  const line = passphrase === undefined ? nsecEncode(secret) : encrypt(secret, passphrase);
+  await writeKeyLine(path, line);
+}
+
+/** Keeps a key in a new file, in the form it has. As `writeKeyFile`. */
+export async function writeKeyLine(path: string, line: NSec | Ncryptsec): Promise<void> {
+  let file: FileHandle;
+  let folders: string[];
+  try {
+    folders = await makeFolder(dirname(path));
+    file = await open(path, "wx", 0o600);
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === "EEXIST" && existsSync(path)
+      ? taken(path)
+      : notWritten(path, error);
+  }
+  try {
+    try {
+      await file.writeFile(`${line}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    // Or the name may be gone after a power cut, though what it named is on disk.
+    for (const folder of HAS_MODES ? folders : []) await syncFolder(folder);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw notWritten(path, error);
+  }
+}
+
+// Answers the folders in which something new is named.
+async function makeFolder(path: string): Promise<string[]> {
+  const folder = resolve(path);
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+  const changed = [folder];
+  if (first === undefined) return changed;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) {
+    changed.push(dirname(made));
+  }
+  return changed;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function readKeyFile(path: string): Promise<Uint8Array | Ncryptsec> {
+  const text = await readPrivate(path);
+  // Hex might as well be a public key.
+  if (/^\s*n(sec|cryptsec)1/i.test(text)) return parseSecret(text, path);
+  throw failed(
+    `${path}: no key file, as it holds neither nsec1… nor ncryptsec1…; make one with "deaddrop keys import"`,
+  );
+}
+
+async function readPrivate(path: string): Promise<string> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, "r");
+    // What is read is what was looked at, even when the name changes hands meanwhile.
+    const { mode } = await file.stat();
+    if (HAS_MODES && (mode & OTHERS) !== 0) {
+      throw failed(`${path} can be read by others; run: chmod 600 ${quoted(path)}`);
+    }
+    const source = file.createReadStream({ end: MAX_KEY_BYTES, autoClose: false });
+    return await readAll(source, { name: path, maxBytes: MAX_KEY_BYTES });
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what =
+      code === "ENOENT" ? `there is no key at ${path}` : `cannot read a key (${message})`;
+    throw failed(`${what}; make one with "deaddrop keys new", or name a file with --key`);
+  } finally {
+    await file?.close();
+  }
+}
+
+function failed(message: string): CliError {
+  return new CliError(FAILED, message);
+}
+
+function taken(path: string): CliError {
+  return failed(
+    `${path} exists, and a key is never written over; move it away, or name another file with --key`,
+  );
+}
+
+function notWritten(path: string, error: unknown): CliError {
+  const { message } = error as Error;
+  return failed(`no key was written to ${path} (${message}); name another file with --key`);
+}
+
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

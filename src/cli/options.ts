@@ -1,0 +1,65 @@
+// Every option of every command, in one table: what parses them, what completes them, and what a command is given.
+
+import { parseArgs } from "node:util";
+
+import { durationSeconds } from "../duration.ts";
+import { CliError, WRONG_USE } from "./failure.ts";
+
+type Option = {
+  readonly type: "string" | "boolean";
+  readonly short?: string;
+  readonly multiple?: boolean;
+};
+
+export const OPTIONS = {
+  config: { type: "string", short: "c" },
+  example: { type: "boolean" },
+  json: { type: "boolean" },
+  only: { type: "string", multiple: true },
+  all: { type: "boolean" },
+  list: { type: "boolean" },
+  timeout: { type: "string" },
+  key: { type: "string", short: "k" },
+  relay: { type: "string", short: "r", multiple: true },
+  discovery: { type: "string", multiple: true },
+  secret: { type: "boolean" },
+  method: { type: "string" },
+  ack: { type: "boolean" },
+  grace: { type: "string" },
+  expires: { type: "string" },
+  quorum: { type: "string" },
+  rewrap: { type: "boolean" },
+  print: { type: "boolean" },
+  retry: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean", short: "V" },
+} as const satisfies Readonly<Record<string, Option>>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+/** A command line, taken apart. */
+export type Given = ReturnType<typeof parse>;
+
+/** Takes a command line apart. Throws a CliError for what is no option of any command. */
+export function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS, tokens: true });
+  } catch (error) {
+    throw new CliError(WRONG_USE, `${(error as Error).message}; see "deaddrop help"`);
+  }
+}
+
+/** A duration such as 7d, in seconds. */
+export function seconds(text: string | undefined, option: OptionName): number | undefined {
+  if (text === undefined) return undefined;
+  const parsed = durationSeconds(text);
+  if (parsed !== undefined && parsed > 0) return parsed;
+  throw new CliError(WRONG_USE, `--${option} takes a time such as 90s, 12h or 7d, not "${text}"`);
+}
+
+/** A whole number of at least 1. */
+export function count(text: string | undefined, option: OptionName): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new CliError(WRONG_USE, `--${option} takes a whole number of at least 1, not "${text}"`);
+}

@@ -1,0 +1,61 @@
+// How things are shown on a terminal.
+
+import type { DeliveryReport, PickedUp } from "../client/client.ts";
+import { shownKey } from "./profile.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Unix seconds as people read them, in UTC. */
+export function shownTime(seconds: number): string {
+  const date = new Date(seconds * 1_000);
+  // What a stranger wrote may be no date.
+  return Number.isNaN(date.getTime())
+    ? `${seconds}`
+    : `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+/**
+ * Text of a stranger, without what would move the cursor, change colours or end the line for a program that reads on: control characters but line
+ * feed and tab, and those that turn the direction of writing.
+ */
+export function harmless(text: string): string {
+  return text.replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu, "\ufffd");
+}
+
+/** What was picked up, for people. */
+export function shownDrop(picked: Exclude<PickedUp, { type: "unreadable" }>): string {
+  const { id, from } = picked;
+  const head = `id:   ${id}\nfrom: ${shownKey(from)}\n`;
+  if (picked.type === "receipt") {
+    return `${head}receipt for ${picked.messages.join(", ")}\n\n`;
+  }
+  const { created_at, kind, content, tags } = picked.message;
+  const subject = tags.find(([name]) => name === "subject")?.[1];
+  const lines = [
+    `time: ${shownTime(created_at)}`,
+    ...(kind === 14 || kind === 4 ? [] : [`kind: ${kind}`]),
+    ...(subject === undefined ? [] : [`subject: ${harmless(subject)}`]),
+  ];
+  return `${head}${lines.join("\n")}\n\n${harmless(content)}\n\n`;
+}
+
+/** What was picked up, as one line of JSON. */
+export function dropAsJson(picked: PickedUp): string {
+  if (picked.type !== "message") return `${JSON.stringify(picked)}\n`;
+  const { message, ...rest } = picked;
+  const { id, kind, created_at, tags, content } = message;
+  return `${JSON.stringify({ ...rest, message: id, kind, created_at, tags, content })}\n`;
+}
+
+/** What a relay said to a drop, for people. */
+export function shownReport({ url, state, reason, heldUntil }: DeliveryReport): string {
+  const until = heldUntil === undefined ? "" : ` until ${shownTime(heldUntil)}`;
+  const why = reason === "" || state === "known" ? "" : `: ${harmless(reason)}`;
+  return `${url} ${state}${until}${why}\n`;
+}
+
+/** Writes to standard output and resolves when whoever reads it has it, as far as that can be known. Rejects when nobody reads. */
+export function written({ stdout }: Terminal, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stdout.write(text, (error?: Error | null) => (error ? reject(error) : resolve()));
+  });
+}
