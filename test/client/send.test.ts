@@ -94,7 +94,8 @@ describe("send", () => {
       });
       expect(Math.min(...extras)).toBeGreaterThanOrEqual(0);
       expect(Math.max(...extras)).toBeLessThan(Math.min(seconds, 2 * DAY) + 3_600);
-      expect(new Set(extras).size).toBeGreaterThan(1);
+      // A short wish leaves no room to hide in between two full hours.
+      expect(new Set(extras).size).toBeGreaterThanOrEqual(seconds >= DAY ? 10 : 1);
     }
   });
 
