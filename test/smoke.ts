@@ -1,7 +1,8 @@
-// What a user of the published package does first: install the tarball into an empty folder, start the relay, ask it who it is, end it.
+// What a user of the published package does first: install the tarball into an empty folder, start the relay, ask it who it is, send and pick up with the
+// library as its documentation shows, end it.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -44,10 +45,20 @@ try {
   const info = execFileSync(bin, ["info", url, "--json"], { cwd: folder, env, encoding: "utf8" });
   const { supported_nips: nips } = JSON.parse(info) as { supported_nips: number[] };
   if (!nips.includes(1)) throw new Error(`unexpected information: ${info}`);
+
+  const guide = readFileSync(join(folder, "node_modules/deaddrop/docs/CLIENT.md"), "utf8");
+  const [, program = ""] = /```js\n([^]*?)```/.exec(guide) ?? [];
+  const example = join(folder, "example.mjs");
+  writeFileSync(example, program.replace("ws://127.0.0.1:7777", url));
+  const shown = execFileSync(process.execPath, [example], { cwd: folder, env, encoding: "utf8" });
+  const isAsShown = [/ held \d{4}$/m, /^Under the third bench\.$/m, / done$/m].every((line) =>
+    line.test(shown),
+  );
+  if (!isAsShown) throw new Error(`the example of docs/CLIENT.md printed: ${shown}`);
   child.kill("SIGTERM");
   const code = await exited;
   if (code !== 0) throw new Error(`the relay ended with ${code}`);
-  console.log(`smoke: installed, served ${url}, stopped`);
+  console.log(`smoke: installed, served ${url}, sent, picked up, stopped`);
 } finally {
   relay?.kill("SIGKILL");
   rmSync(folder, { recursive: true, force: true });

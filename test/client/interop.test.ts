@@ -51,7 +51,7 @@ describe("NDK", () => {
     });
     const recipient = await signedIn(bob);
     const subscription = recipient.subscribe(
-      { kinds: [1059 as number], "#p": [bob.key] },
+      { "#p": [bob.key] },
       { cacheUsage: NDKSubscriptionCacheUsage.ONLY_RELAY },
     );
     const wrap = await new Promise<NDKEvent>((resolve) => subscription.once("event", resolve));
