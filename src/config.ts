@@ -195,7 +195,8 @@ export function loadConfig(
     const path = SETTINGS.get(variable);
     if (path === undefined) {
       throw new ConfigError(
-        `unknown setting ${variable}="${value}"; see deaddrop config --example`,
+        // Its value might be a secret that was meant for another command.
+        `unknown setting ${variable}; see deaddrop config --example`,
       );
     }
     set(given, path, value);

@@ -5,6 +5,8 @@ import { createServer } from "node:http";
 import { type AddressInfo, createServer as createNetServer, type Server } from "node:net";
 import { join } from "node:path";
 
+import { nsecEncode } from "nostr-tools/nip19";
+import { generateSecretKey } from "nostr-tools/pure";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 
@@ -138,11 +140,27 @@ describe("deaddrop serve", PATIENCE, () => {
     });
   });
 
+  it("passes over what the commands of senders and recipients read, and shows no secret of theirs", async () => {
+    const nsec = nsecEncode(generateSecretKey());
+    const env = {
+      DEADDROP_KEY: nsec,
+      DEADDROP_KEY_FILE: "k",
+      DEADDROP_PASSPHRASE: "open sesame",
+      DEADDROP_HOME: "h",
+      DEADDROP_RELAYS: "r",
+      DEADDROP_DISCOVERY: "d",
+    };
+    expect(await deaddrop(["config"], { env })).toMatchObject({ code: 0, err: "" });
+    const misspelt = await deaddrop(["config"], { env: { DEADDROP_SECRET: nsec } });
+    expect(misspelt).toMatchObject({ code: 2, out: "" });
+    expect(misspelt.err).not.toContain(nsec);
+  });
+
   it("exits with 2 for an unknown setting, naming it", async () => {
     expect(await deaddrop(["serve"], { env: { DEADDROP_PORT: "80" } })).toEqual({
       code: 2,
       out: "",
-      err: 'deaddrop: unknown setting DEADDROP_PORT="80"; see deaddrop config --example\n',
+      err: "deaddrop: unknown setting DEADDROP_PORT; see deaddrop config --example\n",
     });
   });
 

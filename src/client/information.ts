@@ -11,7 +11,8 @@ export type RelayFacts = {
   readonly maxAcknowledgementIds: number;
 };
 
-const UNKNOWN: RelayFacts = {
+/** What is taken for granted of a relay that says nothing. */
+export const UNKNOWN: RelayFacts = {
   proofOfWork: 0,
   retentionSeconds: undefined,
   maxEventBytes: undefined,

@@ -184,11 +184,16 @@ export class Link {
   #want(): void {
     clearTimeout(this.#idle);
     this.#idle = undefined;
-    if (this.#socket === undefined && this.#retry === undefined) this.#connect();
+    if (this.#socket !== undefined) return;
+    // Somebody waits for an answer now, however long it was not there.
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#tries = 0;
+    this.#connect();
   }
 
   #rest(): void {
-    if (this.#isWanted || this.#idle !== undefined) return;
+    if (this.#isClosed || this.#isWanted || this.#idle !== undefined) return;
     this.#idle = setTimeout(() => this.#disconnect(), this.#settings.idleSeconds * 1_000);
   }
 

@@ -1,4 +1,4 @@
-import { relayFacts, type RelayFacts } from "./information.ts";
+import { relayFacts, type RelayFacts, UNKNOWN } from "./information.ts";
 import { Link, type LinkSettings, type WebSocketFactory } from "./link.ts";
 import type { Chance, Receiver } from "./wrap.ts";
 
@@ -23,6 +23,8 @@ export type LinksSettings = {
 export const MAX_RETRY_SECONDS = 60;
 // What dead drops let one connection authenticate, and one filter name, by default.
 const MAX_KEYS = 1_000;
+// A message waits for what its relays ask of it, and for the slowest of them no longer than this.
+const FACTS_SECONDS = 3;
 const IDLE_SECONDS = 30;
 const HEARTBEAT_SECONDS = 60;
 
@@ -75,9 +77,15 @@ export class Links {
 
   /** What a relay says of itself, asked for once. */
   factsOf(url: string): Promise<RelayFacts> {
-    const known = this.#facts.get(url) ?? relayFacts(url, this.patienceSeconds);
-    this.#facts.set(url, known);
-    return known;
+    const known = this.#facts.get(url);
+    if (known !== undefined) return known;
+    const asked = relayFacts(url, Math.min(this.patienceSeconds, FACTS_SECONDS)).then((facts) => {
+      // Whoever was away is asked again.
+      if (facts === UNKNOWN) this.#facts.delete(url);
+      return facts;
+    });
+    this.#facts.set(url, asked);
+    return asked;
   }
 
   close(): void {

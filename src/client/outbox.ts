@@ -77,8 +77,8 @@ export type OutboxParts = {
   readonly retrySeconds: number;
 };
 
-/** Records kept. One is an acknowledgement of up to a thousand drops. */
-const MAX_RECORDS = 10_000;
+/** Ids of drops and of messages kept, some 20 MB. */
+const MAX_IDS = 400_000;
 
 export class Outbox {
   readonly #parts: OutboxParts;
@@ -159,7 +159,7 @@ export class Outbox {
   async #keep(record: OutboxRecord): Promise<void> {
     await this.#loaded;
     this.#expire();
-    if (this.#records.size >= MAX_RECORDS) await this.#makeRoom();
+    while (this.#acknowledged.size >= MAX_IDS) await this.#makeRoom();
     await this.#parts.store.put(record);
     this.#index(record);
   }
@@ -190,7 +190,7 @@ export class Outbox {
   async #makeRoom(): Promise<void> {
     const told = [...this.#records.values()].find((record) => !isWaiting(record));
     if (told === undefined) {
-      throw new Error(`the outbox is full: ${MAX_RECORDS} acknowledgements wait for their relays`);
+      throw new Error("the outbox is full of acknowledgements that wait for their relays");
     }
     await this.#remove(told);
   }

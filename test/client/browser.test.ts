@@ -24,121 +24,125 @@ const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javas
 // In CI it is no reason: there it fails.
 const maySkip = process.env["CI"] === undefined;
 
-describe.skipIf(isMissing && maySkip)(`the library in chromium${reason}`, { timeout: 120_000 }, () => {
-  const atEnd: (() => unknown)[] = [];
-  let browser: Browser | undefined;
-  let origin = "";
+describe.skipIf(isMissing && maySkip)(
+  `the library in chromium${reason}`,
+  { timeout: 120_000 },
+  () => {
+    const atEnd: (() => unknown)[] = [];
+    let browser: Browser | undefined;
+    let origin = "";
 
-  beforeAll(async () => {
-    const outDir = temporaryFolder((clean) => atEnd.push(clean));
-    await build({
-      root: new URL("browser/", import.meta.url).pathname,
-      base: "./",
-      logLevel: "error",
-      configFile: false,
-      build: { outDir, emptyOutDir: true },
+    beforeAll(async () => {
+      const outDir = temporaryFolder((clean) => atEnd.push(clean));
+      await build({
+        root: new URL("browser/", import.meta.url).pathname,
+        base: "./",
+        logLevel: "error",
+        configFile: false,
+        build: { outDir, emptyOutDir: true },
+      });
+      const server = createServer((request, response) => {
+        const path = join(outDir, request.url === "/" ? "index.html" : (request.url ?? ""));
+        if (!path.startsWith(outDir) || !existsSync(path)) return response.writeHead(404).end();
+        const type = TYPES[extname(path)] ?? "text/plain";
+        return response.writeHead(200, { "content-type": type }).end(readFileSync(path));
+      });
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      atEnd.push(() => server.close());
+      origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+      const args = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-background-networking",
+      ];
+      browser = await chromium.launch({ executablePath: CHROMIUM, args });
+      atEnd.push(() => browser?.close());
+    }, 120_000);
+
+    afterAll(async () => {
+      for (const clean of atEnd.toReversed()) await clean();
     });
-    const server = createServer((request, response) => {
-      const path = join(outDir, request.url === "/" ? "index.html" : (request.url ?? ""));
-      if (!path.startsWith(outDir) || !existsSync(path)) return response.writeHead(404).end();
-      const type = TYPES[extname(path)] ?? "text/plain";
-      return response.writeHead(200, { "content-type": type }).end(readFileSync(path));
+
+    /** A page in a profile of its own. */
+    async function newPage(): Promise<Page> {
+      const context = await browser?.newContext();
+      onTestFinished(async () => context?.close());
+      const page = await context?.newPage();
+      if (page === undefined) throw new Error("the browser is not running");
+      page.on("pageerror", (error) => expect.fail(String(error)));
+      await page.goto(origin);
+      await page.waitForFunction("globalThis.verbs !== undefined");
+      return page;
+    }
+
+    it("sends from one page and picks up in another", async () => {
+      const relays = [await startRelay(), await startRelay()];
+      const urls = relays.map(({ url }) => url);
+      const [alice, bob] = [person(), person()];
+      const [one, other] = [await newPage(), await newPage()];
+      const sent = await call(one, "send", hex(alice), bob.key, "Unter der dritten Bank 🌳", urls);
+      expect(sent.states).toEqual(["held", "held"]);
+      expect(await call(other, "pickup", hex(bob), urls, "bob")).toEqual({
+        texts: ["Unter der dritten Bank 🌳"],
+        told: ["done", "done"],
+      });
+      expect(await held(bob, relays)).toEqual([0, 0]);
+      expect(await call(other, "pickup", hex(bob), urls, "bob")).toEqual({ texts: [], told: [] });
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    atEnd.push(() => server.close());
-    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    const args = [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--disable-background-networking",
-    ];
-    browser = await chromium.launch({ executablePath: CHROMIUM, args });
-    atEnd.push(() => browser?.close());
-  }, 120_000);
 
-  afterAll(async () => {
-    for (const clean of atEnd.toReversed()) await clean();
-  });
-
-  /** A page in a profile of its own. */
-  async function newPage(): Promise<Page> {
-    const context = await browser?.newContext();
-    onTestFinished(async () => context?.close());
-    const page = await context?.newPage();
-    if (page === undefined) throw new Error("the browser is not running");
-    page.on("pageerror", (error) => expect.fail(String(error)));
-    await page.goto(origin);
-    await page.waitForFunction("globalThis.verbs !== undefined");
-    return page;
-  }
-
-  it("sends from one page and picks up in another", async () => {
-    const relays = [await startRelay(), await startRelay()];
-    const urls = relays.map(({ url }) => url);
-    const [alice, bob] = [person(), person()];
-    const [one, other] = [await newPage(), await newPage()];
-    const sent = await call(one, "send", hex(alice), bob.key, "Unter der dritten Bank 🌳", urls);
-    expect(sent.states).toEqual(["held", "held"]);
-    expect(await call(other, "pickup", hex(bob), urls, "bob")).toEqual({
-      texts: ["Unter der dritten Bank 🌳"],
-      told: ["done", "done"],
+    it("mines proof of work in a worker while the page goes on", async () => {
+      const relay = await startRelay({ env: { DEADDROP_PROOF_OF_WORK: "16" } });
+      const page = await newPage();
+      const sent = await call(page, "send", hex(person()), person().key, "costly", [relay.url]);
+      expect(sent.states).toEqual(["held"]);
+      expect(sent.turns).toBeGreaterThan(0);
     });
-    expect(await held(bob, relays)).toEqual([0, 0]);
-    expect(await call(other, "pickup", hex(bob), urls, "bob")).toEqual({ texts: [], told: [] });
-  });
 
-  it("mines proof of work in a worker while the page goes on", async () => {
-    const relay = await startRelay({ env: { DEADDROP_PROOF_OF_WORK: "16" } });
-    const page = await newPage();
-    const sent = await call(page, "send", hex(person()), person().key, "costly", [relay.url]);
-    expect(sent.states).toEqual(["held"]);
-    expect(sent.turns).toBeGreaterThan(0);
-  });
-
-  it("keeps acknowledgements for a relay that is down in IndexedDB, past the end of the page", async () => {
-    const relays = [await startRelay(), await startRelay()];
-    const [, down] = relays;
-    const urls = relays.map(({ url }) => url);
-    const [alice, bob] = [person(), person()];
-    const page = await newPage();
-    await call(page, "send", hex(alice), bob.key, "once", urls);
-    await down?.kill();
-    expect(await call(page, "pickup", hex(bob), urls, "kept")).toEqual({
-      texts: ["once"],
-      told: ["done", "later"],
+    it("keeps acknowledgements for a relay that is down in IndexedDB, past the end of the page", async () => {
+      const relays = [await startRelay(), await startRelay()];
+      const [, down] = relays;
+      const urls = relays.map(({ url }) => url);
+      const [alice, bob] = [person(), person()];
+      const page = await newPage();
+      await call(page, "send", hex(alice), bob.key, "once", urls);
+      await down?.kill();
+      expect(await call(page, "pickup", hex(bob), urls, "kept")).toEqual({
+        texts: ["once"],
+        told: ["done", "later"],
+      });
+      await page.reload();
+      await page.waitForFunction("globalThis.verbs !== undefined");
+      if (down !== undefined) await startAgain(down);
+      expect(await held(bob, relays)).toEqual([0, 1]);
+      // What was acknowledged is not brought again, and the relay is told.
+      expect(await call(page, "pickup", hex(bob), urls, "kept")).toEqual({ texts: [], told: [] });
+      expect(await call(page, "flush", hex(bob), urls, "kept")).toBe(0);
+      expect(await held(bob, relays)).toEqual([0, 0]);
     });
-    await page.reload();
-    await page.waitForFunction("globalThis.verbs !== undefined");
-    if (down !== undefined) await startAgain(down);
-    expect(await held(bob, relays)).toEqual([0, 1]);
-    // What was acknowledged is not brought again, and the relay is told.
-    expect(await call(page, "pickup", hex(bob), urls, "kept")).toEqual({ texts: [], told: [] });
-    expect(await call(page, "flush", hex(bob), urls, "kept")).toBe(0);
-    expect(await held(bob, relays)).toEqual([0, 0]);
-  });
 
-  it("may read the HTTP door of a relay of another origin", async () => {
-    const relay = await startRelay();
-    const bob = person();
-    const page = await newPage();
-    await call(page, "send", hex(person()), bob.key, "over HTTP", [relay.url]);
-    const url = `${relay.http}/pickup/${bob.key}`;
-    const event = await secretSigner(bob.secret).sign({
-      kind: 27_235,
-      created_at: now(),
-      tags: [
-        ["u", url],
-        ["method", "GET"],
-      ],
-      content: "",
+    it("may read the HTTP door of a relay of another origin", async () => {
+      const relay = await startRelay();
+      const bob = person();
+      const page = await newPage();
+      await call(page, "send", hex(person()), bob.key, "over HTTP", [relay.url]);
+      const url = `${relay.http}/pickup/${bob.key}`;
+      const event = await secretSigner(bob.secret).sign({
+        kind: 27_235,
+        created_at: now(),
+        tags: [
+          ["u", url],
+          ["method", "GET"],
+        ],
+        content: "",
+      });
+      const authorization = `Nostr ${Buffer.from(JSON.stringify(event)).toString("base64")}`;
+      const { status, finished, body } = await call(page, "fetched", url, authorization);
+      expect([status, finished]).toEqual([200, "true"]);
+      expect(body.split("\n").filter(Boolean)).toHaveLength(1);
     });
-    const authorization = `Nostr ${Buffer.from(JSON.stringify(event)).toString("base64")}`;
-    const { status, finished, body } = await call(page, "fetched", url, authorization);
-    expect([status, finished]).toEqual([200, "true"]);
-    expect(body.split("\n").filter(Boolean)).toHaveLength(1);
-  });
-});
+  },
+);
 
 /** Calls one of the page's verbs. */
 function call<Verb extends keyof Verbs>(

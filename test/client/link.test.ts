@@ -1,0 +1,135 @@
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { WebSocket } from "ws";
+
+import { Link, type LinkSettings, type WebSocketFactory } from "../../src/client/link.ts";
+import { secretSigner } from "../../src/client/signer.ts";
+import { now } from "../support/client.ts";
+import { giftWrap } from "../support/events.ts";
+import { person } from "../support/people.ts";
+import { scriptedRelay } from "./support.ts";
+
+const SETTINGS: LinkSettings = {
+  patienceSeconds: 5,
+  retrySeconds: 1,
+  maxRetrySeconds: 60,
+  idleSeconds: 30,
+  heartbeatSeconds: 60,
+};
+
+function link(
+  url: string,
+  change: Partial<LinkSettings> = {},
+  webSocket: WebSocketFactory = WebSocket,
+): Link {
+  const chance = { now, random: () => 0.5 };
+  const made = new Link(url, { webSocket, chance, signers: [] }, { ...SETTINGS, ...change });
+  onTestFinished(() => made.close());
+  return made;
+}
+
+describe("a link", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("waits longer and longer between its tries, up to a limit, and tries at once when it is asked again", async () => {
+    vi.useFakeTimers();
+    const tries: number[] = [];
+    class Unreachable extends EventTarget {
+      constructor() {
+        super();
+        tries.push(Date.now());
+        queueMicrotask(() => this.dispatchEvent(new Event("close")));
+      }
+      send(): void {}
+      close(): void {}
+    }
+    const own = link("ws://nowhere/", {}, Unreachable as unknown as WebSocketFactory);
+    own.subscribe([{}], { event: () => {} });
+    await vi.advanceTimersByTimeAsync(200_000);
+    // Three quarters of 1, 2, 4, … seconds, as chance would have it here, and at most of 60.
+    const waits = tries.slice(1).map((at, index) => (at - (tries[index] ?? 0)) / 1_000);
+    expect(waits).toEqual([0.75, 1.5, 3, 6, 12, 24, 45, 45, 45]);
+    void own.publish(giftWrap({ to: person() }));
+    expect(tries).toHaveLength(waits.length + 2);
+  });
+
+  it("gives up a connection that does not answer any more, and asks again on another", async () => {
+    let connections = 0;
+    const relay = await scriptedRelay({
+      opened: () => (connections += 1),
+      heard([verb, id], say) {
+        if (verb === "REQ" && id !== "heartbeat") say("EOSE", id);
+      },
+    });
+    const own = link(relay.url, {
+      heartbeatSeconds: 0.05,
+      patienceSeconds: 0.2,
+      retrySeconds: 0.01,
+    });
+    await new Promise<void>((resolve) => {
+      own.subscribe([{ kinds: [1059] }], {
+        event: () => {},
+        stored: () => connections === 2 && resolve(),
+      });
+    });
+    expect(relay.heard).toContainEqual(["REQ", "heartbeat", { kinds: [1059], limit: 0 }]);
+  });
+
+  it("keeps a connection whose heartbeat is answered", async () => {
+    let connections = 0;
+    let enough = (): void => {};
+    const beaten = new Promise<void>((resolve) => (enough = resolve));
+    const relay = await scriptedRelay({
+      opened: () => (connections += 1),
+      heard([verb, id], say) {
+        if (verb === "REQ") say("EOSE", id);
+        if (relay.heard.filter(([, name]) => name === "heartbeat").length > 5) enough();
+      },
+    });
+    const own = link(relay.url, { heartbeatSeconds: 0.02, patienceSeconds: 5 });
+    own.subscribe([{ kinds: [1059] }], { event: () => {} });
+    await beaten;
+    expect(connections).toBe(1);
+  });
+
+  it("says which of its keys the relay does not believe, and goes on with the others", async () => {
+    const [trusted, doubted] = [person(), person()];
+    const notices: string[] = [];
+    const relay = await scriptedRelay({
+      opened: (say) => say("AUTH", "challenge"),
+      heard([verb, value], say) {
+        if (verb === "REQ") say("EOSE", value);
+        if (verb !== "AUTH") return;
+        const { id, pubkey } = value as { id: string; pubkey: string };
+        const isTrusted = pubkey === trusted.key;
+        say("OK", id, isTrusted, isTrusted ? "" : "restricted: not you");
+      },
+    });
+    const own = new Link(
+      relay.url,
+      {
+        webSocket: WebSocket,
+        chance: { now, random: Math.random },
+        signers: [doubted, trusted].map(({ secret }) => secretSigner(secret)),
+        notice: (text) => notices.push(text),
+      },
+      SETTINGS,
+    );
+    onTestFinished(() => own.close());
+    await new Promise<void>((resolve) => {
+      own.subscribe([{}], { event: () => {}, stored: () => resolve() });
+    });
+    expect(notices).toEqual(["restricted: not you"]);
+    expect(relay.heard.map(([verb]) => verb)).toEqual(["AUTH", "AUTH", "REQ"]);
+  });
+
+  it("answers at once when it is closed", async () => {
+    const relay = await scriptedRelay({ heard: () => {} });
+    const own = link(relay.url);
+    const publishing = own.publish(giftWrap({ to: person() }));
+    own.close();
+    expect(await publishing).toEqual({ unreachable: "given up" });
+    expect(await own.publish(giftWrap({ to: person() }))).toEqual({ unreachable: "given up" });
+  });
+});
