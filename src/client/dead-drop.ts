@@ -1,7 +1,7 @@
 import type { NostrEvent } from "../nostr/event.ts";
 import type { Collection } from "./collection.ts";
 import type { Delivery, SavedDelivery } from "./delivery.ts";
-import type { WebSocketFactory } from "./link.ts";
+import type { WebSocketFactory } from "./line.ts";
 import { Links, MAX_RETRY_SECONDS } from "./links.ts";
 import {
   type AcknowledgeOptions,

@@ -1,5 +1,6 @@
 import { relayFacts, type RelayFacts, UNKNOWN } from "./information.ts";
-import { Link, type LinkSettings, type WebSocketFactory } from "./link.ts";
+import type { LineSettings, WebSocketFactory } from "./line.ts";
+import { Link } from "./link.ts";
 import type { Chance, Receiver } from "./wrap.ts";
 
 export type LinksParts = {
@@ -37,7 +38,7 @@ export class Links {
   readonly groups: readonly (readonly string[])[];
   readonly patienceSeconds: number;
   readonly #parts: LinksParts;
-  readonly #settings: LinkSettings;
+  readonly #settings: LineSettings;
   readonly #links = new Map<string, Link>();
   readonly #facts = new Map<string, Promise<RelayFacts>>();
   #isClosed = false;

@@ -1,11 +1,9 @@
 // Foreign libraries on the other side: what NDK and nostr-tools send is picked up by ours, and what ours sends by them.
 
-import NDK, {
+import {
   giftUnwrap,
   giftWrap,
   NDKEvent,
-  NDKPrivateKeySigner,
-  NDKRelayAuthPolicies,
   NDKRelaySet,
   NDKSubscriptionCacheUsage,
 } from "@nostr-dev-kit/ndk";
@@ -15,7 +13,8 @@ import { finalizeEvent } from "nostr-tools/pure";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import { now } from "../support/client.ts";
-import { type Person, person } from "../support/people.ts";
+import { signedIn } from "../support/ndk.ts";
+import { person } from "../support/people.ts";
 import { sharedRelay } from "../support/relay.ts";
 import { all, deadDrop, held, idsOf } from "./support.ts";
 
@@ -24,7 +23,7 @@ const relay = sharedRelay();
 describe("NDK", () => {
   it("sends, and DeadDrop picks up and acknowledges", async () => {
     const [alice, bob] = [person(), person()];
-    const sender = await signedIn(alice);
+    const sender = await signedIn(alice, relay().url);
     const message = new NDKEvent(sender, {
       kind: 14,
       pubkey: alice.key,
@@ -49,7 +48,7 @@ describe("NDK", () => {
       relays: [relay().url],
       expiresInSeconds: 3_600,
     });
-    const recipient = await signedIn(bob);
+    const recipient = await signedIn(bob, relay().url);
     const subscription = recipient.subscribe(
       { "#p": [bob.key] },
       { cacheUsage: NDKSubscriptionCacheUsage.ONLY_RELAY },
@@ -90,23 +89,3 @@ describe("nostr-tools", () => {
     });
   });
 });
-
-/** An NDK that knows this relay alone, signed in there. */
-async function signedIn(who: Person): Promise<NDK> {
-  const ndk = new NDK({
-    explicitRelayUrls: [relay().url],
-    signer: new NDKPrivateKeySigner(who.secret),
-    enableOutboxModel: false,
-    autoConnectUserRelays: false,
-  });
-  ndk.relayAuthDefaultPolicy = NDKRelayAuthPolicies.signIn({ ndk });
-  onTestFinished(() => {
-    for (const { url } of ndk.pool.relays.values()) ndk.pool.removeRelay(url);
-  });
-  const isIn = new Promise<void>((resolve) => {
-    ndk.pool.once("relay:authed", () => resolve());
-  });
-  await ndk.connect();
-  await isIn;
-  return ndk;
-}

@@ -1,14 +1,15 @@
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocket } from "ws";
 
-import { Link, type LinkSettings, type WebSocketFactory } from "../../src/client/link.ts";
+import type { LineSettings, WebSocketFactory } from "../../src/client/line.ts";
+import { Link } from "../../src/client/link.ts";
 import { secretSigner } from "../../src/client/signer.ts";
 import { now } from "../support/client.ts";
 import { giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
 import { scriptedRelay } from "./support.ts";
 
-const SETTINGS: LinkSettings = {
+const SETTINGS: LineSettings = {
   patienceSeconds: 5,
   retrySeconds: 1,
   maxRetrySeconds: 60,
@@ -18,7 +19,7 @@ const SETTINGS: LinkSettings = {
 
 function link(
   url: string,
-  change: Partial<LinkSettings> = {},
+  change: Partial<LineSettings> = {},
   webSocket: WebSocketFactory = WebSocket,
 ): Link {
   const chance = { now, random: () => 0.5 };
@@ -78,13 +79,13 @@ describe("a link", () => {
 
   it("keeps a connection whose heartbeat is answered", async () => {
     let connections = 0;
-    let enough = (): void => {};
+    let enough: (() => void) | undefined;
     const beaten = new Promise<void>((resolve) => (enough = resolve));
     const relay = await scriptedRelay({
       opened: () => (connections += 1),
       heard([verb, id], say) {
         if (verb === "REQ") say("EOSE", id);
-        if (relay.heard.filter(([, name]) => name === "heartbeat").length > 5) enough();
+        if (relay.heard.filter(([, name]) => name === "heartbeat").length > 5) enough?.();
       },
     });
     const own = link(relay.url, { heartbeatSeconds: 0.02, patienceSeconds: 5 });
@@ -122,6 +123,25 @@ describe("a link", () => {
     });
     expect(notices).toEqual(["restricted: not you"]);
     expect(relay.heard.map(([verb]) => verb)).toEqual(["AUTH", "AUTH", "REQ"]);
+  });
+
+  it("does not wait for ever for a relay that answers one of its keys and not the other", async () => {
+    const people = [person(), person()];
+    const relay = await scriptedRelay({
+      opened: (say) => say("AUTH", "challenge"),
+      heard([verb, value], say) {
+        const { id, pubkey } = value as { id: string; pubkey: string };
+        if (verb === "AUTH" && pubkey === people[0]?.key) say("OK", id, true, "");
+      },
+    });
+    const signers = people.map(({ secret }) => secretSigner(secret));
+    const parts = { webSocket: WebSocket, chance: { now, random: Math.random }, signers };
+    const own = new Link(relay.url, parts, { ...SETTINGS, patienceSeconds: 0.3 });
+    onTestFinished(() => own.close());
+    const answer = await own.publish(giftWrap({ to: person() }));
+    expect(answer).toHaveProperty("unreachable");
+    while (own.failure !== "no answer to AUTH")
+      await new Promise((resolve) => setImmediate(resolve));
   });
 
   it("answers at once when it is closed", async () => {

@@ -1,11 +1,10 @@
 // What real client libraries do with the relay, nothing installed on their side: written, published, picked up with automatic AUTH, and read.
 
-import NDK, {
+import type NDK from "@nostr-dev-kit/ndk";
+import {
   giftUnwrap,
   giftWrap,
   NDKEvent,
-  NDKPrivateKeySigner,
-  NDKRelayAuthPolicies,
   NDKRelaySet,
   NDKSubscriptionCacheUsage,
 } from "@nostr-dev-kit/ndk";
@@ -19,6 +18,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 
 import { now } from "../support/client.ts";
 import { acknowledgement, deletion } from "../support/events.ts";
+import { signedIn } from "../support/ndk.ts";
 import { type Person, person } from "../support/people.ts";
 import { sharedRelay } from "../support/relay.ts";
 
@@ -136,7 +136,7 @@ describe("nostr-tools", () => {
 describe("NDK", () => {
   it("delivers a gift wrap it made, live and from the box, to a recipient who signs in", async () => {
     const [alice, bob] = [person(), person()];
-    const sender = await connected(alice);
+    const sender = await signedIn(alice, relay().url);
     const message = new NDKEvent(sender, {
       kind: 14,
       pubkey: alice.key,
@@ -145,13 +145,16 @@ describe("NDK", () => {
       content: "from one kit to another",
     });
     const wrap = await giftWrap(message, sender.getUser({ pubkey: bob.key }));
-    const listener = await connected(bob);
+    const listener = await signedIn(bob, relay().url);
     const live = nextEvent(listener, { kinds: [1059], "#p": [bob.key] });
     await live.ready;
     const on = await wrap.publish(NDKRelaySet.fromRelayUrls([relay().url], sender));
     expect([...on].map(({ url }) => url)).toEqual([`${relay().url}/`]);
 
-    for (const picked of [await live.event, await nextEvent(await connected(bob), {}).event]) {
+    for (const picked of [
+      await live.event,
+      await nextEvent(await signedIn(bob, relay().url), {}).event,
+    ]) {
       const read = await giftUnwrap(picked);
       expect([read.kind, read.pubkey, read.content]).toEqual([
         14,
@@ -163,7 +166,7 @@ describe("NDK", () => {
 
   it("delivers a kind 4 message", async () => {
     const [alice, bob] = [person(), person()];
-    const sender = await connected(alice);
+    const sender = await signedIn(alice, relay().url);
     const recipient = sender.getUser({ pubkey: bob.key });
     const message = new NDKEvent(sender, {
       kind: 4,
@@ -176,7 +179,7 @@ describe("NDK", () => {
     expect(message.content).not.toContain("legacy");
     await message.publish(NDKRelaySet.fromRelayUrls([relay().url], sender));
 
-    const ndk = await connected(bob);
+    const ndk = await signedIn(bob, relay().url);
     const picked = await nextEvent(ndk, { kinds: [4], "#p": [bob.key] }).event;
     await picked.decrypt(ndk.getUser({ pubkey: alice.key }), undefined, "nip04");
     expect([picked.pubkey, picked.content]).toEqual([alice.key, "legacy"]);
@@ -185,14 +188,14 @@ describe("NDK", () => {
   it("reads what nostr-tools wrote", async () => {
     const [alice, bob] = [person(), person()];
     await publish([nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "across libraries")]);
-    const picked = await nextEvent(await connected(bob), {}).event;
+    const picked = await nextEvent(await signedIn(bob, relay().url), {}).event;
     const read = await giftUnwrap(picked);
     expect([read.pubkey, read.content]).toEqual([alice.key, "across libraries"]);
   });
 
   it("writes what nostr-tools reads", async () => {
     const [alice, bob] = [person(), person()];
-    const sender = await connected(alice);
+    const sender = await signedIn(alice, relay().url);
     const message = new NDKEvent(sender, {
       kind: 14,
       pubkey: alice.key,
@@ -245,26 +248,6 @@ function shownTo(pool: SimplePool, filter: Filter, onauth: Signer): Promise<Nost
       onclose: (closed) => reject(new Error(closed.map(({ reason }) => reason).join())),
     });
   });
-}
-
-/** An NDK that knows this relay alone and signs in where it is asked to. */
-async function connected(who: Person): Promise<NDK> {
-  const ndk = new NDK({
-    explicitRelayUrls: [relay().url],
-    signer: new NDKPrivateKeySigner(who.secret),
-    enableOutboxModel: false,
-    autoConnectUserRelays: false,
-  });
-  ndk.relayAuthDefaultPolicy = NDKRelayAuthPolicies.signIn({ ndk });
-  onTestFinished(() => {
-    for (const { url } of ndk.pool.relays.values()) ndk.pool.removeRelay(url);
-  });
-  const isIn = new Promise<void>((resolve) => {
-    ndk.pool.once("relay:authed", () => resolve());
-  });
-  await ndk.connect();
-  await isIn;
-  return ndk;
 }
 
 /** Subscribes. `ready` when all that is held was shown, `event` the first that is shown. */

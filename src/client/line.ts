@@ -1,0 +1,197 @@
+// One WebSocket to one relay, kept while something is wanted of it.
+//
+// - Connects when asked to `want`, and again when it breaks while it is still wanted. Between two tries it waits, each time up to twice as long, a random part
+//   of that: a relay that comes back is not met by everybody at once.
+// - A relay that does not take part in the handshake, or does not answer what is `expected` of it, counts as broken; so does one that goes silent and
+//   does not answer a heartbeat.
+// - `opened`, `heard` and `broken` are called for the newest socket alone, and never from inside a method.
+
+import type { Chance } from "./wrap.ts";
+
+/** The WebSocket of browsers and of Node 22; `ws` is one too. */
+export type WebSocketLike = {
+  send(text: string): void;
+  close(): void;
+  addEventListener(type: "open" | "close", listener: () => void): void;
+  addEventListener(type: "message", listener: (event: { data: unknown }) => void): void;
+  addEventListener(type: "error", listener: (event: object) => void): void;
+};
+export type WebSocketFactory = new (url: string) => WebSocketLike;
+
+export type LineSettings = {
+  /** How long a relay may take to answer before it counts as not there, seconds. */
+  readonly patienceSeconds: number;
+  /** The first and the longest wait before another try, seconds. */
+  readonly retrySeconds: number;
+  readonly maxRetrySeconds: number;
+  /** A connection of which nothing is wanted is closed after so long. */
+  readonly idleSeconds: number;
+  /** A connection that was silent for so long is asked something, and given up when it does not answer. */
+  readonly heartbeatSeconds: number;
+};
+
+export type LineParts = {
+  readonly webSocket: WebSocketFactory;
+  readonly chance: Chance;
+  readonly isWanted: () => boolean;
+  readonly opened: () => void;
+  /** A message: its verb, and what follows. */
+  readonly heard: (message: readonly [unknown, ...unknown[]]) => void;
+  readonly broken: () => void;
+  /** Asks the relay something that it answers; false when there is nothing to ask. */
+  readonly beat: () => boolean;
+};
+
+// A relay that sends more than this in one message does not keep to any limit that a drop could need.
+const MAX_MESSAGE_CHARS = 4 * 1024 * 1024;
+const NO_ANSWER = "no answer";
+
+type Timer = ReturnType<typeof setTimeout> | undefined;
+
+export class Line {
+  readonly #url: string;
+  readonly #parts: LineParts;
+  readonly #settings: LineSettings;
+  #socket: WebSocketLike | undefined;
+  #isOpen = false;
+  #tries = 0;
+  #failure = NO_ANSWER;
+  #retry: Timer;
+  #grace: Timer;
+  #heartbeat: Timer;
+  #idle: Timer;
+
+  constructor(url: string, parts: LineParts, settings: LineSettings) {
+    this.#url = url;
+    this.#parts = parts;
+    this.#settings = settings;
+  }
+
+  /** Why the last try did not lead to an answer. */
+  get failure(): string {
+    return this.#failure;
+  }
+
+  /** The socket of this moment, to tell whether it is still the same later. */
+  get current(): object | undefined {
+    return this.#socket;
+  }
+
+  say(message: readonly unknown[]): void {
+    if (this.#isOpen) this.#socket?.send(JSON.stringify(message));
+  }
+
+  /** Somebody waits for an answer now: connects, however long the relay was not there. */
+  want(): void {
+    clearTimeout(this.#idle);
+    this.#idle = undefined;
+    if (this.#socket !== undefined) return;
+    clearTimeout(this.#retry);
+    this.#tries = 0;
+    this.#connect();
+  }
+
+  /** Something is wanted no more. If that was the last, the connection is closed after a while. */
+  rest(): void {
+    if (this.#parts.isWanted() || this.#idle !== undefined) return;
+    this.#idle = setTimeout(() => this.close(), this.#settings.idleSeconds * 1_000);
+  }
+
+  /** Whatever the relay says next is an answer; without one in time it counts as broken, for the reason `otherwise`. */
+  expect(otherwise: string): void {
+    clearTimeout(this.#grace);
+    const { patienceSeconds } = this.#settings;
+    this.#grace = setTimeout(() => this.#break(otherwise), patienceSeconds * 1_000);
+  }
+
+  /** Closes the connection until somebody wants it again. */
+  close(): void {
+    for (const timer of [this.#retry, this.#idle]) clearTimeout(timer);
+    this.#idle = undefined;
+    this.#drop();
+  }
+
+  #connect(): void {
+    let socket: WebSocketLike;
+    try {
+      socket = new this.#parts.webSocket(this.#url);
+    } catch (error) {
+      this.#failure = (error as Error).message;
+      this.#again();
+      return;
+    }
+    this.#socket = socket;
+    this.expect("no connection");
+    // What an earlier socket still says is of no interest.
+    const isCurrent = (): boolean => this.#socket === socket;
+    socket.addEventListener("open", () => {
+      if (!isCurrent()) return;
+      this.#isOpen = true;
+      this.#failure = NO_ANSWER;
+      this.#alive();
+      this.#parts.opened();
+    });
+    socket.addEventListener("message", ({ data }) => {
+      if (isCurrent()) this.#hear(data);
+    });
+    socket.addEventListener("error", (event) => {
+      const { message } = event as { message?: unknown };
+      if (isCurrent() && typeof message === "string" && message !== "") this.#failure = message;
+    });
+    socket.addEventListener("close", () => {
+      if (!isCurrent()) return;
+      const isKnown = !this.#isOpen && this.#failure !== NO_ANSWER;
+      this.#break(isKnown ? this.#failure : "the connection broke");
+    });
+  }
+
+  #hear(data: unknown): void {
+    if (typeof data !== "string" || data.length > MAX_MESSAGE_CHARS) return;
+    let message: unknown;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (!Array.isArray(message) || message.length === 0) return;
+    // It talks sense, so the next break is a new one.
+    this.#tries = 0;
+    this.#alive();
+    this.#parts.heard(message as unknown as readonly [unknown, ...unknown[]]);
+  }
+
+  // A connection that breaks without a word, as one behind a sleeping router does, tells neither side.
+  #alive(): void {
+    clearTimeout(this.#grace);
+    clearTimeout(this.#heartbeat);
+    this.#heartbeat = setTimeout(() => {
+      if (this.#parts.beat()) this.expect("the connection is dead");
+    }, this.#settings.heartbeatSeconds * 1_000);
+  }
+
+  #break(why: string): void {
+    this.#failure = why;
+    this.#drop();
+    this.#parts.broken();
+    if (this.#parts.isWanted()) this.#again();
+  }
+
+  #drop(): void {
+    clearTimeout(this.#grace);
+    clearTimeout(this.#heartbeat);
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#isOpen = false;
+    socket?.close();
+  }
+
+  #again(): void {
+    const { retrySeconds, maxRetrySeconds } = this.#settings;
+    const most = Math.min(maxRetrySeconds, retrySeconds * 2 ** this.#tries);
+    this.#tries += 1;
+    const seconds = most * (0.5 + this.#parts.chance.random() / 2);
+    this.#retry = setTimeout(() => {
+      if (this.#parts.isWanted() && this.#socket === undefined) this.#connect();
+    }, seconds * 1_000);
+  }
+}
