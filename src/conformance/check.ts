@@ -1,8 +1,8 @@
 import type { ObligationId } from "./obligations.ts";
 import type { Trial } from "./trial.ts";
 
-/** What a relay says it does: a NIP in `supported_nips`, or the `dead_drop` object of NIP-DD. */
-export type Advertised = number | "dead_drop";
+/** What a relay says it does: a NIP in `supported_nips`, the `dead_drop` object of NIP-DD, or `http` in that object. */
+export type Advertised = number | "dead_drop" | "http";
 
 /** One thing that a relay promises, and the conversation that would show a broken promise. */
 export type Check = {

@@ -40,8 +40,9 @@ type ClientSettings = {
   readonly accepted: (event: NostrEvent) => void;
 };
 
-const MAX_RATE_LIMITED = 40;
-const RATE_LIMITED_PAUSE_MS = 250;
+/** How often a relay that says it has had too much is asked again, and after which pause. */
+export const MAX_RATE_LIMITED = 40;
+export const RATE_LIMITED_PAUSE_MS = 250;
 
 /** The client's half of the protocol over one connection: it says things and understands the answers. It judges only their form. */
 export class Client {
@@ -82,8 +83,14 @@ export class Client {
   /** Authenticates one after the other and fails unless every key is believed. */
   async authenticate(...people: readonly Person[]): Promise<this> {
     for (const person of people) {
-      const { accepted, reason } = await this.authenticateWith(await this.authEvent(person));
-      must(accepted, `AUTH with the URL of this very connection was refused: ${reason}`);
+      const event = await this.authEvent(person);
+      for (let attempt = 0; ; attempt++) {
+        const { accepted, reason } = await this.authenticateWith(event);
+        if (accepted) break;
+        const isHurried = reason.startsWith("rate-limited:") && attempt < MAX_RATE_LIMITED;
+        must(isHurried, `AUTH with the URL of this very connection was refused: ${reason}`);
+        await pause(RATE_LIMITED_PAUSE_MS);
+      }
     }
     return this;
   }

@@ -1,11 +1,5 @@
 import { Failed } from "./check.ts";
-
-/** An HTTP answer to the question for the relay information document (NIP-11). */
-export type Answer = {
-  readonly status: number;
-  readonly headers: ReadonlyMap<string, string>;
-  readonly body: string;
-};
+import type { HttpAnswer, HttpRequest } from "./http.ts";
 
 /** A JSON object of the relay, its fields unchecked. */
 export type Document = Readonly<Record<string, unknown>>;
@@ -18,31 +12,16 @@ export type DeadDrop = {
   readonly maxDrops: number;
   readonly maxAcknowledgementIds: number;
   readonly authorDeletesWraps: boolean;
+  readonly http: boolean;
 };
 
-const MAX_BODY_BYTES = 256 * 1024;
-
-/** Asks for the document. Throws Failed when nothing answers in time. */
-export async function askInformation(url: string, patienceMs: number): Promise<Answer> {
-  try {
-    const response = await fetch(url.replace(/^ws/i, "http"), {
-      headers: { accept: "application/nostr+json" },
-      signal: AbortSignal.timeout(patienceMs),
-    });
-    return {
-      status: response.status,
-      headers: new Map(response.headers),
-      body: await beginning(response),
-    };
-  } catch (error) {
-    const { message, cause } = error as Error;
-    const detail = cause instanceof Error ? cause.message : message;
-    throw new Failed(`no answer over HTTP: ${detail}`, { cause: error });
-  }
+/** The question for the relay information document (NIP-11). */
+export function informationRequest(url: string): HttpRequest {
+  return { url: url.replace(/^ws/i, "http"), accept: "application/nostr+json" };
 }
 
 /** The document in an answer. Throws Failed when it is none. */
-export function documentIn({ status, body }: Answer): Document {
+export function documentIn({ status, body }: HttpAnswer): Document {
   if (status !== 200) throw new Failed(`HTTP status ${status} instead of 200`);
   let value: unknown;
   try {
@@ -74,18 +53,6 @@ export function deadDropIn(document: Document | undefined): DeadDrop {
     maxDrops: number("max_drops", 5_000),
     maxAcknowledgementIds: number("max_acknowledgement_ids", 1_000),
     authorDeletesWraps: given["author_deletes_wraps"] === true,
+    http: given["http"] === true,
   };
-}
-
-// A body without an end must not fill the memory.
-async function beginning(response: Response): Promise<string> {
-  if (response.body === null) return "";
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-    chunks.push(chunk);
-    bytes += chunk.byteLength;
-    if (bytes > MAX_BODY_BYTES) throw new Error(`more than ${MAX_BODY_BYTES} bytes`);
-  }
-  return Buffer.concat(chunks).toString();
 }

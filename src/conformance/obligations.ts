@@ -96,6 +96,12 @@ export const OBLIGATIONS = {
   "client-6":
     "A recipient SHOULD acknowledge on all its relays, including those that did not have the drop.",
   "client-7": "A recipient with several devices SHOULD acknowledge with a grace.",
+  "client-9": "A client SHOULD NOT publish drops on a connection on which it has authenticated.",
+  "client-10": "A recipient SHOULD merge what its relays hold by the id of the message inside.",
+  "receipt-1": "A client MUST NOT send receipts unless its user asked for them.",
+  "receipt-2": "A recipient SHOULD send a receipt after a random delay.",
+  "receipt-3": "A client MUST NOT answer a receipt with a receipt.",
+  "http-3": "A relay MUST give an event over HTTP the answer that it gives to the same `EVENT`.",
   "http-1": "`GET /pickup` MUST pass the same checks as a `REQ`.",
   "http-2": "Reading MUST NOT delete.",
   "privacy-1": "A relay SHOULD NOT write recipients, ids or addresses to logs.",

@@ -9,12 +9,13 @@ import { ACKNOWLEDGEMENT, DELETION, HELD_KINDS } from "../nostr/kinds.ts";
 import type { Advertised } from "./check.ts";
 import { Client } from "./client.ts";
 import { Connection } from "./connection.ts";
+import { askHttp } from "./http.ts";
 import {
-  askInformation,
   type DeadDrop,
   deadDropIn,
   type Document,
   documentIn,
+  informationRequest,
   objectIn,
 } from "./information.ts";
 import { MAX_MINED_BITS, nowSeconds, type Person, sign } from "./people.ts";
@@ -47,7 +48,8 @@ export class Session {
   static async begin(url: string, patienceMs: number): Promise<Session> {
     const session = new Session(url, patienceMs);
     try {
-      session.#document = documentIn(await askInformation(url, patienceMs));
+      const patience = AbortSignal.timeout(patienceMs);
+      session.#document = documentIn(await askHttp(informationRequest(url), patience));
     } catch (error) {
       session.#whyNoDocument = (error as Error).message;
     }
@@ -92,6 +94,9 @@ export class Session {
       const why =
         this.#document === undefined ? ` (no NIP-11 document: ${this.#whyNoDocument})` : "";
       return `dead_drop is not advertised${why}`;
+    }
+    if (feature === "http") {
+      return this.deadDrop.http ? undefined : "no HTTP door is advertised in NIP-11";
     }
     const nips = this.#document?.["supported_nips"];
     if (!Array.isArray(nips) || nips.includes(feature)) return undefined;

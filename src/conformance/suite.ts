@@ -7,6 +7,7 @@ import { deletionsChecks } from "./checks/deletions.ts";
 import { dropsChecks } from "./checks/drops.ts";
 import { expiryChecks } from "./checks/expiry.ts";
 import { hintsChecks } from "./checks/hints.ts";
+import { httpChecks } from "./checks/http.ts";
 import { informationChecks } from "./checks/information.ts";
 import { pickupChecks } from "./checks/pickup.ts";
 import { powChecks } from "./checks/pow.ts";
@@ -27,6 +28,7 @@ export const SUITE: readonly Check[] = [
   ...deletionsChecks,
   ...powChecks,
   ...hintsChecks,
+  ...httpChecks,
   ...unobservableChecks,
 ];
 

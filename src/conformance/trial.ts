@@ -10,7 +10,9 @@ import {
 import { Failed, must, Skipped } from "./check.ts";
 import { Client, pause } from "./client.ts";
 import { Connection } from "./connection.ts";
-import { type Answer as HttpAnswer, askInformation, type DeadDrop } from "./information.ts";
+import { type Door, httpDoor } from "./door.ts";
+import { askHttp, type HttpAnswer, type HttpRequest } from "./http.ts";
+import { type DeadDrop, informationRequest } from "./information.ts";
 import { makePerson, nowSeconds, type Person, sign, type Template } from "./people.ts";
 import type { Session } from "./session.ts";
 import { Transcript } from "./transcript.ts";
@@ -26,16 +28,23 @@ const GREETING_MS = 1_000;
 export class Trial {
   readonly transcript = new Transcript();
   readonly timeoutMs: number;
+  /** The relay's HTTP door. */
+  readonly door: Door;
   readonly #session: Session;
   readonly #people = new Map<string, Person>();
   readonly #connections: Connection[] = [];
+  readonly #ending = new AbortController();
   #sender: Promise<Client> | undefined;
   #made = 0;
-  #ended = false;
 
   constructor(session: Session, timeoutMs: number) {
     this.#session = session;
     this.timeoutMs = timeoutMs;
+    this.door = httpDoor({
+      url: session.url,
+      ask: (request) => this.#ask(request),
+      accepted: (event) => session.accepted(event, this.#people),
+    });
   }
 
   // People.
@@ -55,7 +64,7 @@ export class Trial {
       patienceMs,
     });
     this.#connections.push(connection);
-    if (this.#ended) connection.end();
+    if (this.#ending.signal.aborted) connection.end();
     return new Client(connection, {
       url,
       accepted: (event) => this.#session.accepted(event, this.#people),
@@ -190,13 +199,8 @@ export class Trial {
     return this.#session.whyNot(45) === undefined;
   }
 
-  async askInformation(): Promise<HttpAnswer> {
-    this.transcript.add("http", "sent", `GET ${this.url} as application/nostr+json`);
-    const answer = await askInformation(this.url, this.#session.patienceMs);
-    const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join(" · ");
-    this.transcript.add("http", "heard", `${answer.status} · ${headers}`);
-    this.transcript.add("http", "heard", answer.body);
-    return answer;
+  askInformation(): Promise<HttpAnswer> {
+    return this.#ask(informationRequest(this.url));
   }
 
   // Time.
@@ -210,7 +214,7 @@ export class Trial {
   /** Asks again and again until the clock shows `until`, a Unix time. */
   async untilSecond(until: number, ask?: () => Promise<void>): Promise<void> {
     while (Date.now() < until * 1_000) {
-      if (this.#ended) throw new Failed("out of time");
+      if (this.#ending.signal.aborted) throw new Failed("out of time");
       await ask?.();
       await pause(Math.min(POLL_MS, Math.max(1, until * 1_000 - Date.now())));
     }
@@ -221,8 +225,23 @@ export class Trial {
   }
 
   end(): void {
-    this.#ended = true;
+    this.#ending.abort();
     for (const connection of this.#connections) connection.end();
+  }
+
+  async #ask(request: HttpRequest): Promise<HttpAnswer> {
+    const { method = "GET", url, accept, authorization, body } = request;
+    const say = (direction: "sent" | "heard", text: string): void =>
+      this.transcript.add("http", direction, text);
+    say("sent", `${method} ${url}${accept === undefined ? "" : ` as ${accept}`}`);
+    if (authorization !== undefined) say("sent", `authorized by ${JSON.stringify(authorization)}`);
+    if (body !== undefined) say("sent", body);
+    const patience = AbortSignal.timeout(this.#session.patienceMs);
+    const answer = await askHttp(request, AbortSignal.any([patience, this.#ending.signal]));
+    const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join(" · ");
+    say("heard", `${answer.status} · ${headers}`);
+    say("heard", answer.body);
+    return answer;
   }
 
   #addressed(kind: number, from: Person, to: Person, { tags = [], ...change }: Change): NostrEvent {

@@ -9,6 +9,8 @@ import {
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 
+import { run } from "../../src/conformance/runner.ts";
+import { Session } from "../../src/conformance/session.ts";
 import { SUITE } from "../../src/conformance/suite.ts";
 import { checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
 import { type Sin, smallRelay } from "./small-relay.ts";
@@ -17,6 +19,8 @@ import { type Sin, smallRelay } from "./small-relay.ts";
 const OWED = SUITE.filter(({ nip, needs }) => nip === "01" && needs.length === 0).map(
   ({ id }) => id,
 );
+
+const HTTP = SUITE.filter(({ needs }) => needs.includes("http")).map(({ id }) => id);
 
 function listening(server: Server): Promise<string> {
   return new Promise((resolve) => {
@@ -197,8 +201,8 @@ const SINS: Record<Sin, readonly string[]> = {
   "takes every kind": ["drops/other-kinds"],
   "wants AUTH from senders": ["drops/anyone"],
   "evicts the oldest": ["drops/held", "drops/full-box"],
-  "stores kind 21059": ["drops/ephemeral-not-stored"],
-  "answers kind 21059 by presence": ["drops/ephemeral-answer"],
+  "stores kind 21059": ["drops/ephemeral-not-stored", "http/ephemeral"],
+  "answers kind 21059 by presence": ["drops/ephemeral-answer", "http/ephemeral"],
   "keeps what has expired": [
     "expiry/tag-while-held",
     "expiry/retention-while-held",
@@ -210,17 +214,26 @@ const SINS: Record<Sin, readonly string[]> = {
   "takes the distant future": ["expiry/clock-skew"],
   "delivers live by created_at": ["expiry/old-is-new"],
   "forgets what was acknowledged": ["acknowledgement/republished", "same-answer/bytes"],
-  "obeys anybody's acknowledgement": ["acknowledgement/foreign"],
+  "obeys anybody's acknowledgement": ["acknowledgement/foreign", "http/ack"],
   "ignores an early acknowledgement": ["acknowledgement/early", "deletions/early"],
   "ignores the grace": ["acknowledgement/grace", "acknowledgement/grace-over"],
   "extends the expiry by the grace": ["acknowledgement/grace-beyond-expiry"],
   "acknowledges at EOSE": ["pickup/no-acknowledgement", "drops/held"],
   "broadcasts acknowledgements": ["acknowledgement/consumed", "deletions/consumed"],
   "stores acknowledgements": ["acknowledgement/consumed"],
-  "tells acknowledged from held": ["same-answer/bytes", "same-answer/ways", "same-answer/anyone"],
+  "tells acknowledged from held": [
+    "same-answer/bytes",
+    "same-answer/ways",
+    "same-answer/anyone",
+    "http/ack",
+  ],
   "accepts a malformed acknowledgement": ["acknowledgement/malformed"],
   "refuses an acknowledgement of nothing": ["acknowledgement/any-ids", "acknowledgement/early"],
-  "ignores kind 5 by the recipient": ["deletions/recipient", "deletions/nip-09-recipient"],
+  "ignores kind 5 by the recipient": [
+    "deletions/recipient",
+    "deletions/nip-09-recipient",
+    "http/ack",
+  ],
   "obeys kind 5 by the author of a wrap": ["deletions/author-of-wrap"],
   "ignores kind 5 by the author of a message": ["deletions/author-of-message", "deletions/nip-09"],
   "obeys kind 5 by a stranger": ["deletions/stranger", "deletions/nip-09"],
@@ -235,6 +248,17 @@ const SINS: Record<Sin, readonly string[]> = {
   "ignores CLOSE": ["basics/close"],
   "ignores limit": ["basics/limit"],
   "checks no work": ["pow/too-little"],
+  "has no HTTP door": HTTP,
+  "shows boxes over HTTP to everybody": ["http/gate", "http/box-answer", "http/authorization"],
+  "shows boxes over HTTP to any key": ["http/gate", "http/box-answer"],
+  "counts over HTTP for everybody": ["http/gate", "http/box-answer"],
+  "believes an authorization for another request": ["http/authorization"],
+  "tells full boxes from empty ones over HTTP": ["http/box-answer"],
+  "deletes what is read over HTTP": ["http/reading", "http/answer"],
+  "loses drops of one second between pages": ["http/pages"],
+  "answers over HTTP otherwise than on the socket": ["http/answer", "http/refusal", "http/ack"],
+  "answers every event over HTTP with 200": ["http/answer", "http/refusal", "http/ephemeral"],
+  "takes drops at /ack": ["http/ack-alone"],
 };
 
 describe("a relay that breaks one promise", () => {
@@ -271,5 +295,20 @@ describe("a relay that does not advertise dead_drop", () => {
     expect(checksThat("skipped", report)).toEqual(expect.arrayContaining(ofDeadDrops));
     const named = await conformanceReport(url, { only: ["drops/held"] });
     expect(checksThat("passed", named)).toEqual(["drops/held"]);
+  });
+});
+
+describe("a relay that does not advertise an HTTP door", () => {
+  it("is not asked over HTTP, unless by name", async () => {
+    const session = await Session.begin(await smallRelay(["has no HTTP door"]), 5_000);
+    const checks = SUITE.filter(({ id }) => id.startsWith("http/"));
+    const results = await run(session, checks, { timeoutMs: 10_000, force: false });
+    expect(results.map(({ check }) => check.id)).toEqual(HTTP);
+    for (const result of results) {
+      expect(result).toMatchObject({
+        outcome: "skipped",
+        reason: "no HTTP door is advertised in NIP-11",
+      });
+    }
   });
 });

@@ -10,9 +10,11 @@ import { expiryOf, recipientOf, untimely } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { type Filter, matchFilter, parseFilter } from "../../src/nostr/filter.ts";
 import { isReason } from "../../src/nostr/reason.ts";
+import { type DoorSin, smallDoor } from "./small-door.ts";
 
 /** A promise to break. Without any the relay keeps all of NIP-DD, as far as memory alone can. */
 export type Sin =
+  | DoorSin
   | "shows drops to everybody"
   | "delivers live to everybody"
   | "shows drops to their author"
@@ -80,7 +82,7 @@ const BOX = 100;
 /** Serves a small relay on the loopback until the test is over; answers its URL. */
 export async function smallRelay(sins: readonly Sin[] = [], minPow = 0): Promise<string> {
   const relay = new SmallRelay(new Set(sins), minPow);
-  const server = createServer((request, response) => relay.http(request, response));
+  const server = createServer((request, response) => void relay.http(request, response));
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (socket) => relay.connected(socket));
   await new Promise<void>((resolve) => {
@@ -106,13 +108,22 @@ class SmallRelay {
   readonly #graces = new Map<string, number>();
   readonly #consumed = new Set<string>();
   readonly #kept: NostrEvent[] = [];
+  readonly #door: ReturnType<typeof smallDoor>;
 
   constructor(sins: ReadonlySet<Sin>, minPow: number) {
     this.#sins = sins;
     this.#minPow = minPow;
+    const behind = {
+      hosts: this.hosts,
+      publish: (event: NostrEvent) => this.#outcome(new Set(), event),
+      box: (recipient: string) => this.#box(recipient),
+      remove: (id: string) => this.#drops.delete(id),
+    };
+    this.#door = smallDoor(behind, sins);
   }
 
-  http(_request: IncomingMessage, response: ServerResponse): void {
+  async http(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (await this.#door(request, response)) return;
     if (this.#sins.has("serves no document")) {
       response.writeHead(404).end("nothing here");
       return;
@@ -139,6 +150,7 @@ class SmallRelay {
           max_early_acknowledgements: 100,
           max_auth_keys: 10,
           author_deletes_wraps: false,
+          http: !this.#sins.has("has no HTTP door"),
         },
       }),
     );
@@ -199,17 +211,17 @@ class SmallRelay {
   }
 
   #publish(peer: Peer, event: NostrEvent): void {
-    const answer = this.#outcome(peer, event);
+    const answer = this.#outcome(peer.keys, event);
     say(peer, "OK", event.id, ...answer);
   }
 
-  #outcome(peer: Peer, event: NostrEvent): [boolean, string] {
+  #outcome(keys: ReadonlySet<string>, event: NostrEvent): [boolean, string] {
     const sins = this.#sins;
     const isSigned = verifyEvent({ ...event, tags: event.tags.map((tag) => [...tag]) });
     if (!isSigned && !sins.has("takes forged events")) return [false, "invalid: bad signature"];
     const zeros = 256 - BigInt(`0x${event.id}`).toString(2).length;
     if (zeros < this.#minPow && !sins.has("checks no work")) return [false, "pow: too little"];
-    if (sins.has("wants AUTH from senders") && peer.keys.size === 0) {
+    if (sins.has("wants AUTH from senders") && keys.size === 0) {
       return [false, "auth-required: who are you?"];
     }
     if (event.kind === 20_221 || event.kind === 5) return this.#acknowledge(event);
@@ -383,6 +395,12 @@ class SmallRelay {
       for (const event of sent) this.#drops.delete(event.id);
     }
     peer.subscriptions.set(id, filters);
+  }
+
+  #box(recipient: string): NostrEvent[] {
+    return [...this.#drops.values()]
+      .filter((held) => held.recipient === recipient && now() < held.until)
+      .map(({ event }) => event);
   }
 
   #matching(peer: Peer, verb: "REQ" | "COUNT", filters: readonly Filter[]): NostrEvent[] {

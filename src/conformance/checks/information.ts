@@ -95,6 +95,8 @@ export const informationChecks: readonly Check[] = [
         typeof deadDrop["author_deletes_wraps"] === "boolean",
         "author_deletes_wraps is no boolean",
       );
+      const { http = false } = deadDrop;
+      must(typeof http === "boolean", `http is ${JSON.stringify(http)}, neither true nor false`);
     },
   }),
   deadDropCheck({

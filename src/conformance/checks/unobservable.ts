@@ -2,9 +2,8 @@ import type { Check } from "../check.ts";
 import { unobservable } from "./define.ts";
 
 const OF_CLIENTS = "an obligation of clients";
-const OF_HTTP = "no HTTP door is advertised in NIP-11";
 
-/** What NIP-DD demands and no WebSocket shows. */
+/** What NIP-DD demands and no conversation shows. */
 export const unobservableChecks: readonly Check[] = [
   unobservable("unobservable/durable", "drop-2", "needs the relay to be killed"),
   unobservable("unobservable/retention", "expiry-7", "needs the relay's configuration to change"),
@@ -18,8 +17,11 @@ export const unobservableChecks: readonly Check[] = [
   unobservable("unobservable/store-first", "client-5", OF_CLIENTS),
   unobservable("unobservable/everywhere", "client-6", OF_CLIENTS),
   unobservable("unobservable/grace", "client-7", OF_CLIENTS),
-  unobservable("unobservable/http-gate", "http-1", OF_HTTP),
-  unobservable("unobservable/http-reading", "http-2", OF_HTTP),
+  unobservable("unobservable/anonymous-sender", "client-9", OF_CLIENTS),
+  unobservable("unobservable/merged", "client-10", OF_CLIENTS),
+  unobservable("unobservable/receipt-wanted", "receipt-1", OF_CLIENTS),
+  unobservable("unobservable/receipt-later", "receipt-2", OF_CLIENTS),
+  unobservable("unobservable/receipt-of-receipt", "receipt-3", OF_CLIENTS),
   unobservable("unobservable/logs", "privacy-1", "logs and metrics are not on the wire"),
   unobservable("unobservable/metrics", "privacy-2", "logs and metrics are not on the wire"),
 ];
