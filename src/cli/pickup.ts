@@ -39,7 +39,7 @@ export function pickup(options: PickupOptions, terminal: Terminal): Promise<numb
     done();
     const read = readCode(collection, terminal);
     if (!options.ack || ids.length === 0) return read;
-    const reports = await acknowledged(client, ids, options);
+    const reports = await acknowledged(client, ids, options, terminal);
     return Math.max(read, toldCode(reports, terminal));
   });
 }
@@ -54,7 +54,7 @@ export function watch(
     for await (const picked of client.watch({ signal })) {
       const isShown = await shown(picked, options, terminal);
       // Relays that are not there are told later; the watch goes on.
-      if (options.ack && isShown) await acknowledged(client, [picked.id], options);
+      if (options.ack && isShown) await acknowledged(client, [picked.id], options, terminal);
     }
     return DONE;
   });
@@ -86,7 +86,7 @@ export async function ack(options: AckOptions, terminal: Terminal): Promise<numb
     return DONE;
   }
   return withClient(options, terminal, async (client) => {
-    const reports = await acknowledged(client, ids, options);
+    const reports = await acknowledged(client, ids, options, terminal);
     for (const report of reports) {
       const { url, state, reason } = report;
       const why = reason === "" ? "" : `: ${harmless(reason)}`;
@@ -179,12 +179,19 @@ async function shown(
   return false;
 }
 
-function acknowledged(
+async function acknowledged(
   client: DeadDrop,
   ids: readonly string[],
   { graceSeconds }: Pick<PickupOptions, "graceSeconds">,
+  { stderr }: Terminal,
 ): Promise<AcknowledgementReport[]> {
-  return client.acknowledge(ids, { ...(graceSeconds !== undefined && { graceSeconds }) });
+  const { progress, done } = progressLine(stderr);
+  progress("telling the relays");
+  try {
+    return await client.acknowledge(ids, { ...(graceSeconds !== undefined && { graceSeconds }) });
+  } finally {
+    done();
+  }
 }
 
 function progressOf({ reports }: Collection, messages: number): string {

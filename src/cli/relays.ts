@@ -34,10 +34,13 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
     return DONE;
   }
   const client = clientOf(profile, options);
+  const { progress, done } = progressLine(terminal.stderr);
+  progress("asking the relays");
   try {
     switch (action) {
       case "of": {
         const theirs = await client.lookUpRelays(person ?? "");
+        done();
         if (theirs === undefined) {
           throw new CliError(
             FAILED,
@@ -50,12 +53,15 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
       case "set":
       case "publish": {
         mustHaveRelays(profile);
-        return published(await client.publishRelays(), options, terminal);
+        const results = await client.publishRelays();
+        done();
+        return published(results, options, terminal);
       }
       default:
         throw new CliError(WRONG_USE, `relays has no "${action}"; it has set, publish and of`);
     }
   } finally {
+    done();
     client.close();
   }
 }

@@ -1,4 +1,4 @@
-import type { NostrEvent } from "../nostr/event.ts";
+import { type NostrEvent, peekId } from "../nostr/event.ts";
 import { ACKNOWLEDGEMENT, DELETION } from "../nostr/kinds.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
 import type { Relay } from "../relay/relay.ts";
@@ -6,6 +6,8 @@ import type { HttpRequest, HttpResponse } from "../transport/transport.ts";
 import { hints, json, refusal } from "./respond.ts";
 import type { Operation, Routes } from "./route.ts";
 import { statusOf } from "./status.ts";
+
+const NO_ACKNOWLEDGEMENT: Reason = "invalid: an acknowledgement is an event of kind 20221 or 5";
 
 const REFUSALS = {
   400: "invalid: malformed, forged, expired, or not addressed to one recipient",
@@ -46,7 +48,7 @@ export function publishing(relay: Pick<Relay, "publish">): Routes {
       if (isReason(event)) return refusal(400, event);
       return event.kind === ACKNOWLEDGEMENT || event.kind === DELETION
         ? publish(relay, event, request)
-        : refusal(400, "invalid: an acknowledgement is an event of kind 20221 or 5");
+        : refusal(400, NO_ACKNOWLEDGEMENT, peekId(event.text));
     },
   };
   return { "/drop": { POST: drop }, "/ack": { POST: acknowledge } };

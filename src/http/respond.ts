@@ -34,9 +34,9 @@ export function json(status: number, value: unknown, headers: Headers = {}): Htt
   );
 }
 
-/** A refusal in the words of the socket. */
-export function refusal(status: number, reason: Reason): HttpResponse {
-  return json(status, { accepted: false, reason }, hints(status));
+/** A refusal in the words of the socket; `id` where there is an event it speaks of. */
+export function refusal(status: number, reason: Reason, id?: string): HttpResponse {
+  return json(status, { ...(id !== undefined && { id }), accepted: false, reason }, hints(status));
 }
 
 // When it is worth while to ask again: a full box has room after its recipient was there, whenever that is.

@@ -22,6 +22,8 @@ export type Environment = { readonly root: RootDatabase; readonly tables: Tables
 export function openEnvironment(folder: string, readOnly: boolean): Environment {
   const root = open({
     path: folder,
+    // Or a folder with a dot in its name is taken for a file.
+    noSubdir: false,
     readOnly,
     // Each commit is flushed before its promise resolves: OK means on disk.
     overlappingSync: false,

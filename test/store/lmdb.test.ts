@@ -1,3 +1,5 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
 
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -36,6 +38,17 @@ storeContract("LMDB, through the port of another thread,", async (folder, settin
     },
   };
   return { store, rule };
+});
+
+describe("a folder with a dot in its name", () => {
+  it("is a folder like any other", async () => {
+    const folder = join(temporaryFolder(), "drop.example.com");
+    const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
+    const { store } = await openLmdbStore(settings, NOW);
+    onTestFinished(() => store.close());
+    expect(await store.put(aDrop(), NOW)).toBe("stored");
+    expect(statSync(join(folder, "data.mdb")).isFile()).toBe(true);
+  });
 });
 
 describe("a second view of the LMDB store", () => {
