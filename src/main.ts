@@ -28,6 +28,12 @@ async function run(args: string[]): Promise<number> {
     throw new CliError(WRONG_USE, `unknown command "${verb}"\n\n${helpFor(undefined)}`);
   }
   mustTake(verb, command, given);
+  if (words.length > command.words) {
+    throw new CliError(
+      WRONG_USE,
+      `${verb} takes no "${words.at(command.words)}"\n\n${helpFor(verb)}`,
+    );
+  }
   return command.run(values, words, process);
 }
 

@@ -50,7 +50,7 @@ describe("the README", () => {
       { accepted: true, reason: "" },
       { accepted: true, reason: "" },
     ]);
-    expect(out).toContain("\nUnder the third bench.\n");
+    expect(out).toContain("\n  Under the third bench.\n");
     const client = await Client.connect(relay.url);
     const secret = nsecOf(readFileSync(join(cwd, "bob.key"), "utf8"));
     await client.authenticate({ secret, key: getPublicKey(secret) });
@@ -76,9 +76,14 @@ describe("the README", () => {
 function bash(script: string, cwd: string): Promise<{ code: number; out: string; err: string }> {
   const env = { PATH: process.env["PATH"], DEADDROP_HOME: join(cwd, "home") };
   return new Promise((resolve) => {
-    execFile("bash", ["--norc", "-c", script], { cwd, env }, (error: ExecFileException | null, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code), out, err });
-    });
+    execFile(
+      "bash",
+      ["--norc", "-c", script],
+      { cwd, env },
+      (error: ExecFileException | null, out, err) => {
+        resolve({ code: error === null ? 0 : Number(error.code), out, err });
+      },
+    );
   });
 }
 

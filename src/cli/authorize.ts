@@ -9,11 +9,12 @@ export type AuthorizeOptions = {
   readonly url: string | undefined;
   /** Default: GET. */
   readonly method: string | undefined;
+  readonly json: boolean;
 };
 
 /** `deaddrop keys auth`: the value of an Authorization header (NIP-98) for one request, good for a minute. Answers the exit code. */
 export async function authorize(options: AuthorizeOptions, terminal: Terminal): Promise<number> {
-  const { url = "", method = "GET" } = options;
+  const { url = "", method = "GET", json } = options;
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     throw new CliError(
       WRONG_USE,
@@ -30,6 +31,7 @@ export async function authorize(options: AuthorizeOptions, terminal: Terminal): 
     ],
     content: "",
   });
-  terminal.stdout.write(`Nostr ${Buffer.from(JSON.stringify(event)).toString("base64")}\n`);
+  const authorization = `Nostr ${Buffer.from(JSON.stringify(event)).toString("base64")}`;
+  terminal.stdout.write(`${json ? JSON.stringify({ authorization }) : authorization}\n`);
   return DONE;
 }

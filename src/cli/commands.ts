@@ -4,7 +4,7 @@
 
 import type { Config } from "../config.ts";
 import { CliError, DONE, WRONG_USE } from "./failure.ts";
-import { count, type Given, type OptionName, seconds } from "./options.ts";
+import { count, type Given, type OptionName, seconds, timeoutSeconds } from "./options.ts";
 import type { PickupOptions } from "./pickup.ts";
 import type { ProfileOptions } from "./profile.ts";
 import type { Terminal } from "./terminal.ts";
@@ -14,16 +14,19 @@ export type Command = {
   readonly options: readonly OptionName[];
   /** What may stand after the command's name. */
   readonly actions?: readonly string[];
+  /** How many words may stand after the command's name, at most. */
+  readonly words: number;
   /** Does it, with what stands after the command's name, and answers the exit code. */
   run(given: Given["values"], words: readonly string[], terminal: Terminal): Promise<number>;
 };
 
-const PROFILE = ["key", "relay", "discovery", "timeout", "json"] as const;
+const PROFILE = ["key", "relay", "timeout", "json"] as const;
 
 /** All of them, the relay's own first. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   serve: {
     summary: "run the relay",
+    words: 0,
     options: ["config"],
     async run({ config }, _, { env }) {
       const { serve } = await import("./serve.ts");
@@ -32,6 +35,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   config: {
     summary: "print the configuration in force, or an example file",
+    words: 0,
     options: ["config", "example"],
     async run({ config, example }, _, { env, stdout }) {
       const { printConfig, printExample } = await import("../config.ts");
@@ -43,6 +47,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   info: {
     summary: "ask a running relay who it is and how it is",
+    words: 1,
     options: ["config", "json"],
     async run({ config, json = false }, [url], { env, stdout }) {
       const { info } = await import("./info.ts");
@@ -52,6 +57,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   conformance: {
     summary: "check any relay against NIP-DD and the NIPs it leans on",
+    words: 1,
     options: ["only", "all", "list", "json", "timeout"],
     async run({ only = [], all = false, list = false, json = false, timeout }, [url], terminal) {
       const { conformance } = await import("./conformance.ts");
@@ -61,11 +67,18 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   keys: {
     summary: "make, show or import the key that sends and receives",
+    words: 2,
     options: ["key", "secret", "method", "json"],
     actions: ["new", "show", "import", "auth"],
     async run({ key, secret = false, method, json = false }, [action = "", url], terminal) {
       const { importKey, newKey, showKey } = await import("./keys.ts");
       const { authorize } = await import("./authorize.ts");
+      if (action !== "auth" && url !== undefined) {
+        throw new CliError(
+          WRONG_USE,
+          `keys ${action} takes nothing more: a secret comes from a prompt or standard input, a file is named by --key`,
+        );
+      }
       switch (action) {
         case "new":
           return newKey({ key, json }, terminal);
@@ -74,7 +87,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
         case "import":
           return importKey({ key, json }, terminal);
         case "auth":
-          return authorize({ key, url, method }, terminal);
+          return authorize({ key, url, method, json }, terminal);
         default:
           throw new CliError(WRONG_USE, "keys takes new, show, import or auth");
       }
@@ -82,7 +95,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   send: {
     summary: "send a message to somebody",
-    options: [...PROFILE, "expires", "quorum", "rewrap", "print", "retry"],
+    words: Infinity,
+    options: [...PROFILE, "discovery", "expires", "quorum", "rewrap", "print", "retry"],
     async run(given, [to, ...text], terminal) {
       const { send } = await import("./send.ts");
       return send(
@@ -103,6 +117,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   pickup: {
     summary: "print what is held for you",
+    words: 0,
     options: [...PROFILE, "ack", "grace"],
     async run(given, _, terminal) {
       const { pickup } = await import("./pickup.ts");
@@ -111,6 +126,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   watch: {
     summary: "print what is held for you and what comes",
+    words: 0,
     options: [...PROFILE, "ack", "grace"],
     async run(given, _, terminal) {
       const { watch } = await import("./pickup.ts");
@@ -119,6 +135,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   ack: {
     summary: "let your relays forget drops that you have",
+    words: Infinity,
     options: [...PROFILE, "grace", "print"],
     async run(given, ids, terminal) {
       const { ack } = await import("./pickup.ts");
@@ -127,6 +144,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   open: {
     summary: "open drops that came another way",
+    words: 0,
     options: ["key", "json"],
     async run({ key, json = false }, _, terminal) {
       const { openDrops } = await import("./pickup.ts");
@@ -135,7 +153,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   relays: {
     summary: "show, set or publish the relays where you receive",
-    options: [...PROFILE],
+    words: Infinity,
+    options: ["key", "discovery", "timeout", "json"],
     actions: ["set", "publish", "of"],
     async run(given, [action, ...values], terminal) {
       const { relays } = await import("./relays.ts");
@@ -145,6 +164,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   status: {
     summary: "what each of your relays holds for you",
+    words: 0,
     options: [...PROFILE],
     async run(given, _, terminal) {
       const { status } = await import("./relays.ts");
@@ -153,6 +173,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   completion: {
     summary: "print the completion of bash, zsh or fish",
+    words: 1,
     options: [],
     actions: ["bash", "zsh", "fish"],
     async run(_, [shell = ""], { stdout }) {
@@ -173,7 +194,7 @@ async function configuration(env: Terminal["env"], file: string | undefined): Pr
 }
 
 function profileOf({ key, relay = [], discovery = [], timeout }: Given["values"]): ProfileOptions {
-  return { key, relay, discovery, timeoutSeconds: seconds(timeout, "timeout") };
+  return { key, relay, discovery, timeoutSeconds: timeoutSeconds(timeout) };
 }
 
 function pickupOf(given: Given["values"]): PickupOptions {

@@ -27,7 +27,12 @@ export async function exitCodeOf(
     return await work();
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    stderr.write(`deaddrop: ${error.message.trimEnd()}\n`);
+    stderr.write(`deaddrop: ${withoutSecrets(error.message.trimEnd())}\n`);
     return error.exitCode;
   }
+}
+
+// What was typed in the wrong place is often repeated in an error, and may be a secret key.
+function withoutSecrets(text: string): string {
+  return text.replace(/\b(nsec|ncryptsec)1[0-9a-z]+/gi, "$1…");
 }

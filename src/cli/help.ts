@@ -35,7 +35,7 @@ With --example it prints a file with every setting, what it means and its defaul
 
 Example: deaddrop config --example > deaddrop.yaml
 `,
-  info: `Usage: deaddrop info [<url>] [--json]
+  info: `Usage: deaddrop info [<url>] [--config <file>] [--json]
 
 Asks a relay for its NIP-11 document and prints it; by default the relay that this configuration describes.
 
@@ -59,7 +59,7 @@ Example: deaddrop conformance wss://drop.example.com
 `,
   keys: `Usage: deaddrop keys new|show|import [--key <file>] [--json]
        deaddrop keys show --secret
-       deaddrop keys auth <url> [--method <method>]
+       deaddrop keys auth <url> [--method <method>] [--json]
 
 new makes a key, import takes one from a hidden prompt or standard input (nsec1…, ncryptsec1… or 64 hex digits), show tells
 whose it is. A key file can be read by its owner alone, and is encrypted when a passphrase is given (NIP-49). No file is
@@ -105,11 +105,13 @@ what was printed.
   --timeout <time>      how long a relay may take to answer (default 10s)
   --json                one object per line
 
+The text of a message is indented; what stands at the margin is not part of it.
+
 Exit status: 0 when every relay was read, 3 when some were, 1 when none was, 2 for wrong use.
 
 Example: deaddrop pickup --ack --json >> messages.ndjson
 `,
-  watch: `Usage: deaddrop watch [--ack [--grace <time>]] [--relay <url>]... [--json]
+  watch: `Usage: deaddrop watch [--ack [--grace <time>]] [--relay <url>]... [--key <file>] [--timeout <time>] [--json]
 
 Prints what your relays hold for you, and then what comes, until it is interrupted. Relays that are not there are tried
 again. The options are those of "deaddrop pickup".
@@ -125,6 +127,7 @@ be on its way. Relays that are not there are told by a later command.
   --print               print the acknowledgement and tell nobody
   -r, --relay <url>     instead of your own relays; may be repeated
   -k, --key <file>      whose drops (see "deaddrop help keys")
+  --timeout <time>      how long a relay may take to answer (default 10s)
   --json                one object for each relay
 
 Exit status: 0 when every relay was told, 3 when some were, 1 when none was, 2 for wrong use.
@@ -149,12 +152,13 @@ Without anything, shows the relays where you receive. set keeps them for this ke
 
   --discovery <url>     where lists are kept (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
   -k, --key <file>      whose relays (see "deaddrop help keys")
+  --timeout <time>      how long a relay may take to answer (default 10s)
 
 Instead of a list that was set, $DEADDROP_RELAYS names relays, with commas between them.
 
 Example: deaddrop relays set wss://drop.example.com wss://drop.example.org
 `,
-  status: `Usage: deaddrop status [--relay <url>]... [--json]
+  status: `Usage: deaddrop status [--relay <url>]... [--key <file>] [--timeout <time>] [--json]
 
 Says for each of your relays how many drops it holds for you, how old the oldest is, and when the next one expires. Tells
 them what could not be told before.

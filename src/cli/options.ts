@@ -57,6 +57,16 @@ export function seconds(text: string | undefined, option: OptionName): number | 
   throw new CliError(WRONG_USE, `--${option} takes a time such as 90s, 12h or 7d, not "${text}"`);
 }
 
+// A relay that takes longer is not there.
+const MAX_TIMEOUT_SECONDS = 60 * 60;
+
+/** How long a relay may take to answer, in seconds. */
+export function timeoutSeconds(text: string | undefined): number | undefined {
+  const given = seconds(text, "timeout");
+  if (given === undefined || given <= MAX_TIMEOUT_SECONDS) return given;
+  throw new CliError(WRONG_USE, "--timeout takes an hour at most");
+}
+
 /** A whole number of at least 1. */
 export function count(text: string | undefined, option: OptionName): number | undefined {
   if (text === undefined) return undefined;

@@ -14,7 +14,7 @@ import { isReason } from "../nostr/reason.ts";
 import { CliError, DONE, FAILED, PARTLY, WRONG_USE } from "./failure.ts";
 import { clientOf, mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
 import { asFailure } from "./send.ts";
-import { dropAsJson, harmless, shownDrop, written } from "./show.ts";
+import { dropAsJson, harmlessLine, shownDrop, written } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type PickupOptions = ProfileOptions & {
@@ -24,8 +24,14 @@ export type PickupOptions = ProfileOptions & {
   readonly json: boolean;
 };
 
+function mustAcknowledge({ ack, graceSeconds }: PickupOptions): void {
+  if (graceSeconds === undefined || ack) return;
+  throw new CliError(WRONG_USE, "--grace says when acknowledged drops go; give --ack with it");
+}
+
 /** `deaddrop pickup`. Answers the exit code: 3 when some relay could not be read or told, 1 when none could. */
-export function pickup(options: PickupOptions, terminal: Terminal): Promise<number> {
+export async function pickup(options: PickupOptions, terminal: Terminal): Promise<number> {
+  mustAcknowledge(options);
   return withClient(options, terminal, async (client) => {
     const { progress, done } = progressLine(terminal.stderr);
     const collection = client.pickup();
@@ -45,11 +51,12 @@ export function pickup(options: PickupOptions, terminal: Terminal): Promise<numb
 }
 
 /** `deaddrop watch`: prints what is held and what comes, until `signal` is aborted. */
-export function watch(
+export async function watch(
   options: PickupOptions,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<number> {
+  mustAcknowledge(options);
   return withClient(options, terminal, async (client) => {
     for await (const picked of client.watch({ signal })) {
       const isShown = await shown(picked, options, terminal);
@@ -89,7 +96,7 @@ export async function ack(options: AckOptions, terminal: Terminal): Promise<numb
     const reports = await acknowledged(client, ids, options, terminal);
     for (const report of reports) {
       const { url, state, reason } = report;
-      const why = reason === "" ? "" : `: ${harmless(reason)}`;
+      const why = reason === "" ? "" : `: ${harmlessLine(reason)}`;
       terminal.stdout.write(json ? `${JSON.stringify(report)}\n` : `${url} ${state}${why}\n`);
     }
     return toldCode(reports, terminal);
@@ -202,7 +209,7 @@ function progressOf({ reports }: Collection, messages: number): string {
 function readCode({ reports }: Collection, { stderr }: Terminal): number {
   const failed = reports.filter(({ state }) => state !== "complete");
   for (const { url, reason } of failed) {
-    stderr.write(`deaddrop: ${url} could not be read: ${harmless(reason)}\n`);
+    stderr.write(`deaddrop: ${url} could not be read: ${harmlessLine(reason)}\n`);
   }
   return codeOf(failed.length, reports.length);
 }
@@ -212,7 +219,7 @@ function toldCode(reports: readonly AcknowledgementReport[], { stderr }: Termina
   for (const { url, state, reason } of later) {
     const what =
       state === "later" ? "could not be told and is told later" : "takes no acknowledgement";
-    stderr.write(`deaddrop: ${url} ${what}: ${harmless(reason)}\n`);
+    stderr.write(`deaddrop: ${url} ${what}: ${harmlessLine(reason)}\n`);
   }
   return codeOf(later.length, reports.length);
 }

@@ -8,7 +8,7 @@ import {
   type ProfileOptions,
   saveRelays,
 } from "./profile.ts";
-import { harmless, shownTime } from "./show.ts";
+import { harmlessLine, shownTime } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type RelaysOptions = ProfileOptions & {
@@ -19,14 +19,19 @@ export type RelaysOptions = ProfileOptions & {
   readonly json: boolean;
 };
 
+const ACTIONS: readonly string[] = ["set", "publish", "of"];
+
 /** `deaddrop relays`. Answers the exit code: 3 when some relay did not take the list, 1 when none did or none is found. */
 export async function relays(options: RelaysOptions, terminal: Terminal): Promise<number> {
   const { action, values } = options;
+  if (action !== undefined && !ACTIONS.includes(action)) {
+    throw new CliError(WRONG_USE, `relays has no "${action}"; it has ${ACTIONS.join(", ")}`);
+  }
   const given = action === "set" ? asRelays(values) : undefined;
   const person = action === "of" ? asKey(values[0], "the person") : undefined;
   if (given?.length === 0) throw new CliError(WRONG_USE, "which relays? Give one to three URLs");
-  const found = await openProfile(options, terminal);
-  const profile = given === undefined ? found : { ...found, relays: given };
+  // What is set anew is not read before: it may be damaged.
+  const profile = await openProfile({ ...options, relay: given ?? options.relay }, terminal);
   if (action === "set") await saveRelays(profile.folder, profile.relays);
   if (action === undefined) {
     mustHaveRelays(profile);
@@ -50,15 +55,12 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
         list(theirs, options, terminal);
         return DONE;
       }
-      case "set":
-      case "publish": {
+      default: {
         mustHaveRelays(profile);
         const results = await client.publishRelays();
         done();
         return published(results, options, terminal);
       }
-      default:
-        throw new CliError(WRONG_USE, `relays has no "${action}"; it has set, publish and of`);
     }
   } finally {
     done();
@@ -77,7 +79,7 @@ function published(
   { stdout, stderr }: Terminal,
 ): number {
   for (const { url, refusal } of results) {
-    const said = refusal === undefined ? "published" : harmless(refusal);
+    const said = refusal === undefined ? "published" : harmlessLine(refusal);
     stdout.write(
       json
         ? `${JSON.stringify({ url, published: refusal === undefined, reason: refusal ?? "" })}\n`
@@ -116,7 +118,7 @@ export async function status(options: StatusOptions, terminal: Terminal): Promis
         const shown = { ...box, oldest: oldest ?? null, nextExpiry: nextExpiry ?? null };
         terminal.stdout.write(`${JSON.stringify(shown)}\n`);
       } else if (state === "failed") {
-        terminal.stdout.write(`${url} not read: ${harmless(reason)}\n`);
+        terminal.stdout.write(`${url} not read: ${harmlessLine(reason)}\n`);
       } else {
         const since = oldest === undefined ? "" : `, the oldest from about ${shownTime(oldest)}`;
         const until = nextExpiry === undefined ? "" : `, the next expires ${shownTime(nextExpiry)}`;

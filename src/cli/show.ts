@@ -21,7 +21,12 @@ export function harmless(text: string): string {
   return text.replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu, "\ufffd");
 }
 
-/** What was picked up, for people. */
+/** The same for what has one line. */
+export function harmlessLine(text: string): string {
+  return harmless(text).replace(/[\n\t]/g, " ");
+}
+
+/** What was picked up, for people. The text is indented: what stands at the margin is ours, and no text can look like another message. */
 export function shownDrop(picked: Exclude<PickedUp, { type: "unreadable" }>): string {
   const { id, from } = picked;
   const head = `id:   ${id}\nfrom: ${shownKey(from)}\n`;
@@ -33,9 +38,10 @@ export function shownDrop(picked: Exclude<PickedUp, { type: "unreadable" }>): st
   const lines = [
     `time: ${shownTime(created_at)}`,
     ...(kind === 14 || kind === 4 ? [] : [`kind: ${kind}`]),
-    ...(subject === undefined ? [] : [`subject: ${harmless(subject)}`]),
+    ...(subject === undefined ? [] : [`subject: ${harmlessLine(subject)}`]),
   ];
-  return `${head}${lines.join("\n")}\n\n${harmless(content)}\n\n`;
+  const text = harmless(content).replace(/^/gm, "  ");
+  return `${head}${lines.join("\n")}\n\n${text}\n\n`;
 }
 
 /** What was picked up, as one line of JSON. */
@@ -49,7 +55,7 @@ export function dropAsJson(picked: PickedUp): string {
 /** What a relay said to a drop, for people. */
 export function shownReport({ url, state, reason, heldUntil }: DeliveryReport): string {
   const until = heldUntil === undefined ? "" : ` until ${shownTime(heldUntil)}`;
-  const why = reason === "" || state === "known" ? "" : `: ${harmless(reason)}`;
+  const why = reason === "" || state === "known" ? "" : `: ${harmlessLine(reason)}`;
   return `${url} ${state}${until}${why}\n`;
 }
 

@@ -21,7 +21,7 @@ import {
 import { type ReceiptOptions, receiptsFor, receiptTemplate } from "./receipts.ts";
 import { lookUpRelays, relayList } from "./relay-list.ts";
 import { relayUrls } from "./relay-url.ts";
-import { Sender, type SendOptions, type WrapOptions } from "./sender.ts";
+import { type ResumeOptions, Sender, type SendOptions, type WrapOptions } from "./sender.ts";
 import type { EventTemplate, Signer } from "./signer.ts";
 import type { Chance, Receiver } from "./wrap.ts";
 
@@ -174,11 +174,8 @@ export class DeadDrop {
     return this.#sender.wrap(writing, options);
   }
 
-  /** Goes on with a delivery that was saved: the same wraps, so that a relay that has one knows it. Resolves like `send`. */
-  resume(
-    saved: SavedDelivery,
-    options: Pick<SendOptions, "signal" | "progress"> = {},
-  ): Promise<Delivery> {
+  /** Goes on with a delivery that was saved: the same wraps, so that a relay that has one knows it. Resolves like `send`; for what is no saved delivery rejects with a TypeError. */
+  resume(saved: SavedDelivery, options: ResumeOptions = {}): Promise<Delivery> {
     return this.#sender.resume(saved, options);
   }
 

@@ -1,5 +1,7 @@
 import { expiryOf } from "../nostr/drop.ts";
-import type { NostrEvent } from "../nostr/event.ts";
+import { type NostrEvent, parseEvent } from "../nostr/event.ts";
+import { isHex32 } from "../nostr/hex.ts";
+import { isReason } from "../nostr/reason.ts";
 import { type RelayFacts, ruleOf } from "./information.ts";
 import type { Answer, Link } from "./link.ts";
 import type { Chance } from "./wrap.ts";
@@ -21,12 +23,28 @@ export type DeliveryReport = {
 export type SavedDelivery = {
   readonly message: string;
   readonly quorum: number;
-  readonly parcels: readonly {
-    readonly url: string;
-    readonly wrap?: NostrEvent;
-    readonly why?: string;
-  }[];
+  readonly parcels: readonly Addressed[];
 };
+
+/** What one relay gets, or `why` it gets nothing; and that it has it already, if so. */
+export type Addressed = {
+  readonly url: string;
+  readonly wrap?: NostrEvent;
+  readonly why?: string;
+  readonly had?: Pick<DeliveryReport, "state" | "reason" | "heldUntil">;
+};
+
+/** Throws a TypeError unless the value is what `Delivery.save` made. */
+export function mustBeSaved({ message, quorum, parcels }: SavedDelivery): void {
+  const isParcel = ({ url, wrap }: Addressed): boolean =>
+    typeof url === "string" && (wrap === undefined || !isReason(parseEvent(wrap)));
+  const isSaved =
+    isHex32(message) &&
+    Number.isInteger(quorum) &&
+    Array.isArray(parcels) &&
+    (parcels as Addressed[]).every((parcel) => isParcel(Object(parcel) as Addressed));
+  if (!isSaved) throw new TypeError("that is no saved delivery");
+}
 
 export type DeliveryParts = {
   readonly linkTo: (url: string) => Link;
@@ -46,9 +64,6 @@ export type DeliverySettings = {
 };
 
 type Parcel = { readonly url: string; wrap: NostrEvent | undefined; report: DeliveryReport };
-
-/** What one relay gets; `why` it gets nothing instead. */
-export type Addressed = SavedDelivery["parcels"][number];
 
 const FIRST_PAUSE_SECONDS = 1;
 const MAX_BITS = 256;
@@ -73,14 +88,10 @@ export class Delivery {
     this.#settings = settings;
     this.message = settings.message;
     this.quorum = settings.quorum;
-    this.#parcels = addressed.map(({ url, wrap, why }) => ({
-      url,
-      wrap,
-      report:
-        wrap === undefined
-          ? { url, state: "refused", reason: why ?? "", heldUntil: undefined }
-          : { url, state: "waiting", reason: "", heldUntil: undefined },
-    }));
+    this.#parcels = addressed.map(({ url, wrap, why = "", had }) => {
+      const state = wrap === undefined ? "refused" : "waiting";
+      return { url, wrap, report: { url, state, reason: why, heldUntil: undefined, ...had } };
+    });
   }
 
   /** Relay by relay, as it is now. */
@@ -91,6 +102,12 @@ export class Delivery {
   /** Whether as many relays hold the drop as must. */
   get isDelivered(): boolean {
     return this.#accepted >= this.quorum;
+  }
+
+  /** Whether it is delivered, or could be by `retry`: enough relays hold it, or were not there, or may have room another time. */
+  get mayArrive(): boolean {
+    const open = this.#parcels.filter(({ report }) => mayAccept(report)).length;
+    return this.#accepted + open >= this.quorum;
   }
 
   /** Resolves when every relay has answered or was given up. */
@@ -116,16 +133,15 @@ export class Delivery {
     return this;
   }
 
-  /** What `DeadDrop.resume` needs to go on, with the relays that have not accepted. */
+  /** What `DeadDrop.resume` needs to go on with the relays that have not accepted. */
   save(): SavedDelivery {
-    const open = this.#parcels.filter(({ report }) => !isAccepted(report));
-    return {
-      message: this.message,
-      quorum: Math.max(1, this.quorum - this.#accepted),
-      parcels: open.map(({ url, wrap, report }) =>
-        wrap === undefined ? { url, why: report.reason } : { url, wrap },
-      ),
-    };
+    const { message, quorum } = this;
+    const parcels = this.#parcels.map(({ url, wrap, report }): Addressed => {
+      if (wrap === undefined) return { url, why: report.reason };
+      const { state, reason, heldUntil } = report;
+      return isAccepted(report) ? { url, wrap, had: { state, reason, heldUntil } } : { url, wrap };
+    });
+    return { message, quorum, parcels };
   }
 
   get #accepted(): number {
@@ -202,6 +218,13 @@ export class Delivery {
 
 function isAccepted({ state }: DeliveryReport): boolean {
   return state === "held" || state === "known";
+}
+
+// A refusal of the event itself stands: it would be the same event again.
+function mayAccept(report: DeliveryReport): boolean {
+  const { state, reason } = report;
+  if (state !== "refused") return !isAccepted(report);
+  return !/^(invalid|blocked|restricted|pow):/.test(reason);
 }
 
 // What waiting can change: a rate, a hiccup. A box or a disk that is full has room again when somebody picks up, not in a few seconds.

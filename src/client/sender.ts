@@ -1,5 +1,5 @@
 import type { NostrEvent } from "../nostr/event.ts";
-import { type Addressed, Delivery, type SavedDelivery } from "./delivery.ts";
+import { type Addressed, Delivery, mustBeSaved, type SavedDelivery } from "./delivery.ts";
 import type { Links } from "./links.ts";
 import { type Miner, type MiningOptions, signed } from "./mining.ts";
 import { type EventTemplate, mustBeHex, type Signer } from "./signer.ts";
@@ -19,6 +19,8 @@ export type SendOptions = {
   /** So many relays must hold it. Default: more than half of them. */
   readonly quorum?: number;
   readonly signal?: AbortSignal;
+  /** Called, and awaited, before any relay gets the message: to save what a crash would lose. */
+  readonly prepared?: (delivery: Delivery) => Promise<void>;
   /** Told whenever a relay has answered. */
   readonly progress?: (delivery: Delivery) => void;
   /** Told now and then, while proof of work is mined, how many nonces were tried. */
@@ -30,6 +32,8 @@ export type SenderParts = {
   readonly chance: Chance;
   readonly miner: Miner;
 };
+
+export type ResumeOptions = Pick<SendOptions, "signal" | "progress">;
 
 /** How a message is wrapped. */
 export type WrapOptions = Pick<
@@ -95,10 +99,8 @@ export class Sender {
     return this.#deliver({ message: sealed.id, quorum, parcels }, sending, mineAgain);
   }
 
-  resume(
-    saved: SavedDelivery,
-    options: Pick<SendOptions, "signal" | "progress">,
-  ): Promise<Delivery> {
+  async resume(saved: SavedDelivery, options: ResumeOptions): Promise<Delivery> {
+    mustBeSaved(Object(saved) as SavedDelivery);
     // The key that signed the wraps was thrown away, so they are what they are.
     return this.#deliver(saved, options, async () => undefined);
   }
@@ -156,9 +158,9 @@ export class Sender {
     return signed(wrapped, bits, this.#parts.miner, mining);
   }
 
-  #deliver(
+  async #deliver(
     { message, quorum, parcels }: SavedDelivery,
-    { signal, progress }: Pick<SendOptions, "signal" | "progress">,
+    { signal, progress, prepared }: Pick<SendOptions, "signal" | "progress" | "prepared">,
     mineAgain: (url: string, bits: number) => Promise<NostrEvent | undefined>,
   ): Promise<Delivery> {
     const { links, chance } = this.#parts;
@@ -172,6 +174,7 @@ export class Sender {
       parcels,
       { message, quorum, patienceSeconds: links.patienceSeconds, signal, progress },
     );
+    await prepared?.(delivery);
     return delivery.retry();
   }
 }

@@ -5,7 +5,16 @@ import { describe, expect, it } from "vitest";
 import { fileOutbox } from "../../src/client/node.ts";
 import { person } from "../support/people.ts";
 import { startRelay, temporaryFolder } from "../support/relay.ts";
-import { all, deadDrop, held, idsOf, startAgain, statesOf, texts } from "./support.ts";
+import {
+  all,
+  deadDrop,
+  held,
+  idsOf,
+  scriptedRelay,
+  startAgain,
+  statesOf,
+  texts,
+} from "./support.ts";
 
 describe("three relays", () => {
   it("deliver a message once although one dies during the sending and one during the pickup, and end up empty", async () => {
@@ -104,6 +113,39 @@ describe("three relays", () => {
     }
     expect(heard).toEqual(["before", "after"]);
   });
+
+  it(
+    "are told what was acknowledged meanwhile as soon as a watch meets them again",
+    { timeout: 14_000 },
+    async () => {
+      // Before the outbox tries by itself, which takes it a quarter of a minute.
+      const bob = person();
+      let isThere = false;
+      const told = new Promise<string>((resolve) => {
+        void scriptedRelay({
+          heard([verb, value], say) {
+            if (verb === "REQ") say("EOSE", value, ["finish"]);
+            if (verb !== "EVENT") return;
+            const { id, kind } = value as { id: string; kind: number };
+            if (isThere) {
+              say("OK", id, true, "");
+              resolve(`kind ${kind}`);
+            } else say("OK", id, false, "error: not now");
+          },
+        }).then(({ url, drop }) => {
+          const client = deadDrop(bob, [{ url }], { patienceSeconds: 1 });
+          const watching = all(client.watch());
+          void client.acknowledge(["0".repeat(64)]).then(([report]) => {
+            expect(report?.state).toBe("later");
+            isThere = true;
+            drop();
+          });
+          return watching;
+        });
+      });
+      expect(await told).toBe("kind 20221");
+    },
+  );
 
   it("that are all down are said to be, relay by relay, and the same message goes on when they are back", async () => {
     const relays = await Promise.all([startRelay(), startRelay()]);

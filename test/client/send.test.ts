@@ -6,7 +6,7 @@ import * as nip59 from "nostr-tools/nip59";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 
-import { NoRelaysError } from "../../src/client/client.ts";
+import { NoRelaysError, type SavedDelivery } from "../../src/client/client.ts";
 import { expirationAfter } from "../../src/client/wrap.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { leadingZeroBits } from "../../src/nostr/pow.ts";
@@ -288,6 +288,63 @@ describe("send", () => {
     expect(
       new Set(relay.heard.map(([, event]) => (event as NostrEvent).id)).size,
     ).toBeLessThanOrEqual(1);
+  });
+
+  it("is handed out to be saved before any relay gets it", async () => {
+    const relay = await scriptedRelay({
+      heard: ([, event], say) => say("OK", (event as NostrEvent).id, true, ""),
+    });
+    const saved: unknown[] = [];
+    const delivery = await deadDrop(ALICE, []).send(person().key, "x", {
+      relays: [relay.url],
+      async prepared(made) {
+        await new Promise((resolve) => setImmediate(resolve));
+        saved.push(relay.heard.length, made.save());
+      },
+    });
+    const [wrap] = delivery.wraps.values();
+    const { message } = delivery;
+    expect(saved).toEqual([0, { message, quorum: 1, parcels: [{ url: relay.url, wrap }] }]);
+  });
+
+  it("goes on from what was saved with the relays that had not accepted, and counts those that had", async () => {
+    const bob = person();
+    const relays = [shared().url, "ws://127.0.0.1:9/"];
+    const first = await deadDrop(ALICE, [], { patienceSeconds: 0.5 }).send(bob.key, "x", {
+      relays,
+    });
+    await first.settled();
+    expect(first.isDelivered).toBe(false);
+    const saved = JSON.parse(JSON.stringify(first.save())) as SavedDelivery;
+    const again = await deadDrop(ALICE, [], { patienceSeconds: 0.5 }).resume(saved);
+    await again.settled();
+    expect(again.quorum).toBe(2);
+    expect(again.reports).toEqual(first.reports);
+  });
+
+  it.each([
+    [{}],
+    [[]],
+    ["x"],
+    [null],
+    [{ message: "0".repeat(64), quorum: 1, parcels: [{ url: "ws://a", wrap: {} }] }],
+  ])("takes nothing for a saved delivery that is none: %j", async (value) => {
+    const resuming = deadDrop(ALICE, []).resume(value as unknown as SavedDelivery);
+    await expect(resuming).rejects.toThrow(TypeError);
+  });
+
+  it.each([
+    ["rate-limited: mailbox full", true],
+    ["error: storage full", true],
+    ["blocked: kind 1059", false],
+    ["restricted: members only", false],
+    ["invalid: too large", false],
+  ])("says whether it may still arrive after a refusal: %s", async (reason, mayArrive) => {
+    const relay = await scriptedRelay({
+      heard: ([, event], say) => say("OK", (event as NostrEvent).id, false, reason),
+    });
+    const delivery = await deadDrop(ALICE, []).send(person().key, "x", { relays: [relay.url] });
+    expect(delivery.mayArrive).toBe(mayArrive);
   });
 
   it("is given up when it is aborted", async () => {

@@ -79,8 +79,15 @@ type Script = {
   readonly heard: (message: Said, say: (...message: unknown[]) => void) => void;
 };
 
+type Scripted = {
+  readonly url: string;
+  readonly heard: Said[];
+  /** Breaks every connection. */
+  readonly drop: () => void;
+};
+
 /** A relay that behaves as ours never would, to see what the client makes of it. */
-export async function scriptedRelay(script: Script): Promise<{ url: string; heard: Said[] }> {
+export async function scriptedRelay(script: Script): Promise<Scripted> {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(server, "listening");
   const heard: Said[] = [];
@@ -93,16 +100,19 @@ export async function scriptedRelay(script: Script): Promise<{ url: string; hear
       script.heard(message, say);
     });
   });
-  onTestFinished(() => {
+  const drop = (): void => {
     for (const socket of server.clients) socket.terminate();
+  };
+  onTestFinished(() => {
+    drop();
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { url: `ws://127.0.0.1:${port}/`, heard };
+  return { url: `ws://127.0.0.1:${port}/`, heard, drop };
 }
 
 /** A relay for public lists: keeps every event and shows it to everybody. */
-export function publicRelay(): Promise<{ url: string; heard: Said[] }> {
+export function publicRelay(): Promise<Scripted> {
   const events: NostrEvent[] = [];
   return scriptedRelay({
     heard([verb, first, ...rest], say) {

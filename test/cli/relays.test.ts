@@ -1,0 +1,423 @@
+import { once } from "node:events";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+
+import { Client } from "../support/client.ts";
+import { giftWrap } from "../support/events.ts";
+import { person } from "../support/people.ts";
+import { type RelayProcess, sharedRelay, startRelay } from "../support/relay.ts";
+import {
+  boxOf,
+  directory,
+  freeAddress,
+  jsonLines,
+  type Keyholder,
+  keyholder,
+  NOWHERE,
+} from "./support.ts";
+
+const PROOF_OF_WORK_BITS = 12;
+/** How long to wait where nobody answers, and where somebody does. */
+const BRIEFLY = ["--timeout", "1s"];
+const PATIENTLY = ["--timeout", "3s"];
+
+const relay = sharedRelay();
+
+type Place = { readonly url: string };
+
+/** The options that name these relays. */
+function at(...relays: readonly Place[]): string[] {
+  return relays.flatMap(({ url }) => ["--relay", url]);
+}
+
+/** Where a relay may be later, and what brings it there. */
+async function absent(): Promise<Place & { comes(): Promise<RelayProcess> }> {
+  const address = await freeAddress();
+  return {
+    url: `ws://${address}`,
+    comes: () => startRelay({ env: { DEADDROP_LISTEN: address } }),
+  };
+}
+
+/** The same relay once more, after it was stopped: its store and its port. */
+async function restarted({ url, data }: RelayProcess): Promise<RelayProcess> {
+  return startRelay({ data, env: { DEADDROP_LISTEN: url.replace("ws://", "") } });
+}
+
+/** Somebody who takes connections and never says a word. */
+async function silent(): Promise<Place> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  server.on("connection", (socket) => {
+    socket.on("error", () => {});
+    onTestFinished(() => void socket.destroy());
+  });
+  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+async function holdsOne(owner: Keyholder, place: Place): Promise<string> {
+  const wrap = giftWrap({ to: owner });
+  const client = await Client.connect(place.url);
+  await client.publish(wrap);
+  client.end();
+  return wrap.id;
+}
+
+function folderOf({ home, key }: Keyholder): string {
+  return join(home, key);
+}
+
+function leadingZeroBits(id: string): number {
+  const bits = BigInt(`0x${id}`).toString(2).length;
+  return id.length * 4 - bits;
+}
+
+describe("deaddrop relays", () => {
+  it("publishes a list of where one receives, keeps it, and finds somebody else's", async () => {
+    const { url: discovery, lists } = await directory();
+    const [alice, bob] = [keyholder({ discovery }), keyholder({ discovery })];
+    const set = await bob.runs(["relays", "set", relay().url, NOWHERE, ...PATIENTLY]);
+    expect(set.out).toContain(`${discovery}/ published\n`);
+    // A dead drop keeps nothing public, and says so.
+    expect(set.out).toMatch(new RegExp(`^${relay().url}/ blocked: `, "m"));
+    expect(lists.get(bob.key)).toMatchObject({
+      kind: 10_050,
+      pubkey: bob.key,
+      tags: [
+        ["relay", `${relay().url}/`],
+        ["relay", `${NOWHERE}/`],
+      ],
+    });
+    const shown = { code: 0, out: `${relay().url}/\n${NOWHERE}/\n`, err: "" };
+    expect(await bob.runs(["relays"])).toEqual(shown);
+    expect(await alice.runs(["relays", "of", bob.npub])).toEqual(shown);
+    expect(await alice.runs(["relays", "of", bob.key])).toEqual(shown);
+  });
+
+  it("does well when the dead drops among them refuse the list, as long as somebody keeps it", async () => {
+    const { url: discovery } = await directory();
+    const { runs } = keyholder({ discovery });
+    expect(await runs(["relays", "set", relay().url])).toMatchObject({ code: 0, err: "" });
+  });
+
+  it("exits with 3 when some relay could not be told", async () => {
+    const { url: discovery, lists } = await directory();
+    const bob = keyholder({ discovery: `${discovery},${NOWHERE}` });
+    const ran = await bob.runs(["relays", "set", relay().url, ...PATIENTLY]);
+    expect(ran.code).toBe(3);
+    expect(ran.out).toMatch(new RegExp(`^${NOWHERE}/ .*ECONNREFUSED`, "m"));
+    expect(lists.has(bob.key)).toBe(true);
+  });
+
+  it("exits with 1 when nobody published the list, and keeps it to be published later", async () => {
+    const { url: discovery, lists } = await directory();
+    const bob = keyholder();
+    const ran = await bob.runs(["relays", "set", relay().url, ...PATIENTLY]);
+    expect(ran.code).toBe(1);
+    expect(ran.err).toMatch(/^deaddrop: nobody published the list.*--discovery\n$/);
+    const later = await bob.runs(["relays", "publish", "--discovery", discovery]);
+    expect(later).toMatchObject({ code: 0, err: "" });
+    expect(lists.get(bob.key)?.tags).toEqual([["relay", `${relay().url}/`]]);
+  });
+
+  it("replaces what was set before", async () => {
+    const { url: discovery, lists } = await directory();
+    const { runs, key } = keyholder({ discovery });
+    await runs(["relays", "set", NOWHERE, ...PATIENTLY]);
+    await runs(["relays", "set", relay().url]);
+    expect((await runs(["relays"])).out).toBe(`${relay().url}/\n`);
+    expect(lists.get(key)?.tags).toEqual([["relay", `${relay().url}/`]]);
+  });
+
+  it("sets them again where what was kept is damaged, as it says", async () => {
+    const { url: discovery } = await directory();
+    const bob = keyholder({ discovery });
+    mkdirSync(folderOf(bob), { mode: 0o700 });
+    writeFileSync(join(folderOf(bob), "relays.json"), "{");
+    const damaged = await bob.runs(["pickup"]);
+    expect(damaged).toMatchObject({ code: 1, out: "" });
+    expect(damaged.err).toContain("set your relays again");
+    expect(await bob.runs(["relays", "set", relay().url])).toMatchObject({ code: 0, err: "" });
+    expect(await bob.runs(["pickup"])).toEqual({ code: 0, out: "", err: "" });
+  });
+
+  it("keeps those of each key apart", async () => {
+    const { url: discovery } = await directory();
+    const [alice, bob] = [keyholder({ discovery }), keyholder({ discovery })];
+    const asBob = ["--key", join(bob.home, "key")];
+    await alice.runs(["relays", "set", relay().url]);
+    expect(await alice.runs(["relays", ...asBob])).toMatchObject({ code: 2 });
+    await alice.runs(["relays", "set", NOWHERE, ...asBob, ...BRIEFLY]);
+    expect((await alice.runs(["relays"])).out).toBe(`${relay().url}/\n`);
+  });
+
+  it("prefers $DEADDROP_RELAYS to what was set, and for a pickup --relay to both", async () => {
+    const { url: discovery } = await directory();
+    const { runs } = keyholder({ discovery });
+    await runs(["relays", "set", relay().url]);
+    const env = { DEADDROP_RELAYS: "wss://one.example, wss://two.example" };
+    const { out } = await runs(["relays"], { env });
+    expect(out).toBe("wss://one.example/\nwss://two.example/\n");
+    const status = await runs(["status", "--relay", relay().url], { env });
+    expect(status.out).toBe(`${relay().url}/ 0 drops\n`);
+  });
+
+  it("exits with 1 when no list is found, and says what to do", async () => {
+    const { url: discovery } = await directory();
+    const { runs } = keyholder({ discovery });
+    const looked = await runs(["relays", "of", person().key]);
+    expect(looked).toMatchObject({ code: 1, out: "" });
+    expect(looked.err).toMatch(/^deaddrop: no list .*--discovery\n$/);
+    const sent = await runs(["send", person().key, "hello"]);
+    expect(sent).toMatchObject({ code: 1, out: "" });
+    expect(sent.err).toMatch(/^deaddrop: .*no relays .*--relay.*--discovery\n$/);
+  });
+});
+
+describe("no relay", () => {
+  it("takes a message: send exits with 1, and says what to do", async () => {
+    const { url: discovery } = await directory();
+    const [alice, bob] = [keyholder({ discovery }), keyholder({ discovery })];
+    const [one, two] = [await absent(), await absent()];
+    await bob.runs(["relays", "set", one.url, two.url, ...PATIENTLY]);
+    const ran = await alice.runs(["send", bob.npub, "hello", ...PATIENTLY]);
+    expect(ran.code).toBe(1);
+    for (const { url } of [one, two]) {
+      expect(ran.out).toMatch(new RegExp(`^${url}/ unreachable: .*ECONNREFUSED`, "m"));
+    }
+    expect(ran.err).toBe(
+      'deaddrop: 0 of 2 relays hold the message, 2 are wanted; go on with "deaddrop send --retry"\n',
+    );
+  });
+
+  it.each([["pickup"], ["pickup --ack"], ["status"], ["ack"]])(
+    "is there: %s exits with 1 and names them",
+    async (line) => {
+      const [one, two] = [await absent(), await absent()];
+      const bob = keyholder({ relays: [one, two] });
+      const words = line === "ack" ? ["ack", "ab".repeat(32)] : line.split(" ");
+      const { code, out, err } = await bob.runs([...words, ...BRIEFLY]);
+      expect(code).toBe(1);
+      for (const { url } of [one, two]) {
+        expect(out + err).toMatch(new RegExp(`\\b${url}/ .*ECONNREFUSED`));
+      }
+    },
+  );
+
+  it("answers: what is said is said after the time that was given", async () => {
+    const mute = await silent();
+    const bob = keyholder({ relays: [mute], discovery: mute.url });
+    for (const args of [
+      ["pickup"],
+      ["status"],
+      ["send", bob.npub, "hello", ...at(mute)],
+      ["send", bob.npub, "hello"],
+      ["relays", "of", bob.npub],
+    ]) {
+      const ran = await bob.runs([...args, ...BRIEFLY]);
+      expect({ args, ...ran }).toMatchObject({ code: 1 });
+      expect(ran.err + ran.out).not.toBe("");
+    }
+  });
+});
+
+describe("a relay", () => {
+  it("whose box is full refuses, and send exits with 1 and its reason", async () => {
+    const small = await startRelay({ env: { DEADDROP_LIMITS_BOX_DROPS: "1" } });
+    const [alice, bob] = [keyholder(), keyholder()];
+    expect(await alice.runs(["send", bob.npub, "one", ...at(small)])).toMatchObject({ code: 0 });
+    const client = await Client.connect(small.url);
+    const [, , , reason] = await client.publish(giftWrap({ to: bob }));
+    expect(reason).toMatch(/full/);
+
+    const ran = await alice.runs(["send", bob.npub, "two", ...at(small)]);
+    expect(ran).toMatchObject({ code: 1, out: `${small.url}/ refused: ${String(reason)}\n` });
+    expect(ran.err).toContain("0 of 1 relays hold the message");
+    const json = await alice.runs(["send", bob.npub, "three", ...at(small), "--json"]);
+    expect(json.code).toBe(1);
+    expect(jsonLines(json.out)).toEqual([
+      {
+        message: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+        delivered: false,
+        quorum: 1,
+        relays: [{ url: `${small.url}/`, state: "refused", reason, heldUntil: null }],
+      },
+    ]);
+  });
+
+  it("that asks for proof of work gets it", async () => {
+    const env = { DEADDROP_PROOF_OF_WORK: String(PROOF_OF_WORK_BITS) };
+    const costly = await startRelay({ env });
+    const [alice, bob] = [keyholder(), keyholder()];
+    expect(await alice.runs(["send", bob.npub, "mined", ...at(costly)])).toMatchObject({
+      code: 0,
+      err: "",
+    });
+    const [id = ""] = await boxOf(bob, costly);
+    expect(leadingZeroBits(id)).toBeGreaterThanOrEqual(PROOF_OF_WORK_BITS);
+  });
+
+  it("that takes no acknowledgements is named", async () => {
+    const { url } = await directory();
+    const bob = keyholder({ relays: [{ url }] });
+    const { code, out, err } = await bob.runs(["ack", "ab".repeat(32)]);
+    expect(code).toBe(1);
+    expect(out).toBe(`${url}/ refused: blocked: relay lists only\n`);
+    expect(err).toContain(`${url}/ takes no acknowledgement`);
+  });
+});
+
+describe("below the quorum", () => {
+  it("send exits with 3, and goes on with --retry: the same message, once", async () => {
+    const [one, two] = [await absent(), await absent()];
+    const places = [relay(), one, two];
+    const { url: discovery } = await directory();
+    const [alice, bob] = [keyholder({ discovery }), keyholder({ discovery })];
+    await bob.runs(["relays", "set", ...places.map(({ url }) => url), ...PATIENTLY]);
+    const text = "Under the third bench.";
+
+    const sent = await alice.runs(["send", bob.npub, text, "--json", ...PATIENTLY]);
+    expect(sent.code).toBe(3);
+    expect(sent.err).toBe(
+      'deaddrop: 1 of 3 relays hold the message, 2 are wanted; go on with "deaddrop send --retry"\n',
+    );
+    const [report] = jsonLines(sent.out);
+    expect(report).toMatchObject({
+      delivered: false,
+      quorum: 2,
+      relays: [
+        { url: `${relay().url}/`, state: "held" },
+        { url: `${one.url}/`, state: "unreachable", heldUntil: null },
+        { url: `${two.url}/`, state: "unreachable", heldUntil: null },
+      ],
+    });
+    const [before] = jsonLines((await bob.runs(["pickup", "--json", ...at(relay())])).out);
+    expect(before?.["message"]).toBe(report?.["message"]);
+
+    const unsent = join(folderOf(alice), "unsent");
+    const kept = readdirSync(unsent);
+    expect(kept).toHaveLength(1);
+    expect(readFileSync(join(unsent, kept[0] ?? ""), "utf8")).not.toContain(text);
+
+    const came = [await one.comes(), await two.comes()];
+    const retried = await alice.runs(["send", "--retry"]);
+    expect(retried).toMatchObject({ code: 0, err: "" });
+    for (const { url } of came) expect(retried.out).toContain(`${url}/ held until `);
+    const nothing = { code: 0, out: "", err: "nothing is waiting to be sent\n" };
+    expect(await alice.runs(["send", "--retry"])).toEqual(nothing);
+
+    const boxes = await Promise.all(places.map((place) => boxOf(bob, place)));
+    expect(boxes).toEqual([[before?.["id"]], [before?.["id"]], [before?.["id"]]]);
+    const after = jsonLines((await bob.runs(["pickup", "--ack", "--json"])).out);
+    expect(after.map(({ message, content }) => [message, content])).toEqual([
+      [report?.["message"], text],
+    ]);
+    expect(await Promise.all(places.map((place) => boxOf(bob, place)))).toEqual([[], [], []]);
+  });
+
+  it("--retry says what is still not there, and that some relays do hold the message", async () => {
+    const [one, two] = [await absent(), await absent()];
+    const [alice, bob] = [keyholder(), keyholder()];
+    await alice.runs(["send", bob.npub, "hello", ...at(relay(), one, two), ...PATIENTLY]);
+    const retried = await alice.runs(["send", "--retry", ...PATIENTLY]);
+    for (const { url } of [one, two]) expect(retried.out).toContain(`${url}/ unreachable: `);
+    expect(retried.err).toContain("deaddrop send --retry");
+    expect(retried.err).toContain("1 of 3 relays hold the message, 2 are wanted");
+    expect(retried.code).toBe(3);
+  });
+
+  it("--retry goes on with the others when one file of them is damaged, and names it", async () => {
+    const one = await absent();
+    const [alice, bob] = [keyholder(), keyholder()];
+    await alice.runs(["send", bob.npub, "hello", ...at(one), ...BRIEFLY]);
+    writeFileSync(join(folderOf(alice), "unsent", "0000.json"), "{");
+    const came = await one.comes();
+    const { code, err } = await alice.runs(["send", "--retry"]);
+    expect(err).toMatch(/^deaddrop: .*0000\.json/);
+    expect(code).toBe(3);
+    expect(await boxOf(bob, came)).toHaveLength(1);
+  });
+
+  it("is what --quorum says", async () => {
+    const one = await absent();
+    const [alice, bob] = [keyholder(), keyholder()];
+    const send = ["send", bob.npub, "hello", ...at(relay(), one), ...PATIENTLY];
+    const enough = await alice.runs([...send, "--quorum", "1"]);
+    expect(enough).toMatchObject({ code: 0, err: "" });
+    expect(enough.out).toContain(`${one.url}/ unreachable: `);
+    const all = await alice.runs([...send, "--quorum", "2"]);
+    expect(all.code).toBe(3);
+    expect(all.err).toContain("1 of 2 relays hold the message, 2 are wanted");
+  });
+});
+
+describe("when one of two relays is down", () => {
+  it("pickup prints what the other holds, names it, and exits with 3", async () => {
+    const gone = await absent();
+    const [alice, bob] = [keyholder(), keyholder({ relays: [relay(), gone] })];
+    await alice.runs(["send", bob.npub, "hello", ...at(relay())]);
+    const picked = await bob.runs(["pickup", ...PATIENTLY]);
+    expect(picked.code).toBe(3);
+    expect(picked.out).toContain("hello");
+    expect(picked.err).toMatch(
+      new RegExp(`^deaddrop: ${gone.url}/ could not be read: .*ECONNREFUSED.*\n$`),
+    );
+    const json = await bob.runs(["pickup", "--json", ...PATIENTLY]);
+    expect(json).toMatchObject({ code: 3, err: picked.err });
+    expect(jsonLines(json.out)).toEqual([expect.objectContaining({ content: "hello" })]);
+  });
+
+  it("status says what the other holds, names it, and exits with 3", async () => {
+    const gone = await absent();
+    const bob = keyholder({ relays: [relay(), gone] });
+    await holdsOne(bob, relay());
+    const ran = await bob.runs(["status", ...PATIENTLY]);
+    expect(ran.code).toBe(3);
+    expect(ran.out).toMatch(new RegExp(`^${relay().url}/ 1 drop, `, "m"));
+    expect(ran.out).toMatch(new RegExp(`^${gone.url}/ not read: .*ECONNREFUSED`, "m"));
+    const json = await bob.runs(["status", "--json", ...PATIENTLY]);
+    expect(json.code).toBe(3);
+    expect(jsonLines(json.out)).toMatchObject([
+      { url: `${relay().url}/`, state: "complete", drops: 1 },
+      { url: `${gone.url}/`, state: "failed" },
+    ]);
+  });
+
+  it.each([
+    ["ack", ["status"]],
+    ["pickup --ack", ["pickup"]],
+    ["ack", ["ack", "ab".repeat(32)]],
+  ])("%s exits with 3, and tells it later, by %j", async (line, later) => {
+    const moody = await startRelay();
+    const [alice, bob] = [keyholder(), keyholder({ relays: [relay(), moody] })];
+    await alice.runs(["send", bob.npub, "hello", ...at(relay(), moody)]);
+    const [id = ""] = await boxOf(bob, moody);
+    await moody.stop();
+
+    const words = line === "ack" ? ["ack", id] : line.split(" ");
+    const told = await bob.runs([...words, ...PATIENTLY]);
+    expect(told.code).toBe(3);
+    expect(told.err).toContain(`deaddrop: ${moody.url}/ could not be told and is told later: `);
+    expect(await boxOf(bob, relay())).toEqual([]);
+    const down = await bob.runs(["status", ...PATIENTLY]);
+    expect(down.code).toBe(3);
+    expect(down.err).toMatch(/acknowledgement.* wait/);
+
+    const back = await restarted(moody);
+    expect(await boxOf(bob, back)).toEqual([id]);
+    const ran = await bob.runs([...later]);
+    // What was acknowledged is not handed out again, even where it still lies.
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(ran.out).not.toContain("hello");
+    await vi.waitFor(async () => expect(await boxOf(bob, back)).toEqual([]));
+    expect(await bob.runs(["status"])).toEqual({
+      code: 0,
+      out: `${relay().url}/ 0 drops\n${moody.url}/ 0 drops\n`,
+      err: "",
+    });
+  });
+});
