@@ -51,7 +51,7 @@ export type CollectionParts = {
   readonly signal: AbortSignal | undefined;
 };
 
-// While so many wait for the caller no relay is asked for another page.
+// While so many wait for the caller no relay is asked for another page, and what comes live stays where it is.
 const MAX_WAITING = 500;
 // Opening a drop is a few milliseconds of arithmetic. A page that shows what it reads stays alive in between.
 const TURN_MS = 20;
@@ -130,8 +130,12 @@ export class Collection implements AsyncIterable<PickedUp> {
     this.#tell();
   }
 
+  get isFull(): boolean {
+    return this.#waiting.length >= MAX_WAITING && !this.#isOver;
+  }
+
   async room(): Promise<void> {
-    while (this.#waiting.length >= MAX_WAITING && !this.#isOver) await this.#change();
+    while (this.isFull) await this.#change();
   }
 
   #change(): Promise<void> {

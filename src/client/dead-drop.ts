@@ -18,11 +18,11 @@ import {
   type OutboxStore,
   type ReceiptRecord,
 } from "./outbox.ts";
-import { type ReceiptOptions, receiptsFor, receiptTemplate } from "./receipts.ts";
+import { receiptAgain, type ReceiptOptions, receiptsFor, receiptTemplate } from "./receipts.ts";
 import { lookUpRelays, relayList } from "./relay-list.ts";
 import { relayUrls } from "./relay-url.ts";
 import { type ResumeOptions, Sender, type SendOptions, type WrapOptions } from "./sender.ts";
-import type { EventTemplate, Signer } from "./signer.ts";
+import { type EventTemplate, mustBeHex, type Signer } from "./signer.ts";
 import type { Chance, Receiver } from "./wrap.ts";
 
 export type DeadDropOptions = {
@@ -75,7 +75,7 @@ const systemChance: Chance = {
 
 /**
  * Sends to people and picks up for people, over several relays. `close` it when it is needed no more: it holds sockets and timers.
- * The constructor throws a TypeError for what is no relay URL, and a RangeError without a key.
+ * The constructor throws a TypeError for what is no relay URL, a RangeError without a key, and an Error where there is no WebSocket.
  */
 export class DeadDrop {
   readonly relays: readonly string[];
@@ -88,6 +88,7 @@ export class DeadDrop {
   readonly #links: Links;
   readonly #outbox: Outbox;
   readonly #memory = new Memory();
+  readonly #closing = new AbortController();
   readonly #mailbox: Mailbox;
   readonly #sender: Sender;
 
@@ -136,7 +137,12 @@ export class DeadDrop {
       chance,
     });
     this.#sender = new Sender(
-      { links: this.#links, chance, miner: options.miner ?? workerMiner },
+      {
+        links: this.#links,
+        chance,
+        miner: options.miner ?? workerMiner,
+        closing: this.#closing.signal,
+      },
       { maxProofOfWork: options.maxProofOfWork ?? DEFAULT_MAX_BITS },
     );
   }
@@ -151,6 +157,7 @@ export class DeadDrop {
     message: string | EventTemplate,
     options: SendOptions = {},
   ): Promise<Delivery> {
+    mustBeHex(recipient, "key");
     const given = options.relays && relayUrls(options.relays);
     const relays = given ?? (await this.lookUpRelays(recipient)) ?? [];
     if (relays.length === 0) {
@@ -234,7 +241,7 @@ export class DeadDrop {
     const urls = [...new Set([...this.#discovery, ...this.relays])];
     return Promise.all(
       urls.map(async (url) => {
-        const answer = await this.#links.toDrop(url).publish(list);
+        const answer = await this.#links.inPublic(url).publish(list);
         if ("unreachable" in answer) return { url, refusal: answer.unreachable };
         return { url, refusal: answer.accepted ? undefined : answer.reason };
       }),
@@ -243,16 +250,25 @@ export class DeadDrop {
 
   /** Closes every connection. What was not told stays in the outbox. */
   close(): void {
+    this.#closing.abort(new Error("the client is closed"));
     this.#outbox.close();
     this.#links.close();
   }
 
-  async #sendReceipt(record: ReceiptRecord): Promise<boolean> {
+  // One relay that holds it is enough; what was tried before is tried again, and not made anew.
+  async #sendReceipt(record: ReceiptRecord): Promise<ReceiptRecord | undefined> {
     const from = this.#identities.get(record.from);
-    if (from === undefined) return false;
-    const { isDelivered } = await this.send(record.to, receiptTemplate(record, this.#chance), {
-      from,
-    });
-    return isDelivered;
+    const template = receiptTemplate(record, this.#chance);
+    if (from === undefined) return receiptAgain(record, undefined, this.#chance);
+    try {
+      const delivery =
+        record.delivery === undefined
+          ? await this.send(record.to, template, { from, quorum: 1 })
+          : await this.resume(record.delivery);
+      if (delivery.isDelivered) return undefined;
+      return receiptAgain(record, delivery.save(), this.#chance);
+    } catch {
+      return receiptAgain(record, record.delivery, this.#chance);
+    }
   }
 }

@@ -127,7 +127,13 @@ export class Delivery {
   async retry(): Promise<this> {
     const open = this.#parcels.filter(({ wrap, report }) => wrap && !isAccepted(report));
     for (const parcel of open) this.#report(parcel, "waiting");
-    const all = Promise.all(open.map((parcel) => this.#carry(parcel)));
+    const all = Promise.all(
+      open.map((parcel) =>
+        this.#carry(parcel).catch((error: unknown) => {
+          this.#report(parcel, "unreachable", (error as Error).message);
+        }),
+      ),
+    );
     this.#settled = Promise.all([this.#settled, all]);
     await Promise.race([all, this.#decision()]);
     return this;
@@ -210,7 +216,11 @@ export class Delivery {
 
   #report(parcel: Parcel, state: DeliveryReport["state"], reason = "", heldUntil?: number): void {
     parcel.report = { url: parcel.url, state, reason, heldUntil };
-    this.#settings.progress?.(this);
+    try {
+      this.#settings.progress?.(this);
+    } catch {
+      // Theirs, who are told: the message goes on its way.
+    }
     if (!this.isDelivered) return;
     for (const resolve of this.#decided.splice(0)) resolve();
   }

@@ -16,8 +16,14 @@ export const UNKNOWN: RelayFacts = {
   proofOfWork: 0,
   retentionSeconds: undefined,
   maxEventBytes: undefined,
-  maxAcknowledgementIds: 1_000,
+  // Few enough for whatever it takes: one that takes less refuses for good.
+  maxAcknowledgementIds: 100,
 };
+
+// A relay does not set how long, or in how many pieces, a client keeps what it has to tell all relays.
+const MAX_RETENTION_SECONDS = 2 * 365 * 24 * 60 * 60;
+const LEAST_IDS = 50;
+const MOST_IDS = 1_000;
 
 const MAX_DOCUMENT_CHARS = 256 * 1024;
 
@@ -28,6 +34,7 @@ export async function relayFacts(url: string, patienceSeconds: number): Promise<
       headers: { accept: "application/nostr+json" },
       signal: AbortSignal.timeout(patienceSeconds * 1_000),
     });
+    if (!response.ok) return UNKNOWN;
     return factsIn(JSON.parse(await textOf(response)));
   } catch {
     return UNKNOWN;
@@ -53,13 +60,14 @@ function factsIn(document: unknown): RelayFacts {
   const { limitation, dead_drop } = Object(document) as Record<string, unknown>;
   const limits = Object(limitation) as Record<string, unknown>;
   const deadDrop = Object(dead_drop) as Record<string, unknown>;
+  const retention = count(deadDrop["retention"]);
+  const ids = count(deadDrop["max_acknowledgement_ids"]) ?? UNKNOWN.maxAcknowledgementIds;
   return {
     proofOfWork: count(limits["min_pow_difficulty"]) ?? UNKNOWN.proofOfWork,
-    retentionSeconds: count(deadDrop["retention"]),
+    retentionSeconds:
+      retention === undefined ? undefined : Math.min(retention, MAX_RETENTION_SECONDS),
     maxEventBytes: count(deadDrop["max_event_bytes"]) ?? count(limits["max_message_length"]),
-    // None at all would mean that nothing can be done; that is not what anybody says on purpose.
-    maxAcknowledgementIds:
-      count(deadDrop["max_acknowledgement_ids"]) || UNKNOWN.maxAcknowledgementIds,
+    maxAcknowledgementIds: Math.min(Math.max(ids, LEAST_IDS), MOST_IDS),
   };
 }
 

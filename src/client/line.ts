@@ -4,7 +4,7 @@
 //   of that: a relay that comes back is not met by everybody at once.
 // - A relay that does not take part in the handshake, or does not answer what is `expected` of it, counts as broken; so does one that goes silent and
 //   does not answer a heartbeat.
-// - `opened`, `heard` and `broken` are called for the newest socket alone, and never from inside a method.
+// - `opened` and `heard` are called for the newest socket alone; `gone` whenever there was one and is none any more, for whatever reason, `close` included.
 
 import type { Chance } from "./wrap.ts";
 
@@ -37,7 +37,7 @@ export type LineParts = {
   readonly opened: () => void;
   /** A message: its verb, and what follows. */
   readonly heard: (message: readonly [unknown, ...unknown[]]) => void;
-  readonly broken: () => void;
+  readonly gone: () => void;
   /** Asks the relay something that it answers; false when there is nothing to ask. */
   readonly beat: () => boolean;
 };
@@ -100,8 +100,14 @@ export class Line {
   /** Whatever the relay says next is an answer; without one in time it counts as broken, for the reason `otherwise`. */
   expect(otherwise: string): void {
     clearTimeout(this.#grace);
+    if (this.#socket === undefined) return;
     const { patienceSeconds } = this.#settings;
     this.#grace = setTimeout(() => this.#break(otherwise), patienceSeconds * 1_000);
+  }
+
+  /** The relay did what it was asked: the next break is a new one. One that only talks and hangs up is met less and less often. */
+  worked(): void {
+    this.#tries = 0;
   }
 
   /** Closes the connection until somebody wants it again. */
@@ -154,8 +160,6 @@ export class Line {
       return;
     }
     if (!Array.isArray(message) || message.length === 0) return;
-    // It talks sense, so the next break is a new one.
-    this.#tries = 0;
     this.#alive();
     this.#parts.heard(message as unknown as readonly [unknown, ...unknown[]]);
   }
@@ -172,7 +176,6 @@ export class Line {
   #break(why: string): void {
     this.#failure = why;
     this.#drop();
-    this.#parts.broken();
     if (this.#parts.isWanted()) this.#again();
   }
 
@@ -180,9 +183,11 @@ export class Line {
     clearTimeout(this.#grace);
     clearTimeout(this.#heartbeat);
     const socket = this.#socket;
+    if (socket === undefined) return;
     this.#socket = undefined;
     this.#isOpen = false;
-    socket?.close();
+    socket.close();
+    this.#parts.gone();
   }
 
   #again(): void {

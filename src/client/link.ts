@@ -30,8 +30,10 @@ export type Answer =
 export type Filter = Readonly<Record<string, unknown>>;
 
 export type Listener = {
+  /** The relay is asked: at first, and after each reconnection, when it sends everything again. */
+  asked?(): void;
   event(event: NostrEvent): void;
-  /** What is stored was sent. NIP-67's hint where the relay gives one. After a reconnection it is called again. */
+  /** What is stored was sent. NIP-67's hint where the relay gives one. */
   stored?(hint: "finish" | "more" | undefined): void;
   /** The relay ended it. Nothing is called after this. */
   closed?(reason: string): void;
@@ -41,7 +43,11 @@ export type Listener = {
 const CHALLENGE_MS = 1_000;
 const HEARTBEAT = "heartbeat";
 const NO_ANSWER_TO_AUTH = "no answer to AUTH";
-const GIVEN_UP: Answer = { unreachable: "given up" };
+const GIVEN_UP = "given up";
+// A relay that challenges again and again would have every key sign for ever.
+const MAX_CHALLENGES = 3;
+// Signing is milliseconds of arithmetic for each key; the page, and what the relay sends, has its turn in between.
+const TURN_MS = 20;
 
 type Publishing = { readonly event: NostrEvent; readonly answered: (answer: Answer) => void };
 type Wanted = { readonly filters: readonly Filter[]; readonly listener: Listener };
@@ -53,8 +59,11 @@ export class Link {
   readonly #line: Line;
   readonly #publishing = new Map<string, Publishing>();
   readonly #subscriptions = new Map<string, Wanted>();
-  readonly #authenticating = new Map<string, () => void>();
+  readonly #authenticating = new Map<string, (refusal: string | undefined) => void>();
+  // Keys that did not authenticate on this connection, and why.
+  readonly #refused = new Map<string, string>();
   #challenge: string | undefined;
+  #challenges = 0;
   #throwAway: Signer | undefined;
   #isReady = false;
   #isAuthenticating = false;
@@ -75,7 +84,7 @@ export class Link {
         isWanted: () => this.#isWanted,
         opened: () => this.#opened(),
         heard: (message) => this.#hear(message),
-        broken: () => this.#forget(),
+        gone: () => this.#forget(),
         beat: () => this.#beat(),
       },
       settings,
@@ -95,7 +104,7 @@ export class Link {
         resolve(answer);
         this.#rest();
       };
-      const aborted = (): void => done(GIVEN_UP);
+      const aborted = (): void => done({ unreachable: GIVEN_UP });
       const timer = setTimeout(
         () => done({ unreachable: this.#line.failure }),
         this.#patienceSeconds * 1_000,
@@ -111,11 +120,14 @@ export class Link {
 
   /** Asks for stored events and those that come. Answers how to stop. */
   subscribe(filters: readonly Filter[], listener: Listener): () => void {
-    if (this.#isClosed) return () => {};
+    if (this.#isClosed) {
+      queueMicrotask(() => listener.closed?.(GIVEN_UP));
+      return () => {};
+    }
     this.#subscribed += 1;
     const id = `s${this.#subscribed}`;
     this.#subscriptions.set(id, { filters, listener });
-    if (this.#isReady) this.#line.say(["REQ", id, ...filters]);
+    if (this.#isReady) this.#ask(id, { filters, listener });
     this.#line.want();
     return () => {
       if (!this.#subscriptions.delete(id)) return;
@@ -129,13 +141,24 @@ export class Link {
     return this.#line.failure;
   }
 
+  /** Whether keys are being shown to the relay, which takes as long as there are keys. */
+  get isAuthenticating(): boolean {
+    return this.#isAuthenticating;
+  }
+
+  /** Why one of its keys is not authenticated; undefined when it is, or has not been tried. */
+  refusalOf(key: string): string | undefined {
+    return this.#refused.get(key);
+  }
+
   /** Gives up what is wanted and closes the connection. */
   close(): void {
     this.#isClosed = true;
-    for (const { answered } of this.#publishing.values()) answered(GIVEN_UP);
+    for (const { answered } of this.#publishing.values()) answered({ unreachable: GIVEN_UP });
+    const subscriptions = [...this.#subscriptions.values()];
     this.#subscriptions.clear();
+    for (const { listener } of subscriptions) listener.closed?.(GIVEN_UP);
     this.#line.close();
-    this.#forget();
   }
 
   get #isWanted(): boolean {
@@ -161,16 +184,27 @@ export class Link {
     clearTimeout(this.#unchallenged);
     if (this.#isReady) return;
     this.#isReady = true;
-    for (const { event } of this.#publishing.values()) this.#line.say(["EVENT", event]);
-    for (const [id, { filters }] of this.#subscriptions) this.#line.say(["REQ", id, ...filters]);
+    this.#publishAll();
+    for (const [id, wanted] of this.#subscriptions) this.#ask(id, wanted);
     this.#parts.ready?.();
+  }
+
+  #publishAll(): void {
+    for (const { event } of this.#publishing.values()) this.#line.say(["EVENT", event]);
+  }
+
+  #ask(id: string, { filters, listener }: Wanted): void {
+    this.#line.say(["REQ", id, ...filters]);
+    listener.asked?.();
   }
 
   #forget(): void {
     clearTimeout(this.#unchallenged);
     this.#isReady = this.#isAuthenticating = false;
     this.#challenge = this.#throwAway = undefined;
-    for (const answered of this.#authenticating.values()) answered();
+    this.#challenges = 0;
+    this.#refused.clear();
+    for (const answered of this.#authenticating.values()) answered("the connection broke");
     this.#authenticating.clear();
   }
 
@@ -190,8 +224,7 @@ export class Link {
     if (typeof id !== "string") return;
     switch (verb) {
       case "AUTH":
-        this.#challenge = id;
-        if (!this.#isAnonymous) void this.#authenticate(this.#parts.signers);
+        this.#heardChallenge(id);
         break;
       case "OK":
         this.#heardOk(id, rest[0] === true, textOf(rest[1]));
@@ -200,6 +233,7 @@ export class Link {
         this.#heardEvent(id, rest[0]);
         break;
       case "EOSE":
+        this.#line.worked();
         this.#subscriptions.get(id)?.listener.stored?.(hintIn(rest[0]));
         break;
       case "CLOSED":
@@ -213,29 +247,39 @@ export class Link {
     }
   }
 
+  #heardChallenge(challenge: string): void {
+    const isNew = challenge !== this.#challenge;
+    if (this.#isAuthenticating || !isNew || this.#challenges >= MAX_CHALLENGES) return;
+    this.#challenge = challenge;
+    this.#challenges += 1;
+    if (!this.#isAnonymous) void this.#authenticate(this.#parts.signers);
+  }
+
   #heardOk(id: string, accepted: boolean, reason: string): void {
     const authenticated = this.#authenticating.get(id);
     if (authenticated !== undefined) {
-      if (!accepted) this.#parts.notice?.(reason);
       this.#authenticating.delete(id);
-      authenticated();
+      authenticated(accepted ? undefined : reason);
       return;
     }
     const publishing = this.#publishing.get(id);
     if (publishing === undefined) return;
     const isAsked = !accepted && reason.startsWith("auth-required:");
-    if (isAsked && this.#isAnonymous && this.#mayHide()) {
-      void this.#authenticate([(this.#throwAway = throwAwaySigner())]).then(() => {
-        if (this.#isReady && this.#publishing.has(id)) this.#line.say(["EVENT", publishing.event]);
-      });
-      return;
-    }
+    if (isAsked && this.#isAnonymous && this.#hides()) return;
+    this.#line.worked();
     publishing.answered({ accepted, reason });
   }
 
-  // Once for each connection: a relay that is not content with a throw-away key wants to know who sends.
-  #mayHide(): boolean {
-    return this.#challenge !== undefined && this.#throwAway === undefined;
+  // Shows the relay a throw-away key and publishes again what was refused without one. Once for each connection: a relay that is not content with it
+  // wants to know who sends.
+  #hides(): boolean {
+    if (this.#challenge === undefined) return false;
+    if (this.#throwAway !== undefined) return this.#isAuthenticating;
+    this.#throwAway = throwAwaySigner();
+    void this.#authenticate([this.#throwAway]).then(() => {
+      if (this.#isReady) this.#publishAll();
+    });
+    return true;
   }
 
   #heardEvent(id: string, value: unknown): void {
@@ -256,7 +300,7 @@ export class Link {
   }
 
   async #authenticate(signers: readonly Signer[]): Promise<void> {
-    const { chance, notice } = this.#parts;
+    const { chance } = this.#parts;
     const { current } = this.#line;
     clearTimeout(this.#unchallenged);
     this.#isAuthenticating = true;
@@ -271,26 +315,39 @@ export class Link {
     ];
     const template = { kind: AUTHENTICATION, created_at: chance.now(), tags, content: "" };
     const answered: Promise<void>[] = [];
+    let turn = performance.now();
     for (const signer of signers) {
       let event: NostrEvent;
       try {
         event = await signer.sign(template);
       } catch (error) {
-        notice?.(`not authenticated: ${(error as Error).message}`);
+        this.#refuse(signer, (error as Error).message);
         continue;
+      }
+      if (performance.now() - turn > TURN_MS) {
+        await new Promise((resolve) => setTimeout(resolve));
+        turn = performance.now();
       }
       if (this.#line.current !== current) return;
       answered.push(
-        new Promise((resolve) => {
+        new Promise<string | undefined>((resolve) => {
           this.#authenticating.set(event.id, resolve);
+        }).then((refusal) => {
+          if (refusal !== undefined) this.#refuse(signer, refusal);
         }),
       );
       this.#line.say(["AUTH", event]);
+      if (!this.#isAnonymous) this.#line.expect(NO_ANSWER_TO_AUTH);
     }
     await Promise.all(answered);
     if (this.#line.current !== current) return;
     this.#isAuthenticating = false;
     this.#ready();
+  }
+
+  #refuse({ key }: Signer, why: string): void {
+    this.#refused.set(key, why);
+    this.#parts.notice?.(`${key} is not authenticated: ${why}`);
   }
 }
 

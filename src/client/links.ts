@@ -37,15 +37,20 @@ export class Links {
   /** The keys, spread over connections: those of one group are seen together. */
   readonly groups: readonly (readonly string[])[];
   readonly patienceSeconds: number;
+  readonly retrySeconds: number;
   readonly #parts: LinksParts;
   readonly #settings: LineSettings;
+  readonly #webSocket: WebSocketFactory;
   readonly #links = new Map<string, Link>();
   readonly #facts = new Map<string, Promise<RelayFacts>>();
   #isClosed = false;
 
+  /** Throws when there is no WebSocket. */
   constructor(parts: LinksParts, settings: LinksSettings) {
     this.#parts = parts;
+    this.#webSocket = parts.webSocket ?? globalWebSocket();
     this.patienceSeconds = settings.patienceSeconds;
+    this.retrySeconds = settings.retrySeconds;
     this.#settings = {
       patienceSeconds: settings.patienceSeconds,
       retrySeconds: settings.retrySeconds,
@@ -70,10 +75,16 @@ export class Links {
     return this.#link(`drops ${url}`, url, []);
   }
 
-  /** For what one of one's keys picks up and acknowledges. */
+  /** For what one of one's keys picks up and acknowledges; also one that was among them once, as a receiving key of a past week. */
   toPickUp(url: string, key: string): Link {
     const index = this.groups.findIndex((keys) => keys.includes(key));
-    return this.#link(`keys ${index} ${url}`, url, this.groups[index] ?? []);
+    const name = index < 0 ? `key ${key}` : `keys ${index}`;
+    return this.#link(`${name} ${url}`, url, this.groups[index] ?? []);
+  }
+
+  /** For what everybody may know to be one's own. */
+  inPublic(url: string): Link {
+    return this.#link(`public ${url}`, url, []);
   }
 
   /** What a relay says of itself, asked for once. */
@@ -117,13 +128,12 @@ export class Links {
     else this.#links.set(name, link);
     return link;
   }
+}
 
-  get #webSocket(): WebSocketFactory {
-    const given =
-      this.#parts.webSocket ?? (globalThis as { WebSocket?: WebSocketFactory }).WebSocket;
-    if (given !== undefined) return given;
-    throw new Error("there is no WebSocket here; give one, such as the class of the package ws");
-  }
+function globalWebSocket(): WebSocketFactory {
+  const { WebSocket } = globalThis as { WebSocket?: WebSocketFactory };
+  if (WebSocket !== undefined) return WebSocket;
+  throw new Error("there is no WebSocket here; give one, such as the class of the package ws");
 }
 
 function spread(keys: readonly string[], atLeast: number): string[][] {

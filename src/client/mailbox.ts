@@ -1,5 +1,5 @@
-import { expiryOf } from "../nostr/drop.ts";
-import type { NostrEvent } from "../nostr/event.ts";
+import { CLOCK_SKEW_SECONDS, expiryOf, latestExpiry, parseExpiration } from "../nostr/drop.ts";
+import { type NostrEvent, tagValue } from "../nostr/event.ts";
 import { ACKNOWLEDGEMENT, DIRECT_MESSAGE, GIFT_WRAP } from "../nostr/kinds.ts";
 import { type Brought, Collection, type PickedUp } from "./collection.ts";
 import { ruleOf } from "./information.ts";
@@ -9,7 +9,7 @@ import type { AcknowledgementRecord, AcknowledgementReport, Outbox } from "./out
 import { readBoxes, type ReaderEvents } from "./reader.ts";
 import { messagesIn } from "./receipts.ts";
 import { mustBeHex } from "./signer.ts";
-import { addressOf, type Chance, hasOwnId, open, type Receiver } from "./wrap.ts";
+import { addressOf, type Chance, hasOwnId, open, type Receiver, wholeSeconds } from "./wrap.ts";
 
 export type CollectOptions = {
   readonly signal?: AbortSignal;
@@ -76,11 +76,17 @@ export class Mailbox {
     for (const id of ids) {
       mustBeHex(id, "id");
       const address = this.#addressOf(id, key);
-      const group = byAddress.get(address) ?? new Set();
-      // A message may have come in several wraps; to have it is to have them all.
-      for (const copy of memory.copiesOf(id)) group.add(copy);
-      byAddress.set(address, group);
+      // A message may have come in several wraps; to have it is to have them all. Each is acknowledged by the key it came to: another could not, and would
+      // tell the relay that both are one's own.
+      for (const copy of memory.copiesOf(id)) {
+        const own = copy === id ? address : this.#addressOf(copy, undefined);
+        byAddress.set(own, (byAddress.get(own) ?? new Set()).add(copy));
+      }
     }
+    const at =
+      graceSeconds === undefined
+        ? undefined
+        : this.#parts.chance.now() + wholeSeconds(graceSeconds, "graceSeconds");
     const facts = await Promise.all(relays.map((url) => links.factsOf(url)));
     const most = Math.min(...facts.map(({ maxAcknowledgementIds }) => maxAcknowledgementIds));
     const retention = Math.max(
@@ -91,7 +97,7 @@ export class Mailbox {
       const all = [...group];
       for (let next = 0; next < all.length; next += most) {
         const some = all.slice(next, next + most);
-        records.push(await this.#acknowledgement(address, some, retention, graceSeconds));
+        records.push(await this.#acknowledgement(address, some, retention, at));
       }
     }
     const reports = await Promise.all(records.map((record) => outbox.acknowledge(record)));
@@ -119,6 +125,8 @@ export class Mailbox {
               event,
               complete: () => resolve(undefined),
               failed: resolve,
+              over: () => resolve("given up"),
+              isFull: () => false,
               room: async () => {},
             });
           }),
@@ -144,7 +152,8 @@ export class Mailbox {
       await outbox.loaded();
       if (isStopped) return;
       stop = this.#readAll(collection, kinds, isLive);
-      await outbox.flush();
+      // What cannot be told now is told later.
+      void outbox.flush().catch(() => {});
     };
     begin().catch((error: unknown) => {
       for (const url of this.#parts.relays) {
@@ -169,12 +178,8 @@ export class Mailbox {
       collection.report(url, "reading");
       for (const addresses of links.groups) {
         open.add(addresses);
-        const name = {};
-        left.add(name);
-        const done = (): void => {
-          left.delete(name);
-          if (left.size === 0 && !isLive) collection.end();
-        };
+        const reader = {};
+        left.add(reader);
         const told: ReaderEvents = {
           event(drop) {
             if (seen.has(drop.id)) return;
@@ -185,19 +190,22 @@ export class Mailbox {
           complete() {
             open.delete(addresses);
             if (open.size === 0) collection.report(url, "complete");
-            done();
           },
           failed(why) {
             open.add(addresses);
             collection.report(url, "failed", why);
-            done();
           },
+          over() {
+            left.delete(reader);
+            if (left.size === 0) collection.end();
+          },
+          isFull: () => collection.isFull,
           room: () => collection.room(),
         };
         stops.push(this.#read(url, addresses, kinds, isLive, told));
       }
     }
-    if (left.size === 0) collection.end();
+    if (relays.length === 0) collection.end();
     return () => {
       for (const stop of stops) stop();
     };
@@ -210,34 +218,45 @@ export class Mailbox {
     isLive: boolean,
     told: ReaderEvents,
   ): () => void {
-    const { links } = this.#parts;
-    const { patienceSeconds } = links;
+    const { links, receivers } = this.#parts;
+    const { patienceSeconds, retrySeconds } = links;
     const link = links.toPickUp(url, addresses[0] ?? "");
-    return readBoxes(link, { kinds, addresses, isLive, patienceSeconds }, told);
+    const own = addresses.some((key) => receivers.get(key)?.identity.key === key);
+    // NIP-RK: nobody sends kind 4 to a receiving key.
+    const wanted = own ? kinds : kinds.filter((kind) => kind !== DIRECT_MESSAGE);
+    return readBoxes(
+      link,
+      { kinds: wanted, addresses, isLive, patienceSeconds, retrySeconds },
+      told,
+    );
   }
 
   // Answers undefined for what the caller has stored already, or was given already.
   async #open({ drop, relay }: Brought, given: Set<string>): Promise<PickedUp | undefined> {
     const { outbox, receivers, memory } = this.#parts;
-    const { id, created_at, tags } = drop;
-    if (outbox.isAcknowledged(id)) return undefined;
+    const { id, created_at } = drop;
+    const expiration = parseExpiration(tagValue(drop, "expiration"));
+    // What a relay that keeps everything still shows is over all the same.
+    if (expiration !== undefined && expiration <= this.#parts.chance.now()) return undefined;
+    if (outbox.acknowledgementOf(id) !== undefined) return undefined;
     const address = addressOf(drop);
     const receiver = receivers.get(address ?? "");
     // Not what was asked for, or not what it says it is: a relay that errs or lies.
     if (address === undefined || receiver === undefined || !hasOwnId(drop)) return undefined;
     const opened = await open(drop, receiver);
     if ("why" in opened) {
-      memory.remember(id, { created_at, tags, address, message: undefined });
+      memory.remember(id, { created_at, expiration, address, message: undefined });
       return { type: "unreadable", id, why: opened.why, drop, relay };
     }
     const { message } = opened;
     const from = message.pubkey;
     const told = messagesIn(message);
     const of = { id: message.id, from, isReceipt: told !== undefined };
-    memory.remember(id, { created_at, tags, address, message: of });
-    if (outbox.isAcknowledged(message.id)) {
+    memory.remember(id, { created_at, expiration, address, message: of });
+    const before = outbox.acknowledgementOf(message.id);
+    if (before !== undefined) {
       // Another copy of what the caller has stored already. Should this fail, the copy is met again at the next pickup.
-      void this.acknowledge([id], {}).catch(() => {});
+      void this.#acknowledgeCopy(id, address, before).catch(() => {});
       return undefined;
     }
     if (given.has(message.id)) return undefined;
@@ -262,25 +281,37 @@ export class Mailbox {
     return address;
   }
 
+  // The copy goes when the message was said to go.
+  async #acknowledgeCopy(
+    id: string,
+    address: string,
+    before: AcknowledgementRecord,
+  ): Promise<void> {
+    const at = parseExpiration(tagValue(before.event, "expiration"));
+    const retention = Math.max(before.until - this.#parts.chance.now(), 0);
+    await this.#parts.outbox.acknowledge(await this.#acknowledgement(address, [id], retention, at));
+  }
+
+  // `at`: when the drops are to go, Unix seconds; undefined: now.
   async #acknowledgement(
     address: string,
     ids: readonly string[],
     retentionSeconds: number,
-    graceSeconds: number | undefined,
+    at: number | undefined,
   ): Promise<AcknowledgementRecord> {
     const { chance, memory, receivers, relays } = this.#parts;
     const now = chance.now();
     const tags = ids.map((id) => ["e", id]);
-    if (graceSeconds !== undefined) tags.push(["expiration", String(now + graceSeconds)]);
+    if (at !== undefined) tags.push(["expiration", String(at)]);
     const template = { kind: ACKNOWLEDGEMENT, created_at: now, tags, content: "" };
     const event = await receivers.get(address)?.address.sign(template);
     if (event === undefined) throw new RangeError(`${address} is none of one's keys`);
     const known = ids.map((id) => memory.get(id));
+    // A drop that was not seen may have been sent just now; one from the future is refused everywhere.
+    const latest = latestExpiry(now + CLOCK_SKEW_SECONDS, ruleOf(retentionSeconds));
     const expiries = known.map((drop) => {
-      // A drop that was not seen may have been sent just now.
-      const { created_at = now, tags = [] } = drop ?? {};
-      const expiry = expiryOf({ ...event, created_at, tags }, ruleOf(retentionSeconds));
-      return typeof expiry === "number" ? expiry : now + retentionSeconds;
+      const expiry = latestExpiry(drop?.created_at ?? now, ruleOf(retentionSeconds));
+      return Math.min(expiry, drop?.expiration ?? Infinity, latest);
     });
     return {
       type: "acknowledgement",

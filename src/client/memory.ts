@@ -1,7 +1,8 @@
-import type { NostrEvent } from "../nostr/event.ts";
-
 /** What is remembered of a drop from its pickup to its acknowledgement. */
-export type Remembered = Pick<NostrEvent, "created_at" | "tags"> & {
+export type Remembered = {
+  readonly created_at: number;
+  /** Unix seconds, if its sender set one. */
+  readonly expiration: number | undefined;
   /** The key it was addressed to. */
   readonly address: string;
   /** The message inside and who wrote it; undefined when it could not be opened. */

@@ -44,8 +44,9 @@ function jobOf(template: EventTemplate, { key }: Signer, bits: number): MiningJo
 export const workerMiner: Miner = async (job, { signal, progress }) => {
   signal?.throwIfAborted();
   const worker = startWorker();
+  let aborted: (() => void) | undefined;
   return new Promise<string>((resolve, reject) => {
-    const aborted = (): void => reject(signal?.reason as Error);
+    aborted = () => reject(signal?.reason as Error);
     signal?.addEventListener("abort", aborted);
     worker.listen(
       (news) => {
@@ -55,7 +56,10 @@ export const workerMiner: Miner = async (job, { signal, progress }) => {
       (error) => reject(error),
     );
     worker.tell(job);
-  }).finally(() => worker.end());
+  }).finally(() => {
+    if (aborted !== undefined) signal?.removeEventListener("abort", aborted);
+    worker.end();
+  });
 };
 
 type MiningWorker = {

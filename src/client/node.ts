@@ -7,6 +7,8 @@ import { join } from "node:path";
 import type { OutboxRecord, OutboxStore } from "./outbox.ts";
 
 const ENDING = ".json";
+// A process has a thousand file descriptors, often.
+const FILES_AT_ONCE = 32;
 
 /**
  * An outbox in a folder of its own, made when there is none, readable by its owner alone. A file for each record, put into place whole: several processes may use it
@@ -18,8 +20,13 @@ export function fileOutbox(folder: string): OutboxStore {
     async load() {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const names = (await readdir(folder)).filter((name) => name.endsWith(ENDING));
-      const records = await Promise.all(names.map((name) => read(join(folder, name))));
-      return records.filter((record) => record !== undefined);
+      const records: OutboxRecord[] = [];
+      for (let next = 0; next < names.length; next += FILES_AT_ONCE) {
+        const some = names.slice(next, next + FILES_AT_ONCE);
+        const read = await Promise.all(some.map((name) => readRecord(join(folder, name))));
+        records.push(...read.filter((record) => record !== undefined));
+      }
+      return records;
     },
     async put(record) {
       await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -28,10 +35,13 @@ export function fileOutbox(folder: string): OutboxStore {
       try {
         await file.writeFile(JSON.stringify(record));
         await file.sync();
+        await rename(part, fileOf(record.id));
+      } catch (error) {
+        await rm(part, { force: true });
+        throw error;
       } finally {
         await file.close();
       }
-      await rename(part, fileOf(record.id));
       await syncFolder(folder);
     },
     async remove(id) {
@@ -40,14 +50,19 @@ export function fileOutbox(folder: string): OutboxStore {
   };
 }
 
-async function read(path: string): Promise<OutboxRecord | undefined> {
+async function readRecord(path: string): Promise<OutboxRecord | undefined> {
   try {
-    const record = JSON.parse(await readFile(path, "utf8")) as OutboxRecord;
+    const record = Object(JSON.parse(await readFile(path, "utf8"))) as OutboxRecord;
     return typeof record.id === "string" && typeof record.until === "number" ? record : undefined;
-  } catch {
-    // Another process removed it, or it is not ours.
-    return undefined;
+  } catch (error) {
+    // Another process removed it, or it is not ours. Anything else may hide an acknowledgement.
+    if (error instanceof SyntaxError || isGone(error)) return undefined;
+    throw error;
   }
+}
+
+function isGone(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT";
 }
 
 // The new name is on disk when its folder is. Windows has no such thing and does not open folders.

@@ -7,6 +7,7 @@
 // - A relay that will never take it, since it refuses the kind, is not asked again.
 
 import type { NostrEvent } from "../nostr/event.ts";
+import type { SavedDelivery } from "./delivery.ts";
 import type { Answer, Link } from "./link.ts";
 import type { Chance } from "./wrap.ts";
 
@@ -34,6 +35,9 @@ export type ReceiptRecord = {
   /** Unix seconds: when to send it. */
   readonly at: number;
   readonly until: number;
+  /** How often it was tried, and what was tried: it is not made a second time. */
+  readonly tries: number;
+  readonly delivery?: SavedDelivery;
 };
 
 export type OutboxRecord = AcknowledgementRecord | ReceiptRecord;
@@ -72,8 +76,8 @@ export type OutboxParts = {
   readonly chance: Chance;
   /** The link over which this key speaks to a relay. */
   readonly linkTo: (url: string, key: string) => Link;
-  /** Sends a receipt; false when it has to be tried again. */
-  readonly sendReceipt: (record: ReceiptRecord) => Promise<boolean>;
+  /** Sends a receipt. Answers what is to be tried again, undefined when nothing is. */
+  readonly sendReceipt: (record: ReceiptRecord) => Promise<ReceiptRecord | undefined>;
   readonly retrySeconds: number;
 };
 
@@ -83,8 +87,8 @@ const MAX_IDS = 400_000;
 export class Outbox {
   readonly #parts: OutboxParts;
   readonly #records = new Map<string, OutboxRecord>();
-  // Ids of drops and of messages, and how many records name them.
-  readonly #acknowledged = new Set<string>();
+  // By the id of a drop or of a message: the records that name it.
+  readonly #acknowledged = new Map<string, Set<AcknowledgementRecord>>();
   readonly #loaded: Promise<void>;
   #written: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -104,9 +108,10 @@ export class Outbox {
     return this.#loaded;
   }
 
-  /** Whether a drop or a message with this id was acknowledged and has not expired. */
-  isAcknowledged(id: string): boolean {
-    return this.#acknowledged.has(id);
+  /** The acknowledgement of the drop or the message with this id; undefined when there is none, or it has expired. */
+  acknowledgementOf(id: string): AcknowledgementRecord | undefined {
+    const [record] = this.#acknowledged.get(id) ?? [];
+    return record;
   }
 
   /** How much is still to be told. */
@@ -165,17 +170,28 @@ export class Outbox {
   }
 
   #index(record: OutboxRecord): void {
+    this.#unindex(record.id);
     this.#records.set(record.id, record);
     if (record.type !== "acknowledgement") return;
-    for (const id of idsOf(record)) this.#acknowledged.add(id);
+    for (const id of idsOf(record)) {
+      const records = this.#acknowledged.get(id) ?? new Set();
+      this.#acknowledged.set(id, records.add(record));
+    }
   }
 
-  async #remove(record: OutboxRecord): Promise<void> {
-    this.#records.delete(record.id);
-    if (record.type === "acknowledgement") {
-      for (const id of idsOf(record)) this.#acknowledged.delete(id);
+  #unindex(recordId: string): void {
+    const record = this.#records.get(recordId);
+    this.#records.delete(recordId);
+    if (record?.type !== "acknowledgement") return;
+    for (const id of idsOf(record)) {
+      const records = this.#acknowledged.get(id);
+      if (records?.delete(record) === true && records.size === 0) this.#acknowledged.delete(id);
     }
-    await this.#parts.store.remove(record.id);
+  }
+
+  async #remove({ id }: OutboxRecord): Promise<void> {
+    this.#unindex(id);
+    await this.#parts.store.remove(id);
   }
 
   #expire(): void {
@@ -218,7 +234,7 @@ export class Outbox {
     const record = this.#records.get(id);
     if (record?.type !== "acknowledgement") return;
     const told = { ...record, relays: record.relays.filter((relay) => relay !== url) };
-    this.#records.set(id, told);
+    this.#index(told);
     // One after the other, or an older record could come to lie over a newer one.
     const written = this.#written.then(() => this.#parts.store.put(told));
     this.#written = written.catch(() => {});
@@ -228,14 +244,16 @@ export class Outbox {
   async #receipt(record: ReceiptRecord): Promise<void> {
     const name = `receipt ${record.id}`;
     if (this.#telling.has(name)) return;
-    const sending = this.#parts.sendReceipt(record).catch(() => false);
+    const sending = this.#parts.sendReceipt(record).catch(() => undefined);
     this.#telling.set(
       name,
       sending.then(() => ({ url: "", state: "done" as const, reason: "" })),
     );
-    const isSent = await sending;
+    const again = await sending;
     this.#telling.delete(name);
-    if (isSent) await this.#remove(record);
+    if (again === undefined) return this.#remove(record);
+    await this.#parts.store.put(again);
+    this.#index(again);
   }
 
   #schedule(): void {

@@ -1,14 +1,18 @@
 import type { NostrEvent } from "../nostr/event.ts";
-import type { Filter, Link } from "./link.ts";
+import type { Filter, Link, Listener } from "./link.ts";
 
 /** What a reader tells of one relay. */
 export type ReaderEvents = {
   event(event: NostrEvent): void;
-  /** Everything that is held was told. Called again after a reconnection. */
+  /** Everything that is held was told. Told again after a reconnection. */
   complete(): void;
-  /** The relay refuses, or does not answer in time; in the second case a reader that goes on may still complete. */
+  /** The relay refuses, does not answer in time, or does not keep to what it was asked. While it goes on reading it may still complete. */
   failed(why: string): void;
-  /** Resolves when another page may come. */
+  /** Nothing more is told. Called once. */
+  over(): void;
+  /** Whether more waits for the reader than should. */
+  isFull(): boolean;
+  /** Resolves when it is not. */
   room(): Promise<void>;
 };
 
@@ -19,69 +23,97 @@ export type ReaderSettings = {
   /** Whether to go on with what comes. */
   readonly isLive: boolean;
   readonly patienceSeconds: number;
+  /** A relay that ended a subscription in passing is asked again after so many seconds. */
+  readonly retrySeconds: number;
 };
 
-/** Drops asked for in one go: what waits for its reader is at most so many of each relay, and what comes live. */
+/** Drops asked for in one go. */
 export const PAGE_DROPS = 500;
 // Where so many drops share one second, and a relay gives no more at once, the rest of that second cannot be reached.
 const MAX_PAGE_DROPS = 5_000;
+// More than this no box holds, and no relay gives it in so many pieces: one that goes on makes it up.
+const MAX_BOX_DROPS = 200_000;
+const MAX_PAGES = 2_000;
+const NOT_ASKED_FOR = "the relay sends what it was not asked for";
 
 /**
  * Reads boxes from one relay to their end, page by page, and goes on with what comes. NIP-67's hints say where the end is; without them it is where a page
- * brings nothing new. Asks without `since`: what a relay holds is what was not acknowledged. Answers how to stop.
+ * is empty. Asks without `since`: what a relay holds is what was not acknowledged. Answers how to stop.
  */
 export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEvents): () => void {
   const base = { kinds: settings.kinds, "#p": settings.addresses };
   const seen = new Set<string>();
   let isOver = false;
+  let pages = 0;
+  let stopFirst: (() => void) | undefined;
   let stopPage: (() => void) | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function expect(): void {
     clearTimeout(timer);
     timer = setTimeout(() => {
+      // As many keys as one has take their time.
+      if (link.isAuthenticating) return expect();
       told.failed(link.failure);
       if (!settings.isLive) stop();
     }, settings.patienceSeconds * 1_000);
   }
 
-  // One page: its events, and what follows from the hint at its end.
-  function page(filter: Filter, limit: number): Parameters<Link["subscribe"]>[1] {
+  function begin(): void {
+    if (isOver) return;
+    expect();
+    stopFirst = link.subscribe([{ ...base, limit: PAGE_DROPS }], page(base, PAGE_DROPS, Infinity));
+  }
+
+  // One page, of drops up to `until`, and what follows from its end. The first page is followed by what comes.
+  function page(filter: Filter, limit: number, until: number): Listener {
+    const isFirst = until === Infinity;
+    let isStored = true;
     let oldest = Infinity;
     let came = 0;
     let news = 0;
     return {
+      asked() {
+        isStored = true;
+        oldest = Infinity;
+        came = news = 0;
+        expect();
+        if (!isFirst) return;
+        // A new connection sends everything again, whatever was read before.
+        stopPage?.();
+        seen.clear();
+        pages = 0;
+      },
       event(event) {
         if (isOver) return;
-        if (timer !== undefined) expect();
+        if (!isStored) return told.isFull() ? pause() : told.event(event);
+        expect();
         came += 1;
         oldest = Math.min(oldest, event.created_at);
+        if (came > limit || event.created_at > until || seen.size >= MAX_BOX_DROPS) {
+          return fail(NOT_ASKED_FOR);
+        }
         if (seen.has(event.id)) return;
         seen.add(event.id);
         news += 1;
         told.event(event);
       },
       stored(hint) {
-        if (isOver) return;
+        if (isOver || !isStored) return;
+        isStored = false;
         clearTimeout(timer);
-        timer = undefined;
-        const isEnd = hint === "finish" || came === 0 || (hint === undefined && news === 0);
-        if (isEnd) complete();
+        if (hint === "finish" || came === 0) complete();
         else void next(filter, limit, oldest, news);
-        came = news = 0;
-        oldest = Infinity;
       },
-      closed(reason) {
-        if (isOver) return;
-        told.failed(reason);
-        stop();
-      },
+      closed: ended,
     };
   }
 
   async function next(filter: Filter, limit: number, oldest: number, news: number): Promise<void> {
     await told.room();
     if (isOver) return;
+    pages += 1;
+    if (pages > MAX_PAGES) return fail(NOT_ASKED_FOR);
     // `until` includes its second, so that no drop of it is missed; a page with nothing else in it is asked for again, larger, or else left behind.
     const isStuck = news === 0;
     const isLargest = limit >= MAX_PAGE_DROPS;
@@ -90,15 +122,42 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
     const following = { ...filter, until };
     stopPage?.();
     expect();
-    stopPage = link.subscribe([{ ...following, limit: more }], page(following, more));
+    stopPage = link.subscribe([{ ...following, limit: more }], page(following, more, until));
   }
 
   function complete(): void {
     stopPage?.();
-    // What a page brings is compared with the pages before it, and after a reconnection all begins anew.
     seen.clear();
-    told.complete();
+    const refusals = settings.addresses.flatMap((key) => link.refusalOf(key) ?? []);
+    // A relay leaves out the boxes of keys that it does not believe, and says that it is finished.
+    if (refusals.length > 0) {
+      told.failed(`${refusals.length} keys are not authenticated: ${refusals[0]}`);
+    } else told.complete();
     if (!settings.isLive) stop();
+  }
+
+  // The reader does not keep up with what comes. It stays where it is, and is asked for again.
+  function pause(): void {
+    stopFirst?.();
+    stopPage?.();
+    clearTimeout(timer);
+    void told.room().then(begin);
+  }
+
+  function ended(reason: string): void {
+    if (isOver) return;
+    const isPassing = /^(error|rate-limited):/.test(reason);
+    if (!settings.isLive || !isPassing) return fail(reason);
+    told.failed(reason);
+    stopFirst?.();
+    stopPage?.();
+    clearTimeout(timer);
+    timer = setTimeout(begin, settings.retrySeconds * 1_000);
+  }
+
+  function fail(why: string): void {
+    told.failed(why);
+    stop();
   }
 
   function stop(): void {
@@ -106,10 +165,10 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
     isOver = true;
     clearTimeout(timer);
     stopPage?.();
-    stopFirst();
+    stopFirst?.();
+    told.over();
   }
 
-  expect();
-  const stopFirst = link.subscribe([{ ...base, limit: PAGE_DROPS }], page(base, PAGE_DROPS));
+  begin();
   return stop;
 }

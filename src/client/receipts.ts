@@ -1,5 +1,6 @@
 // Delivery receipts, end to end: a drop like any other, whose message names the messages that arrived (NIP-DD, "Receipts").
 
+import type { SavedDelivery } from "./delivery.ts";
 import type { Memory } from "./memory.ts";
 import type { AcknowledgementRecord, ReceiptRecord } from "./outbox.ts";
 import type { EventTemplate } from "./signer.ts";
@@ -14,6 +15,13 @@ export type ReceiptOptions = {
   readonly minDelaySeconds: number;
   readonly maxDelaySeconds: number;
 };
+
+// Two layers of encryption make sixty kilobytes of as many ids, and a usual drop takes no more than 64.
+const MAX_MESSAGES = 300;
+// After a minute, five, twenty-five, two hours, ten: a sender who is not there in a day does not wait for it.
+const MAX_TRIES = 6;
+const FIRST_RETRY_SECONDS = 60;
+const RETRY_FACTOR = 5;
 
 /** The receipts that follow from an acknowledgement by `identity`: one for each sender. None for a receipt, and none to oneself. */
 export function receiptsFor(
@@ -30,18 +38,36 @@ export function receiptsFor(
     const messages = bySender.get(message.from) ?? new Set();
     bySender.set(message.from, messages.add(message.id));
   }
-  return [...bySender].map(([to, messages]) => {
-    const delay = minDelaySeconds + chance.random() * (maxDelaySeconds - minDelaySeconds);
-    return {
-      type: "receipt",
-      id: `${id}-${to}`,
-      from: identity,
-      to,
-      messages: [...messages],
-      at: Math.ceil(chance.now() + delay),
-      until,
-    };
+  return [...bySender].flatMap(([to, all]) => {
+    const messages = [...all];
+    const receipts: ReceiptRecord[] = [];
+    for (let next = 0; next < messages.length; next += MAX_MESSAGES) {
+      const delay = minDelaySeconds + chance.random() * (maxDelaySeconds - minDelaySeconds);
+      receipts.push({
+        type: "receipt",
+        id: `${id}-${to}-${next}`,
+        from: identity,
+        to,
+        messages: messages.slice(next, next + MAX_MESSAGES),
+        at: Math.ceil(chance.now() + delay),
+        until,
+        tries: 0,
+      });
+    }
+    return receipts;
   });
+}
+
+/** What to try later after a receipt did not arrive, less and less often; undefined when it has been tried enough. */
+export function receiptAgain(
+  record: ReceiptRecord,
+  delivery: SavedDelivery | undefined,
+  { now }: Chance,
+): ReceiptRecord | undefined {
+  const tries = record.tries + 1;
+  if (tries >= MAX_TRIES) return undefined;
+  const at = now() + FIRST_RETRY_SECONDS * RETRY_FACTOR ** record.tries;
+  return { ...record, tries, at, ...(delivery !== undefined && { delivery }) };
 }
 
 /** The message of a receipt, to be sent now. */

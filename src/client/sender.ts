@@ -3,7 +3,15 @@ import { type Addressed, Delivery, mustBeSaved, type SavedDelivery } from "./del
 import type { Links } from "./links.ts";
 import { type Miner, type MiningOptions, signed } from "./mining.ts";
 import { type EventTemplate, mustBeHex, type Signer } from "./signer.ts";
-import { type Chance, expirationAfter, rumorOf, seal, type Unsigned, wrap } from "./wrap.ts";
+import {
+  type Chance,
+  expirationAfter,
+  rumorOf,
+  seal,
+  type Unsigned,
+  wholeSeconds,
+  wrap,
+} from "./wrap.ts";
 
 export type SendOptions = {
   /** The recipient's relays. Default: looked up in their kind 10050 list. */
@@ -31,6 +39,8 @@ export type SenderParts = {
   readonly links: Links;
   readonly chance: Chance;
   readonly miner: Miner;
+  /** Aborted when the client is closed. */
+  readonly closing: AbortSignal;
 };
 
 export type ResumeOptions = Pick<SendOptions, "signal" | "progress">;
@@ -114,9 +124,18 @@ export class Sender {
     mustBeHex(address, "key");
     const rumor = rumorOf(from.key, recipient, message, chance);
     const sealed = await seal(rumor, from, recipient, chance).catch(tooLong);
-    const expiration =
-      expiresInSeconds === undefined ? undefined : expirationAfter(expiresInSeconds, chance);
-    return { id: rumor.id, wrap: () => wrap(sealed, address, expiration, chance).catch(tooLong) };
+    const seconds =
+      expiresInSeconds === undefined
+        ? undefined
+        : wholeSeconds(expiresInSeconds, "expiresInSeconds");
+    return {
+      id: rumor.id,
+      wrap() {
+        // Another one for each wrap: the same would tell that it is the same message.
+        const expiration = seconds === undefined ? undefined : expirationAfter(seconds, chance);
+        return wrap(sealed, address, expiration, chance).catch(tooLong);
+      },
+    };
   }
 
   // Signs the wraps, with as much proof of work as their relays ask for.
@@ -155,7 +174,10 @@ export class Sender {
   }
 
   #mine(wrapped: Unsigned, bits: number, mining: MiningOptions): Promise<NostrEvent> {
-    return signed(wrapped, bits, this.#parts.miner, mining);
+    const { miner, closing } = this.#parts;
+    const signal =
+      mining.signal === undefined ? closing : AbortSignal.any([mining.signal, closing]);
+    return signed(wrapped, bits, miner, { ...mining, signal });
   }
 
   async #deliver(

@@ -78,11 +78,18 @@ const HOUR_SECONDS = 60 * 60;
 
 /**
  * The `expiration` of a wrap that is wanted for at least so many seconds: later by a random part, and rounded up to the hour. The random part is as long as
- * the fuzz of `created_at`, or as the wish if that is shorter; so the tag tells of the true time no more than `created_at` does (NIP-DD, client-3).
+ * the fuzz of `created_at`, so that the tag tells of the true time no more than that does (NIP-DD, client-3); or as the wish, if that is shorter: who wants
+ * a message gone in an hour tells to an hour or two when it was sent.
  */
 export function expirationAfter(seconds: number, { now, random }: Chance): number {
   const spread = random() * Math.min(TIMESTAMP_FUZZ_SECONDS, seconds);
   return Math.ceil((now() + seconds + spread) / HOUR_SECONDS) * HOUR_SECONDS;
+}
+
+/** Throws a RangeError unless it is a number of seconds, more than none. Answers it as a whole number. */
+export function wholeSeconds(seconds: number, name: string): number {
+  if (seconds > 0 && Number.isSafeInteger(Math.ceil(seconds))) return Math.ceil(seconds);
+  throw new RangeError(`${name}: ${seconds} is no number of seconds`);
 }
 
 /** Who can open what is addressed to a key: that key itself, and the identity to which the seal inside is encrypted. */
@@ -104,8 +111,9 @@ export async function open(drop: NostrEvent, receiver: Receiver): Promise<Opened
     return drop.kind === DIRECT_MESSAGE
       ? await openLegacy(drop, receiver)
       : await openWrap(drop, receiver);
-  } catch {
-    return { why: "it cannot be decrypted with this key" };
+  } catch (error) {
+    // Not for this key, or the signer was not to be had: whoever acknowledges it now may lose a message.
+    return { why: `it cannot be decrypted with this key: ${(error as Error).message}` };
   }
 }
 
@@ -127,7 +135,9 @@ async function openWrap(
   return { message };
 }
 
-async function openLegacy(drop: NostrEvent, { address }: Receiver): Promise<Opened> {
+async function openLegacy(drop: NostrEvent, { address, identity }: Receiver): Promise<Opened> {
+  // NIP-RK: nobody who has one sends kind 4 to a receiving key, so this is somebody who wants to see whose it is.
+  if (address.key !== identity.key) return { why: "kind 4 is not sent to a receiving key" };
   if (address.decryptLegacy === undefined) return { why: "this signer cannot read kind 4" };
   if (!isGenuine(drop)) return { why: "the signature is wrong" };
   const { id, pubkey, created_at, kind, tags } = drop;

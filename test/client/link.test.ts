@@ -121,7 +121,11 @@ describe("a link", () => {
     await new Promise<void>((resolve) => {
       own.subscribe([{}], { event: () => {}, stored: () => resolve() });
     });
-    expect(notices).toEqual(["restricted: not you"]);
+    expect(notices).toEqual([`${doubted.key} is not authenticated: restricted: not you`]);
+    expect([trusted, doubted].map(({ key }) => own.refusalOf(key))).toEqual([
+      undefined,
+      "restricted: not you",
+    ]);
     expect(relay.heard.map(([verb]) => verb)).toEqual(["AUTH", "AUTH", "REQ"]);
   });
 

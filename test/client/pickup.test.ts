@@ -259,10 +259,10 @@ describe("acknowledge", () => {
   });
 
   it("takes more ids than one acknowledgement holds", async () => {
-    const relay = await startRelay({ env: { DEADDROP_LIMITS_ACKNOWLEDGEMENT_IDS: "3" } });
+    const relay = await startRelay({ env: { DEADDROP_LIMITS_ACKNOWLEDGEMENT_IDS: "50" } });
     const bob = person();
     const client = await Client.connect(relay.url);
-    const wraps = Array.from({ length: 10 }, () => giftWrap({ to: bob }));
+    const wraps = Array.from({ length: 110 }, () => giftWrap({ to: bob }));
     for (const wrap of wraps) await client.publish(wrap);
     const told = await deadDrop(bob, [relay]).acknowledge(wraps.map(({ id }) => id));
     expect(statesOf(told)).toEqual(["done"]);
