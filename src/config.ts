@@ -50,10 +50,14 @@ const limits = z.strictObject({
   inboxBytes: bytes
     .prefault("4MiB")
     .describe("Messages of one connection that wait for their answer, bytes."),
-  connections: count(1).prefault(50_000).describe("Open connections in all."),
+  connections: count(1)
+    .prefault(50_000)
+    .describe("Open connections, and HTTP requests being answered, in all."),
   connectionsPerAddress: count(1)
     .prefault(64)
-    .describe("Open connections of one address (IPv6: one /64)."),
+    .describe(
+      "Open connections, and HTTP requests being answered, of one address (IPv6: one /64).",
+    ),
   dropsPerSecond: count(0)
     .prefault(20)
     .describe("Events one address may publish in a second, on average. 0: no limit."),
@@ -348,6 +352,7 @@ function assertConsistent({ limits: limit, sweepSeconds }: Config): void {
       limit.pingSeconds < limit.deadSeconds,
       "limits.pingSeconds must be less than limits.deadSeconds",
     ],
+    [limit.waitSeconds <= 3_600, "limits.waitSeconds must be at most 1h"],
     [limit.handshakeSeconds >= 1, "limits.handshakeSeconds must be at least 1s"],
     [limit.pingSeconds >= 1, "limits.pingSeconds must be at least 1s"],
     [sweepSeconds >= 1 && sweepSeconds <= 86_400, "sweepSeconds must be between 1s and 1d"],

@@ -2,7 +2,7 @@
 // The command `deaddrop`.
 
 import { type Command, COMMANDS } from "./cli/commands.ts";
-import { CliError, DONE, exitCodeOf, WRONG_USE } from "./cli/failure.ts";
+import { CliError, DONE, exitCodeOf, FAILED, WRONG_USE } from "./cli/failure.ts";
 import { helpFor } from "./cli/help.ts";
 import { type Given, parse } from "./cli/options.ts";
 import { VERSION } from "./version.ts";
@@ -10,7 +10,8 @@ import { VERSION } from "./version.ts";
 // Whoever reads what is printed may stop early, as `head` does. That is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  process.stderr.write(`deaddrop: cannot write to standard output: ${error.message}\n`);
+  process.exit(FAILED);
 });
 
 process.exitCode = await exitCodeOf(() => run(process.argv.slice(2)), process.stderr);

@@ -234,6 +234,7 @@ describe("NIP-11's document", () => {
       max_early_acknowledgements: 6,
       max_auth_keys: 2,
       author_deletes_wraps: true,
+      http: true,
     });
     expect(rest).toMatchObject({
       retention: [

@@ -15,7 +15,8 @@ export type AuthorizeOptions = {
 /** `deaddrop keys auth`: the value of an Authorization header (NIP-98) for one request, good for a minute. Answers the exit code. */
 export async function authorize(options: AuthorizeOptions, terminal: Terminal): Promise<number> {
   const { url = "", method = "GET", json } = options;
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+  // A part behind # is the client's own and never sent.
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url) || url.includes("#")) {
     throw new CliError(
       WRONG_USE,
       "for which URL? Give the whole of it, such as https://drop.example.com/pickup/npub1…",

@@ -6,9 +6,11 @@ import { BroadcastChannel } from "node:worker_threads";
 
 import type { Config } from "../config.ts";
 import { relayInformation } from "../http/information.ts";
+import { refusal } from "../http/respond.ts";
 import { routes } from "../http/routes.ts";
 import { hostOf } from "../nostr/auth.ts";
 import type { Drop, RetentionRule } from "../nostr/drop.ts";
+import type { Reason } from "../nostr/reason.ts";
 import { forwardedFor } from "../policy/address.ts";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
 import { Rate } from "../policy/rate.ts";
@@ -29,6 +31,8 @@ export const clock: Clock = {
   now: () => Math.floor(Date.now() / 1_000),
   monotonic: () => performance.now() / 1_000,
 };
+
+const TOO_MANY: Reason = "rate-limited: too many connections";
 
 // SIGTERM to exit takes at most their sum, and less than 5 s in all.
 const ANSWERS_MS = 2_500;
@@ -138,6 +142,8 @@ export async function startFront(
     {
       admits: (address) => relay.admits(address),
       opened: (socket) => relay.connected(socket),
+      began: (address) => (relay.began(address) ? undefined : refusal(429, TOO_MANY)),
+      ended: (address) => relay.ended(address),
       request: routes(
         {
           information: relayInformation(config, admission(admissionSettings), VERSION),

@@ -124,7 +124,7 @@ Lets all your relays forget these drops, by the ids that pickup prints: also rel
 be on its way. Relays that are not there are told by a later command.
 
   --grace <time>        leave them to your other devices for so long
-  --print               print the acknowledgement and tell nobody
+  --print               print the acknowledgement, one for each 1,000 ids, and tell nobody
   -r, --relay <url>     instead of your own relays; may be repeated
   -k, --key <file>      whose drops (see "deaddrop help keys")
   --timeout <time>      how long a relay may take to answer (default 10s)

@@ -11,6 +11,7 @@ import { parseEvent, type NostrEvent, tagValue } from "../nostr/event.ts";
 import { isHex32 } from "../nostr/hex.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
 import { isReason } from "../nostr/reason.ts";
+import { hasOwnId } from "../client/wrap.ts";
 import { CliError, DONE, FAILED, PARTLY, WRONG_USE } from "./failure.ts";
 import { clientOf, mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
 import { asFailure } from "./send.ts";
@@ -73,6 +74,9 @@ export type AckOptions = Omit<PickupOptions, "ack"> & {
   readonly print: boolean;
 };
 
+// As many as NIP-DD's relays take.
+const IDS_AN_EVENT = 1_000;
+
 /** `deaddrop ack`. Answers the exit code: 3 when some relay could not be told yet, 1 when none could. */
 export async function ack(options: AckOptions, terminal: Terminal): Promise<number> {
   const { ids, json, print } = options;
@@ -84,12 +88,14 @@ export async function ack(options: AckOptions, terminal: Terminal): Promise<numb
   if (print) {
     const { signer } = await openProfile(options, terminal);
     const created_at = Math.floor(Date.now() / 1_000);
-    const tags = ids.map((id) => ["e", id]);
-    if (options.graceSeconds !== undefined) {
-      tags.push(["expiration", String(created_at + options.graceSeconds)]);
+    const { graceSeconds } = options;
+    const grace =
+      graceSeconds === undefined ? [] : [["expiration", String(created_at + graceSeconds)]];
+    for (let next = 0; next < ids.length; next += IDS_AN_EVENT) {
+      const tags = [...ids.slice(next, next + IDS_AN_EVENT).map((id) => ["e", id]), ...grace];
+      const event = await signer.sign({ kind: ACKNOWLEDGEMENT, created_at, tags, content: "" });
+      terminal.stdout.write(`${JSON.stringify(event)}\n`);
     }
-    const event = await signer.sign({ kind: ACKNOWLEDGEMENT, created_at, tags, content: "" });
-    terminal.stdout.write(`${JSON.stringify(event)}\n`);
     return DONE;
   }
   return withClient(options, terminal, async (client) => {
@@ -144,7 +150,9 @@ function dropIn(line: string): NostrEvent | string {
   if (line.length > MAX_LINE_CHARS) return "a line is too long to be a drop";
   try {
     const event = parseEvent(JSON.parse(line));
-    return isReason(event) ? `a line is no event: ${event}` : event;
+    if (isReason(event)) return `a line is no event: ${event}`;
+    // By a wrong one something else would be acknowledged.
+    return hasOwnId(event) ? event : "a line has an id that is not its own";
   } catch {
     return "a line is not JSON";
   }

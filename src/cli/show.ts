@@ -46,10 +46,19 @@ export function shownDrop(picked: Exclude<PickedUp, { type: "unreadable" }>): st
 
 /** What was picked up, as one line of JSON. */
 export function dropAsJson(picked: PickedUp): string {
-  if (picked.type !== "message") return `${JSON.stringify(picked)}\n`;
+  if (picked.type !== "message") return line(picked);
   const { message, ...rest } = picked;
   const { id, kind, created_at, tags, content } = message;
-  return `${JSON.stringify({ ...rest, message: id, kind, created_at, tags, content })}\n`;
+  return line({ ...rest, message: id, kind, created_at, tags, content });
+}
+
+// JSON leaves characters as they are that a terminal obeys.
+function line(value: object): string {
+  const escaped = JSON.stringify(value).replace(
+    /[\p{Cc}\p{Bidi_Control}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return `${escaped}\n`;
 }
 
 /** What a relay said to a drop, for people. */

@@ -60,7 +60,8 @@ export function pickup(
     answers: [NDJSON, EVENT_STREAM],
     isAuthorized: true,
     isCounted: true,
-    answer: (request, values) => reading(relay, request, values, maxWaitSeconds, answerBox),
+    answer: (request, values) =>
+      reading(relay, request, values, { maxWaitSeconds, known: PARAMETERS, answered: answerBox }),
   };
   const count: Operation = {
     summary: "How many drops are held for the recipient",
@@ -69,7 +70,8 @@ export function pickup(
     answers: ["application/json"],
     isAuthorized: true,
     isCounted: true,
-    answer: (request, values) => reading(relay, request, values, maxWaitSeconds, answerCount),
+    answer: (request, values) =>
+      reading(relay, request, values, { maxWaitSeconds, known: new Set(), answered: answerCount }),
   };
   return {
     "/pickup/{recipient}": { GET: box, HEAD: box },
@@ -77,16 +79,22 @@ export function pickup(
   };
 }
 
-type Answered = (reading: Reading, asked: Asked, request: HttpRequest) => Promise<HttpResponse>;
+const PARAMETERS: ReadonlySet<string> = new Set(["limit", "cursor", "wait"]);
+
+type Way = {
+  readonly maxWaitSeconds: number;
+  /** The parameters it takes. */
+  readonly known: ReadonlySet<string>;
+  answered(reading: Reading, asked: Asked, request: HttpRequest): Promise<HttpResponse>;
+};
 
 async function reading(
   relay: Pick<Relay, "authorize" | "read" | "failed">,
   request: HttpRequest,
   values: PathValues,
-  maxWaitSeconds: number,
-  answered: Answered,
+  way: Way,
 ): Promise<HttpResponse> {
-  const asked = parse(request, values["recipient"] ?? "", maxWaitSeconds);
+  const asked = parse(request, values["recipient"] ?? "", way.maxWaitSeconds, way.known);
   if (isReason(asked)) return refusal(400, asked);
   const keys = await proven(relay, request);
   if (isReason(keys)) return refusal(statusOfReason(keys), keys);
@@ -96,7 +104,7 @@ async function reading(
   const opened = relay.read(box);
   if (isReason(opened)) return refusal(statusOfReason(opened), opened);
   try {
-    return await answered(opened, asked, request);
+    return await way.answered(opened, asked, request);
   } catch (error) {
     opened.close();
     relay.failed(error);
@@ -152,21 +160,26 @@ type Asked = {
   readonly isStream: boolean;
 };
 
-const PARAMETERS = new Set(["limit", "cursor", "wait"]);
 // Eleven digits of time reach to the year 5138.
 const CURSOR = new RegExp(`^\\d{1,11}-[0-9a-f]{${ID_PREFIX_DIGITS}}$`);
 
-function parse(request: HttpRequest, named: string, maxWaitSeconds: number): Asked | Reason {
+function parse(
+  request: HttpRequest,
+  named: string,
+  maxWaitSeconds: number,
+  known: ReadonlySet<string>,
+): Asked | Reason {
   const recipient = publicKeyOf(named);
   if (recipient === undefined) {
     return "invalid: the path must name a key, npub1… or 64 lowercase hex digits";
   }
   const query = new URLSearchParams(request.query);
   const isStream = request.headers["accept"]?.includes(EVENT_STREAM) === true;
-  for (const name of query.keys()) {
-    // As in a filter: to skip what is not understood would answer something else than was asked for.
-    if (!PARAMETERS.has(name)) return `unsupported: unknown parameter ${JSON.stringify(name)}`;
-  }
+  const names = [...query.keys()];
+  // As in a filter: to skip what is not understood would answer something else than was asked for.
+  const unknown = names.find((name) => !known.has(name));
+  if (unknown !== undefined) return `unsupported: unknown parameter ${JSON.stringify(unknown)}`;
+  if (new Set(names).size < names.length) return "invalid: a parameter is given twice";
   const limit = wholeNumber(query.get("limit") ?? undefined, 1, Infinity);
   if (limit === "wrong") return "invalid: limit must be a whole number of at least 1";
   const wait = wholeNumber(query.get("wait") ?? undefined, 0, maxWaitSeconds);

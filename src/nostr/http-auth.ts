@@ -32,7 +32,8 @@ export function unauthorized(
   }
   const url = tagValue(event, "u") ?? "";
   const [, host = "", path = ""] = /^https?:\/\/([^/?#]+)([^#]*)$/i.exec(url) ?? [];
-  if (!hosts.has(hostOf(url, host)) || path !== target) {
+  // An empty query is none.
+  if (!hosts.has(hostOf(url, host)) || path.replace(/\?$/, "") !== target) {
     return "auth-required: the u tag of the authorization names another URL";
   }
   if (tagValue(event, "method") !== method) {

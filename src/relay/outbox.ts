@@ -4,6 +4,9 @@ import type { Socket } from "../transport/transport.ts";
 /** The part of a socket, or of the body of an HTTP answer, that an outbox fills. */
 type Sink = Pick<Socket, "bufferedBytes" | "send" | "cork" | "terminate">;
 
+// What waits before more follows: little enough that a slow reader takes it in the time after which it would count as dead.
+const ROOM_BYTES = 256 * 1024;
+
 /**
  * What one connection is sent. Bounded by `maxBytes`: who sends stored drops asks for room first and waits for the reader; who sends what cannot wait
  * finds a full outbox, and the reader is cut off.
@@ -44,7 +47,7 @@ export class Outbox {
 
   /** Whether enough of what was sent has left for more to follow. */
   get hasRoom(): boolean {
-    return this.#socket.bufferedBytes < this.#maxBytes / 4;
+    return this.#socket.bufferedBytes < Math.min(ROOM_BYTES, this.#maxBytes / 4);
   }
 
   /** Resolves to true when there is room for more, to false when the connection is gone. */
@@ -83,6 +86,8 @@ export class Outbox {
   }
 
   #wake(isOpen: boolean): void {
+    // It took all there was: what it is sent next is counted anew.
+    this.#stalled = undefined;
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     this.#waiting = undefined;

@@ -2,7 +2,7 @@
 //
 // - `find` looks for what is held and, told to wait, for what comes; it may be called once. Then `sendFound` sends that and ends, or `stream` goes on with
 //   what comes, until the peer leaves or the relay drains.
-// - Counts as a connection until `close` was called or the body it sends is over, whichever comes first.
+// - It is over when `close` was called, or the body it sends is.
 // - A peer that does not read its answer is cut off like one that does not read its socket.
 
 import type { Place, Store } from "../store/store.ts";
@@ -172,6 +172,7 @@ export class Reading implements Subscriber, BodyHandlers {
   // --- what the body tells
 
   drained(): void {
+    this.#unread = { bytes: 0, since: this.#relay.monotonic() };
     this.outbox.drained();
   }
 

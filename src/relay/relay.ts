@@ -64,7 +64,6 @@ const IDS_A_TOKEN = 100;
 // What a turn of scanning, four milliseconds, costs of the tokens to ask with: one address keeps no more than a few percent of the event loop for long.
 const TOKENS_A_TURN = 5;
 const GOING_AWAY = 1001;
-const TOO_MANY: Reason = "rate-limited: too many connections";
 
 /** What a request over HTTP asks of one box. */
 export type BoxRequest = Omit<ReadingRequest, "filters"> & {
@@ -80,6 +79,7 @@ export class Relay {
   readonly #live = new LiveIndex();
   readonly #connections = new Set<Connection>();
   readonly #readings = new Set<Reading>();
+  #requests = 0;
   readonly #perAddress = new Map<string, number>();
   readonly #refusals: Refusals;
   readonly #timers: NodeJS.Timeout[];
@@ -109,9 +109,9 @@ export class Relay {
     ];
   }
 
-  /** Open connections, and boxes being read over HTTP. */
+  /** Open connections, and requests over HTTP that are being answered. */
   get connections(): number {
-    return this.#connections.size + this.#readings.size;
+    return this.#connections.size + this.#requests;
   }
 
   now(): number {
@@ -151,7 +151,20 @@ export class Relay {
     if (this.#connections.delete(connection)) this.#forget(connection.address);
   }
 
-  /** Has a box read over HTTP, through the gate of a REQ. Counts as a connection until the reading is closed. */
+  /** Whether one more request over HTTP of this address may begin. It counts like a connection until it has `ended`. */
+  began(address: string): boolean {
+    if (!this.admits(address)) return false;
+    this.#requests += 1;
+    this.#remember(address);
+    return true;
+  }
+
+  ended(address: string): void {
+    this.#requests -= 1;
+    this.#forget(address);
+  }
+
+  /** Has a box read over HTTP, through the gate of a REQ. */
   read({ recipient, limit, ...request }: BoxRequest): Reading | Reason {
     const filter: Filter = {
       tags: new Map([["p", new Set([recipient])]]),
@@ -159,22 +172,18 @@ export class Relay {
     };
     const filters = scope([filter], request.keys);
     if (isReason(filters)) return filters;
-    if (!this.admits(request.address)) return TOO_MANY;
     const reading = new Reading(
       { relay: this, store: this.#parts.store, live: this.#live },
       this.#settings.limits,
       { ...request, filters },
     );
     // A peer that left meanwhile has closed it already.
-    if (!request.gone.aborted) {
-      this.#readings.add(reading);
-      this.#remember(request.address);
-    }
+    if (!request.gone.aborted) this.#readings.add(reading);
     return reading;
   }
 
   finished(reading: Reading): void {
-    if (this.#readings.delete(reading)) this.#forget(reading.address);
+    this.#readings.delete(reading);
   }
 
   #remember(address: string): void {

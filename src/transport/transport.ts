@@ -41,6 +41,12 @@ export type TransportSettings = {
 export type TransportHandlers = {
   admits(address: string): boolean;
   opened(socket: Socket): SocketHandlers;
+  /**
+   * A request of this address begins. Undefined: it may, and counts until `ended` is called, once, when it is answered or the peer is gone; else what it is
+   * answered before its body is read.
+   */
+  began(address: string): HttpResponse | undefined;
+  ended(address: string): void;
   /** Called with the whole body, and not at all when the peer hangs up before. Must not reject. */
   request(request: HttpRequest): Promise<HttpResponse>;
 };

@@ -34,6 +34,11 @@ export function serve(
 ): void {
   if (house.isClosing) return refuse(response, 503);
   const head = headOf(response, request, house.settings);
+  const refusal = house.handlers.began(head.address);
+  if (refusal !== undefined) {
+    const text = typeof refusal.body === "string" ? refusal.body : "";
+    return sendText(response, head.method, refusal, Buffer.from(text), () => {});
+  }
   const gone = new AbortController();
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -49,6 +54,7 @@ export function serve(
       if (!isComplete) gone.abort();
       stream?.closed();
       house.answering--;
+      house.handlers.ended(head.address);
       left();
     });
   }

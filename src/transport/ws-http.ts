@@ -12,15 +12,36 @@ import type {
   TransportSettings,
 } from "./transport.ts";
 
-/** Answers a request. The response closes when the last byte has left, or the peer has. */
+/**
+ * Calls `over` when the last byte of the answer has left, or the peer has. Node 20 and 22 do not close a response that waits behind another one of its
+ * connection when that breaks.
+ */
+export function onceOver(
+  { socket }: IncomingMessage,
+  response: ServerResponse,
+  over: () => void,
+): void {
+  function left(): void {
+    socket.off("close", left);
+    response.off("close", left);
+    over();
+  }
+  // As many as there are requests in the pipeline, which have a limit of their own.
+  socket.setMaxListeners(0);
+  socket.once("close", left);
+  response.once("close", left);
+}
+
+/** Answers a request. `over` resolves when the last byte has left, or the peer has. */
 export async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   settings: TransportSettings,
   handlers: TransportHandlers,
+  over: Promise<void>,
 ): Promise<void> {
   const gone = new AbortController();
-  response.once("close", () => {
+  void over.then(() => {
     if (!response.writableFinished) gone.abort();
   });
   const body = await readBody(request, settings.maxBodyBytes);
@@ -30,7 +51,11 @@ export async function answer(
     body: body === "too large" ? undefined : body,
     gone: gone.signal,
   });
-  if (!response.closed) send(request, response, answered);
+  if (response.closed || request.socket.destroyed) return;
+  const { body: writer } = answered;
+  send(request, response, answered, settings);
+  if (typeof writer === "string" || !hasBody(request, answered)) return;
+  new NodeBody(request, response).listen(writer, over);
 }
 
 function readBody(
@@ -70,22 +95,34 @@ function headOf(
   };
 }
 
-function send(request: IncomingMessage, response: ServerResponse, answered: HttpResponse): void {
+/** Sends all of an answer, but for a body that is sent piece by piece. */
+export function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answered: HttpResponse,
+  settings: TransportSettings,
+): void {
   const { status, headers, body } = answered;
-  const hasBody = status !== 204 && status !== 304;
-  const hasLength = hasBody && typeof body === "string";
+  const hasLength = typeof body === "string" && !NO_BODY.has(status);
   response.writeHead(status, {
     ...headers,
     ...(hasLength && { "content-length": Buffer.byteLength(body) }),
   });
-  if (!hasBody || request.method === "HEAD") {
+  if (!hasBody(request, answered)) {
     response.end();
   } else if (typeof body === "string") {
+    // Nobody watches whether a short answer is read.
+    response.setTimeout(settings.handshakeSeconds * 1_000, () => request.socket.destroy());
     endWith(response, body);
   } else {
     response.flushHeaders();
-    new NodeBody(response).listen(body);
   }
+}
+
+const NO_BODY = new Set([204, 304]);
+
+function hasBody({ method }: IncomingMessage, { status }: HttpResponse): boolean {
+  return method !== "HEAD" && !NO_BODY.has(status);
 }
 
 // `Server.close` takes a connection for idle, and destroys it, when its answer has ended, whether or not that has left. So it ends when it has left.
@@ -98,18 +135,20 @@ const MOST_CHARS = 65_536;
 
 // A body that is sent piece by piece. What is sent in one turn of the event loop leaves as one chunk.
 class NodeBody implements BodyStream {
+  readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   #handlers: BodyHandlers | undefined;
   #isEnding = false;
   // Sent in this turn.
   #text = "";
 
-  constructor(response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.#request = request;
     this.#response = response;
   }
 
   get bufferedBytes(): number {
-    return this.#response.closed ? 0 : this.#response.writableLength + this.#text.length;
+    return this.#isGone ? 0 : this.#response.writableLength + this.#text.length;
   }
 
   send(text: string): void {
@@ -131,16 +170,20 @@ class NodeBody implements BodyStream {
   }
 
   terminate(): void {
-    if (!this.#response.closed) this.#response.destroy();
+    if (!this.#isGone) this.#response.destroy();
   }
 
-  listen(write: BodyWriter): void {
+  listen(write: BodyWriter, over: Promise<void>): void {
     this.#handlers = write(this);
-    this.#response.once("close", () => this.#handlers?.closed());
+    void over.then(() => this.#handlers?.closed());
+  }
+
+  get #isGone(): boolean {
+    return this.#response.closed || this.#request.socket.destroyed;
   }
 
   get #isOpen(): boolean {
-    return !this.#isEnding && !this.#response.destroyed;
+    return !this.#isEnding && !this.#isGone && !this.#response.destroyed;
   }
 
   #flush(): void {

@@ -10,7 +10,7 @@ import type {
   TransportHandlers,
   TransportSettings,
 } from "./transport.ts";
-import { addressOf, answer } from "./ws-http.ts";
+import { addressOf, answer, onceOver, send } from "./ws-http.ts";
 
 // `reusePort` came with 22.12 and, in the next line, 23.1; older ones ignore it.
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -54,10 +54,20 @@ export const wsTransport: Transport = async (settings, handlers) => {
       response.writeHead(503, { connection: "close", "content-length": 0 }).end();
       return;
     }
-    const over = new Promise<void>((resolve) => response.once("close", () => resolve()));
+    const address = addressOf(request, settings);
+    const refusal = handlers.began(address);
+    if (refusal !== undefined) {
+      response.shouldKeepAlive = false;
+      send(request, response, refusal, settings);
+      return;
+    }
+    const over = new Promise<void>((resolve) => onceOver(request, response, resolve));
     answering.add(over);
-    void over.then(() => answering.delete(over));
-    void answer(request, response, settings, handlers);
+    void over.then(() => {
+      answering.delete(over);
+      handlers.ended(address);
+    });
+    void answer(request, response, settings, handlers, over);
   });
 
   await listening(server, settings);

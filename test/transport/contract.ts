@@ -21,8 +21,8 @@ export type Ways = {
     readonly settings: Readonly<Record<string, unknown>>;
     readonly withinMs: number;
   };
-  /** Whether the head of an answer that is sent piece by piece leaves before the first piece. */
-  readonly headLeavesAlone: boolean;
+  /** The pieces of a body without which its head does not leave. */
+  readonly headTakes: readonly string[];
 };
 
 /** Runs the contract against the fixture that `serve` starts. */
@@ -445,6 +445,51 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
       });
     });
 
+    describe("a request", () => {
+      test("counts from its head to its end, whether it is answered or its peer leaves", async () => {
+        const fixture = await started();
+        await ask(fixture.port, "/");
+        await fixture.event("ended");
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhal");
+        await fixture.event("began", 2);
+        expect(fixture.of("ended")).toHaveLength(1);
+        peer.stream.destroy();
+        await fixture.event("ended", 2);
+        const [one, two] = fixture.of("ended");
+        expect([one?.address, two?.address]).toEqual(["127.0.0.1", "127.0.0.1"]);
+      });
+
+      test("is answered otherwise before its body is read when it may not begin", async () => {
+        const fixture = await started();
+        fixture.tell({ do: "admit", answer: false });
+        await fixture.settled();
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhalf");
+        expect(await peer.heard("busy")).toContain(" 429 ");
+        expect(fixture.of("request")).toEqual([]);
+        expect(fixture.of("ended")).toEqual([]);
+      });
+
+      test("in a pipeline is over when the peer leaves, however many wait behind it", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.connect(fixture.port);
+        const requests = ["/held", "/stream", "/", "/stream"].map(
+          (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`,
+        );
+        peer.stream.write(requests.join(""));
+        await fixture.event("request");
+        await fixture.settled();
+        peer.stream.destroy();
+        const begun = fixture.of("began").length;
+        await fixture.event("ended", begun);
+        await fixture.settled();
+        expect(fixture.of("bodyClosed")).toHaveLength(fixture.of("streaming").length);
+        fixture.tell({ do: "closeListener", graceMs: 3_600_000 });
+        await fixture.event("listenerClosed");
+      });
+    });
+
     describe("the handshake", () => {
       test("is refused with 429 when the address is not admitted", async () => {
         const fixture = await started();
@@ -802,13 +847,12 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         expect(await download.ended()).toEqual({ end: "complete", text: "one two" });
       });
 
-      if (ways.headLeavesAlone) {
-        test("comes after its head, which does not wait", async () => {
-          const fixture = await started();
-          const download = await streamed(fixture, "202");
-          expect((await download.head).statusCode).toBe(202);
-        });
-      }
+      test("comes after its head, which does not wait for more than it must", async () => {
+        const fixture = await started();
+        const download = await streamed(fixture, "202");
+        for (const text of ways.headTakes) fixture.tell({ do: "sendBody", body: 1, text });
+        expect((await download.head).statusCode).toBe(202);
+      });
 
       test("may have no piece", async () => {
         const fixture = await started();

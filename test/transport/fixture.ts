@@ -70,6 +70,8 @@ export type Line =
   | { event: "bufferedBytes"; socket: number; bufferedBytes: number }
   | { event: "returned"; socket: number; from: Command["do"] }
   | { event: "request"; method: string; path: string; isTooLarge: boolean }
+  | { event: "began"; address: string }
+  | { event: "ended"; address: string }
   | { event: "gone"; path: string }
   | { event: "streaming"; body: number }
   | { event: "bodyFilled"; body: number; count: number }
@@ -306,6 +308,12 @@ async function main(): Promise<void> {
     { ...SETTINGS, ...(JSON.parse(settings) as Partial<TransportSettings>) },
     {
       admits: () => admits,
+      began(address) {
+        if (!admits) return { status: 429, headers: { "x-fixture": "busy" }, body: "busy" };
+        print({ event: "began", address });
+        return undefined;
+      },
+      ended: (address) => print({ event: "ended", address }),
       opened,
       request: answered,
     },
