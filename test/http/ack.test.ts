@@ -1,0 +1,365 @@
+import { randomBytes } from "node:crypto";
+
+import type { NostrEvent } from "nostr-tools";
+import { describe, expect, it } from "vitest";
+
+import { Client, now } from "../support/client.ts";
+import { documented } from "../support/documented.ts";
+import {
+  acknowledgement,
+  deletion,
+  directMessage,
+  ephemeralWrap,
+  giftWrap,
+  signed,
+  vanishing,
+} from "../support/events.ts";
+import { type Person, person } from "../support/people.ts";
+import { type RelayProcess, sharedRelay, startRelay, temporaryFolder } from "../support/relay.ts";
+import {
+  ask,
+  count,
+  done,
+  dropsFor,
+  HELD,
+  hold,
+  idsOf,
+  inOrder,
+  KNOWN,
+  pickup,
+  post,
+  refusal,
+  taken,
+} from "./support.ts";
+
+const relay = sharedRelay();
+
+/** Somebody with so many drops in the box, and these in the order in which they are shown. */
+async function recipientOf(length: number): Promise<{ bob: Person; drops: NostrEvent[] }> {
+  const bob = person();
+  const drops = dropsFor(bob, length);
+  await hold(relay(), drops);
+  return { bob, drops: inOrder(drops) };
+}
+
+async function held(at: RelayProcess, bob: Person): Promise<string[]> {
+  return idsOf((await pickup(at, bob)).events);
+}
+
+describe("POST /ack", () => {
+  it.each<[string, (bob: Person, drops: readonly NostrEvent[]) => NostrEvent]>([
+    ["an acknowledgement", acknowledgement],
+    ["a deletion", deletion],
+  ])(
+    "takes %s, and its drops are gone from pickup, count, REQ and COUNT",
+    async (_, acknowledge) => {
+      const { bob, drops } = await recipientOf(5);
+      const client = await (await Client.connect(relay().url)).authenticate(bob);
+      const ack = acknowledge(bob, drops.slice(1, 4));
+      expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
+
+      const kept = [drops[0]!.id, drops[4]!.id];
+      expect(await held(relay(), bob)).toEqual(kept);
+      expect(await count(relay(), bob)).toEqual({ count: 2 });
+      expect(await client.pickup()).toEqual(kept);
+      expect(await client.count({})).toEqual(["COUNT", "count", { count: 2 }]);
+    },
+  );
+
+  it("answers in JSON that no cache keeps", async () => {
+    const ack = acknowledgement(person(), [{ id: "ab".repeat(32) }]);
+    const { status, headers, text } = await ask(`${relay().http}/ack`, {
+      method: "POST",
+      body: JSON.stringify(ack),
+    });
+    expect(status).toBe(200);
+    expect(headers.get("content-type")).toBe("application/json");
+    expect(headers.get("cache-control")).toBe("no-store");
+    expect(JSON.parse(text)).toEqual({ id: ack.id, accepted: true, reason: "" });
+  });
+
+  it("lets nothing come back: a drop that is dropped again is known, and not held", async () => {
+    const { bob, drops } = await recipientOf(2);
+    const [gone, kept] = drops;
+    await post(relay(), "/ack", acknowledgement(bob, [gone!]));
+    for (let again = 0; again < 2; again++) {
+      expect(await post(relay(), "/drop", gone!)).toEqual(taken(KNOWN, gone!));
+    }
+    expect(await held(relay(), bob)).toEqual([kept!.id]);
+  });
+
+  it("may come before the drop, which is then known from the first time on", async () => {
+    const bob = person();
+    const drop = giftWrap({ to: bob });
+    const ack = acknowledgement(bob, [drop]);
+    expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
+    expect(await post(relay(), "/drop", drop)).toEqual(taken(KNOWN, drop));
+    expect(await held(relay(), bob)).toEqual([]);
+  });
+
+  it("does nothing more when it comes again, from whomever", async () => {
+    const { bob, drops } = await recipientOf(3);
+    const ack = acknowledgement(bob, drops.slice(0, 1));
+    for (let again = 0; again < 3; again++) {
+      expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
+    }
+    expect(await held(relay(), bob)).toEqual(idsOf(drops.slice(1)));
+  });
+
+  it("thanks a stranger, and deletes nothing of the recipient's", async () => {
+    const { bob, drops } = await recipientOf(2);
+    for (const acknowledge of [acknowledgement, deletion]) {
+      const ack = acknowledge(person(), drops);
+      expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
+    }
+    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+  });
+
+  it("asks for no authorization, since the signature is enough", async () => {
+    const { bob, drops } = await recipientOf(1);
+    const headers = { authorization: "Nostr nonsense" };
+    const ack = acknowledgement(bob, drops);
+    expect(await post(relay(), "/ack", ack, headers)).toEqual(done(ack));
+    expect(await held(relay(), bob)).toEqual([]);
+  });
+
+  it("lets a direct message be deleted by its author, and a gift wrap not", async () => {
+    const [alice, bob] = [person(), person()];
+    const message = directMessage({ from: alice, to: bob });
+    const wrap = signed(alice, { kind: 1059, tags: [["p", bob.key]] });
+    await hold(relay(), [message, wrap]);
+    const ack = deletion(alice, [message, wrap]);
+    expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
+    expect(await held(relay(), bob)).toEqual([wrap.id]);
+  });
+
+  it("is not shown to anybody", async () => {
+    const { bob, drops } = await recipientOf(1);
+    const client = await (await Client.connect(relay().url)).authenticate(bob);
+    await client.request("live", {});
+    const tags = [
+      ["e", drops[0]!.id],
+      ["p", bob.key],
+    ];
+    await post(relay(), "/ack", signed(bob, { kind: 20221, tags }));
+    await post(relay(), "/ack", signed(bob, { kind: 5, tags }));
+    const drop = giftWrap({ to: bob });
+    await hold(relay(), [drop]);
+    expect(await client.hear()).toEqual(["EVENT", "live", drop]);
+    expect(await held(relay(), bob)).toEqual([drop.id]);
+  });
+});
+
+describe("a grace", () => {
+  it("leaves the drops for other devices until it is over, and no longer", async () => {
+    const { bob, drops } = await recipientOf(3);
+    const later = acknowledgement(bob, drops.slice(0, 1), now() + 3_600);
+    const soon = acknowledgement(bob, drops.slice(1, 2), now() + 2);
+    expect(await post(relay(), "/ack", later)).toEqual(done(later));
+    expect(await post(relay(), "/ack", soon)).toEqual(done(soon));
+    expect(await post(relay(), "/drop", drops[0]!)).toEqual(taken(KNOWN, drops[0]!));
+    const kept = [drops[0]!.id, drops[2]!.id];
+    let seen = await held(relay(), bob);
+    expect(seen).toEqual(expect.arrayContaining(kept));
+    while (seen.includes(drops[1]!.id)) seen = await held(relay(), bob);
+    expect(seen).toEqual(kept);
+    expect(await count(relay(), bob)).toEqual({ count: 2 });
+    expect(await post(relay(), "/drop", drops[1]!)).toEqual(taken(KNOWN, drops[1]!));
+    expect(await held(relay(), bob)).toEqual(kept);
+  });
+
+  it("in the past is over at once", async () => {
+    const { bob, drops } = await recipientOf(2);
+    const ack = acknowledgement(bob, drops.slice(0, 1), now() - 1);
+    expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
+    expect(await held(relay(), bob)).toEqual(idsOf(drops.slice(1)));
+  });
+
+  it("ends early when the drop is acknowledged without one", async () => {
+    const { bob, drops } = await recipientOf(1);
+    await post(relay(), "/ack", acknowledgement(bob, drops, now() + 3_600));
+    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+    await post(relay(), "/ack", acknowledgement(bob, drops));
+    expect(await held(relay(), bob)).toEqual([]);
+  });
+});
+
+describe("what was acknowledged", () => {
+  it("stays gone after a restart", async () => {
+    const data = temporaryFolder();
+    const bob = person();
+    const drops = inOrder(dropsFor(bob, 20));
+    const early = giftWrap({ to: bob });
+    const first = await startRelay({ data });
+    await hold(first, drops);
+    await post(first, "/ack", acknowledgement(bob, [...drops.slice(0, 10), early]));
+    expect(await first.stop()).toBe(0);
+
+    const second = await startRelay({ data });
+    expect(await held(second, bob)).toEqual(idsOf(drops.slice(10)));
+    for (const drop of [...drops, early]) {
+      expect(await post(second, "/drop", drop)).toEqual(taken(KNOWN, drop));
+    }
+    expect(await held(second, bob)).toEqual(idsOf(drops.slice(10)));
+  });
+
+  it("stays gone when the process is killed as soon as it has answered", async () => {
+    const data = temporaryFolder();
+    const bob = person();
+    const drops = dropsFor(bob, 120);
+    const first = await startRelay({ data });
+    await hold(first, drops);
+    const gone = new Set<string>();
+    await Promise.allSettled(
+      drops.map(async (drop) => {
+        const { status } = await post(first, "/ack", acknowledgement(bob, [drop]));
+        if (status === 200) gone.add(drop.id);
+        if (gone.size === 40) await first.kill();
+      }),
+    );
+    expect(gone.size).toBeGreaterThanOrEqual(40);
+
+    const second = await startRelay({ data });
+    expect((await held(second, bob)).filter((id) => gone.has(id))).toEqual([]);
+    for (const drop of drops.filter(({ id }) => gone.has(id))) {
+      expect(await post(second, "/drop", drop)).toEqual(taken(KNOWN, drop));
+    }
+  });
+});
+
+describe("POST /ack refuses", () => {
+  const NEITHER = "invalid: an acknowledgement is an event of kind 20221 or 5";
+
+  it.each<[string, (bob: Person) => NostrEvent]>([
+    ["a gift wrap", (bob) => giftWrap({ to: bob })],
+    ["a direct message", (bob) => directMessage({ from: person(), to: bob })],
+    ["an ephemeral wrap", (bob) => ephemeralWrap({ to: bob })],
+    ["a request to vanish", (bob) => vanishing(bob)],
+    ["a note", (bob) => signed(bob, { kind: 1 })],
+    ["an AUTH", (bob) => signed(bob, { kind: 22242 })],
+    ["an authorization", (bob) => signed(bob, { kind: 27235 })],
+  ])("%s with 400, and does nothing with it", async (_, make) => {
+    const { bob, drops } = await recipientOf(1);
+    const event = make(bob);
+    const said = { id: event.id, ...refusal(NEITHER) };
+    expect(await post(relay(), "/ack", event)).toEqual({ status: 400, said });
+    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+  });
+
+  it.each(["null", "5", '"x"', "[]", "{}", '{"kind":"20221"}', '{"kind":20221.5}', '{"kind":[5]}'])(
+    "what is no event with 400: %s",
+    async (body) => {
+      const { status, said } = await post(relay(), "/ack", body);
+      expect({ status, said }).toEqual({ status: 400, said: refusal(NEITHER) });
+    },
+  );
+
+  it.each(["", "{", "nonsense"])("what is no JSON with 400: %j", async (body) => {
+    const { status, said } = await post(relay(), "/ack", body);
+    expect(status).toBe(400);
+    expect(said).toEqual(refusal("invalid: the body is not JSON"));
+  });
+
+  it.each<[string, string, (bob: Person, drop: NostrEvent) => NostrEvent]>([
+    [
+      "an acknowledgement without an `e` tag",
+      "invalid: acknowledgement without an e tag",
+      (bob) => acknowledgement(bob, []),
+    ],
+    [
+      "an acknowledgement or deletion with a malformed `e` tag",
+      "invalid: an e tag must hold 64 lowercase hex digits",
+      (bob, drop) => acknowledgement(bob, [drop, { id: drop.id.slice(1) }]),
+    ],
+    [
+      "an acknowledgement or deletion with a malformed `e` tag",
+      "invalid: an e tag must hold 64 lowercase hex digits",
+      (bob, drop) => deletion(bob, [drop, { id: "" }]),
+    ],
+    [
+      "an acknowledgement whose `expiration` is no Unix time",
+      "invalid: malformed expiration tag",
+      (bob, drop) => acknowledgement(bob, [drop], Number.NaN),
+    ],
+    [
+      "an acknowledgement or deletion of more than 1,000 ids",
+      "invalid: 1001 ids in one acknowledgement, the limit is 1000",
+      (bob, drop) => acknowledgement(bob, [drop, ...manyIds(1_000)]),
+    ],
+    [
+      "an event with a wrong signature",
+      "invalid: signature is wrong",
+      (bob, drop) => ({ ...acknowledgement(bob, [drop]), sig: "0".repeat(128) }),
+    ],
+    [
+      "an event with a wrong id",
+      "invalid: id is not the hash of the event",
+      (bob, drop) => ({
+        ...acknowledgement(bob, [{ id: "ab".repeat(32) }]),
+        tags: [["e", drop.id]],
+      }),
+    ],
+    [
+      "an event with a wrong id",
+      "invalid: id is not the hash of the event",
+      (bob, drop) => ({ ...acknowledgement(person(), [drop]), pubkey: bob.key }),
+    ],
+  ])("%s with 400 and “%s”, and deletes nothing", async (sends, reason, make) => {
+    const { bob, drops } = await recipientOf(1);
+    const event = make(bob, drops[0]!);
+    documented(sends, ["OK", event.id, false, reason]);
+    const said = { id: event.id, accepted: false, reason };
+    expect(await post(relay(), "/ack", event)).toEqual({ status: 400, said });
+    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+  });
+
+  it("one id too many that never came with 429, and takes those of drops that are held", async () => {
+    const small = await startRelay({ env: { DEADDROP_LIMITS_EARLY_TOMBSTONES: "3" } });
+    const bob = person();
+    const drop = giftWrap({ to: bob });
+    await hold(small, [drop]);
+    const ack = acknowledgement(bob, [drop, ...manyIds(4)]);
+    const sends = "an acknowledgement of one more id that never came (here of 3)";
+    const reason = "rate-limited: too many acknowledgements of drops that never came here";
+    documented(sends, ["OK", ack.id, false, reason]);
+    const said = { id: ack.id, accepted: false, reason };
+    expect(await post(small, "/ack", ack)).toEqual({ status: 429, said });
+    expect(await held(small, bob)).toEqual([]);
+  });
+
+  it("a body of more than 128 KiB with 413", async () => {
+    const { bob, drops } = await recipientOf(1);
+    const ack = JSON.stringify(acknowledgement(bob, drops)).padEnd(128 * 1_024 + 1);
+    const { status } = await post(relay(), "/ack", ack);
+    expect(status).toBe(413);
+    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+    const most = acknowledgement(bob, [...drops, ...manyIds(999)]);
+    expect(await post(relay(), "/ack", most)).toEqual(done(most));
+    expect(await held(relay(), bob)).toEqual([]);
+  });
+});
+
+function manyIds(length: number): { id: string }[] {
+  return Array.from({ length }, () => ({ id: randomBytes(32).toString("hex") }));
+}
+
+describe("what is picked up, acknowledged and dropped again by many at once", () => {
+  it("is in the end what nobody acknowledged, each drop once", async () => {
+    const bob = person();
+    const drops = dropsFor(bob, 200);
+    const gone = drops.filter((_, index) => index % 3 === 0);
+    const seen: string[][] = [];
+    await Promise.all(
+      drops.map(async (drop, index) => {
+        const answer = await post(relay(), "/drop", drop);
+        if (answer.status !== HELD) throw new Error(`dropped for the first time: ${answer.status}`);
+        if (index % 3 === 0) await post(relay(), "/ack", acknowledgement(bob, [drop]));
+        if (index % 5 === 0) seen.push(await held(relay(), bob));
+        expect(await post(relay(), "/drop", drop)).toEqual(taken(KNOWN, drop));
+      }),
+    );
+    for (const ids of seen) expect(new Set(ids).size).toBe(ids.length);
+    const kept = drops.filter((drop) => !gone.includes(drop));
+    expect(await held(relay(), bob)).toEqual(idsOf(inOrder(kept)));
+  });
+});
