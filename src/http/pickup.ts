@@ -203,7 +203,7 @@ function wholeNumber(
   most: number,
 ): number | undefined | "wrong" {
   if (value === undefined) return undefined;
-  const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+  const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
   return number >= least && number <= most ? number : "wrong";
 }
 

@@ -34,7 +34,8 @@ export function routes(
     ...publishing(relay),
     ...pickup(relay, maxWaitSeconds),
   };
-  const table: Routes = { ...told, ...described(openapi(told, version)) };
+  const document = openapi({ ...told, ...described({}) }, version);
+  const table: Routes = { ...told, ...described(document) };
   const find = finder(table);
 
   return async (request) => {

@@ -172,7 +172,7 @@ export class Reading implements Subscriber, BodyHandlers {
   // --- what the body tells
 
   drained(): void {
-    this.#unread = { bytes: 0, since: this.#relay.monotonic() };
+    this.#unread = { bytes: Infinity, since: this.#relay.monotonic() };
     this.outbox.drained();
   }
 

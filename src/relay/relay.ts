@@ -179,6 +179,7 @@ export class Relay {
     );
     // A peer that left meanwhile has closed it already.
     if (!request.gone.aborted) this.#readings.add(reading);
+    if (this.#isDraining) reading.stopWaiting();
     return reading;
   }
 

@@ -17,7 +17,7 @@ export type Subscriber = {
   now(): number;
   /** Lets the event loop have its turn. */
   pause(): Promise<void>;
-  /** A drop came that waits for what is held to be sent. */
+  /** A drop came for a subscription that only sends what is held. */
   readonly arrived?: () => void;
 };
 
@@ -96,6 +96,11 @@ export class Subscription {
       ({ filter, recipients }) => recipients.has(drop.recipient) && matchFilter(filter, event),
     );
     if (!wanted) return false;
+    if (this.#wording.end === undefined) {
+      // It ends with what is held, and looks again for what came: nothing is kept for it.
+      this.#subscriber.arrived?.();
+      return false;
+    }
     if (this.#pending === undefined) return outbox.send(this.#wording.drop(drop.json));
     if (seq === undefined) this.#pendingBytes += drop.json.length;
     if (this.#pending.length >= limits.limit || this.#pendingBytes > limits.outboxBytes) {
@@ -103,7 +108,6 @@ export class Subscription {
       return false;
     }
     this.#pending.push(seq === undefined ? drop : headerOf(drop, seq));
-    this.#subscriber.arrived?.();
     return true;
   }
 

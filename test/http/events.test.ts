@@ -63,6 +63,20 @@ describe("a pickup that waits", () => {
     expect((await waiting).events).toEqual([drop]);
   });
 
+  it("claims no drop that it does not send, however many come at once", async () => {
+    const small = await startRelay({ env: { ...METRICS, DEADDROP_LIMITS_LIMIT: "2" } });
+    for (let round = 1; round <= 5; round++) {
+      const bob = person();
+      const sender = await Client.connect(small.url);
+      const waiting = pickup(small, bob, `?wait=${LONG}`);
+      await untilWaiting(small, { connections: round + 1, proven: round });
+      for (const drop of dropsFor(bob, 50)) sender.say("EVENT", drop);
+      const { events, headers } = await waiting;
+      expect(events.length).toBeGreaterThan(0);
+      expect(headers.get("dead-drop-count")).toBe(String(events.length));
+    }
+  });
+
   it("waits behind its cursor, whatever is before it", async () => {
     const quiet = await startRelay({ env: METRICS });
     const bob = person();
