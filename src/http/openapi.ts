@@ -15,7 +15,7 @@ const EVENT_SCHEMA = {
   },
 };
 
-const REFUSAL_SCHEMA = {
+const ANSWER_SCHEMA = {
   type: "object",
   required: ["accepted", "reason"],
   properties: {
@@ -32,6 +32,8 @@ const SCHEMES = {
     description: "NIP-98: “Nostr” and a base64-encoded event of kind 27235 for this URL and method",
   },
 };
+
+const REFUSAL = { "application/json": { schema: { $ref: "#/components/schemas/Answer" } } };
 
 /** The OpenAPI 3.1 document of the routes: made from the table that answers requests, so it cannot tell of others. */
 export function openapi(routes: Routes, version: string): object {
@@ -54,7 +56,7 @@ export function openapi(routes: Routes, version: string): object {
     },
     paths: Object.fromEntries(paths),
     components: {
-      schemas: { Event: EVENT_SCHEMA, Answer: REFUSAL_SCHEMA },
+      schemas: { Event: EVENT_SCHEMA, Answer: ANSWER_SCHEMA },
       securitySchemes: SCHEMES,
     },
   };
@@ -64,9 +66,10 @@ function describe(operation: Operation, method: string): object {
   const { summary, parameters = [], takes, statuses, answers, isAuthorized, isCounted } = operation;
   const all = isCounted ? { 429: "rate-limited: slow down", ...statuses } : statuses;
   const responses = Object.entries(all).map(([status, description]) => {
-    const types = Number(status) < 300 ? answers : ["application/json"];
-    const isEmpty = method === "HEAD";
-    return [status, { description, ...(!isEmpty && { content: contentOf(types) }) }];
+    if (method === "HEAD") return [status, { description }];
+    // What is not counted has no refusals, and says how it is in words.
+    const isRefusal = Number(status) >= 300 && isCounted;
+    return [status, { description, content: isRefusal ? REFUSAL : contentOf(answers) }];
   });
   return {
     summary,

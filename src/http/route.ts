@@ -19,7 +19,7 @@ export type Operation = {
 
 export type Parameter = {
   readonly name: string;
-  readonly in: "path" | "query" | "header";
+  readonly in: "path" | "query";
   readonly description: string;
   readonly schema: Readonly<Record<string, unknown>>;
 };
