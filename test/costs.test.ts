@@ -8,7 +8,8 @@ import { describe, expect, it, onTestFinished } from "vitest";
 
 import type { Drop } from "../src/nostr/drop.ts";
 import { openLmdbStore, type OpenedStore } from "../src/store/lmdb.ts";
-import { remoteStore, shareStore } from "../src/store/remote.ts";
+import { remoteStore } from "../src/store/remote.ts";
+import { shareStore } from "../src/store/shared.ts";
 import type { Store } from "../src/store/store.ts";
 import { Client } from "./support/client.ts";
 import { giftWrap } from "./support/events.ts";

@@ -6,11 +6,12 @@ import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 
 import { admission } from "../src/policy/admission.ts";
-import { Rate } from "../src/policy/rate.ts";
+import { RateLimiter } from "../src/policy/rate-limiter.ts";
 import { examiner } from "../src/relay/examine.ts";
 import { Relay } from "../src/relay/relay.ts";
 import { scan } from "../src/relay/scan.ts";
-import { openKnownDrops, openLmdbStore } from "../src/store/lmdb.ts";
+import { openKnownDrops } from "../src/store/known-drops.ts";
+import { openLmdbStore } from "../src/store/lmdb.ts";
 import type { Store } from "../src/store/store.ts";
 import { plainVerifier } from "../src/verify/plain.ts";
 import { temporaryFolder } from "./support/relay.ts";
@@ -60,24 +61,21 @@ async function start(
     deniedRecipients: [],
   });
   const verifier = plainVerifier();
-  const examine = examiner({ verifier, known, policies, rule, maxAcknowledgementIds: 1_000 });
-  const unlimited = new Rate({ perSecond: 0, burst: 1 });
+  const runtime = { now: () => clock.at, monotonic: () => clock.at, randomHex: () => "00" };
+  const parts = { verifier, known, policies, rule, maxAcknowledgementIds: 1_000, runtime };
+  const examine = examiner(parts);
+  const unlimited = new RateLimiter({ perSecond: 0, burst: 1 });
   const silent = { info() {}, warn() {}, error() {} };
   const relay = new Relay(
     {
       store,
-      examine(text) {
-        known.refresh();
-        return Promise.resolve(examine(text, clock.at));
-      },
-      mayExamine: () => true,
+      pool: { hasRoom: true, ask: async (text) => examine([text])[0] },
       publishing: unlimited,
       asking: unlimited,
       passOn() {},
       observer: { count() {} },
       log: silent,
-      clock: { now: () => clock.at, monotonic: () => clock.at },
-      randomHex: () => "00",
+      runtime,
     },
     { hosts: new Set(["relay.example"]), limits: LIMITS },
   );
@@ -85,7 +83,7 @@ async function start(
     relay,
     store,
     async stop() {
-      await relay.close();
+      relay.close();
       await known.close();
       await store.close();
     },
@@ -121,7 +119,7 @@ async function goThrough({ retention, steps }: Case): Promise<[seen: unknown[], 
       seen.push(await box(running.store, step.box, step.now));
     } else {
       const text = JSON.stringify(["EVENT", step.publish]);
-      const { id, accepted, message } = await running.relay.publish(text, "127.0.0.1");
+      const { id, accepted, message } = await running.relay.publisher.publish(text, "127.0.0.1");
       const isPrefix = step.answer[3].endsWith(":");
       told.push(step.answer);
       seen.push(["OK", id, accepted, isPrefix ? `${message.split(":")[0]}:` : message]);

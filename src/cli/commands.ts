@@ -2,7 +2,7 @@
 
 // Each is loaded when it is asked for: the relay's store and the client's cryptography take their time, and no command needs both.
 
-import type { Config } from "../config.ts";
+import type { Config } from "../config/schema.ts";
 import { CliError, DONE, WRONG_USE } from "./failure.ts";
 import { count, type Given, type OptionName, seconds, timeoutSeconds } from "./options.ts";
 import type { PickupOptions } from "./pickup.ts";
@@ -29,7 +29,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 0,
     options: ["config"],
     async run({ config }, _, { env }) {
-      const { serve } = await import("./serve.ts");
+      const { serve } = await import("../server/serve.ts");
       return serve(await configuration(env, config));
     },
   },
@@ -38,7 +38,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 0,
     options: ["config", "example"],
     async run({ config, example }, _, { env, stdout }) {
-      const { printConfig, printExample } = await import("../config.ts");
+      const { printConfig, printExample } = await import("../config/print.ts");
       stdout.write(
         example === true ? printExample() : printConfig(await configuration(env, config)),
       );
@@ -185,7 +185,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 async function configuration(env: Terminal["env"], file: string | undefined): Promise<Config> {
-  const { ConfigError, loadConfig } = await import("../config.ts");
+  const { ConfigError, loadConfig } = await import("../config/load.ts");
   try {
     return loadConfig(env, file);
   } catch (error) {

@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 
-import type { Config } from "../config.ts";
-import { join } from "../values.ts";
+import type { Config } from "../config/schema.ts";
+import { join } from "../config/values.ts";
 import { CliError, FAILED } from "./failure.ts";
 
 export type InfoOptions = { readonly url: string | undefined; readonly json: boolean };

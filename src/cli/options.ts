@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 
-import { durationSeconds } from "../duration.ts";
+import { durationSeconds } from "../config/duration.ts";
 import { CliError, WRONG_USE } from "./failure.ts";
 
 type Option = {

@@ -10,7 +10,7 @@ import { WebSocket } from "ws";
 import { DeadDrop, secretSigner, type Signer } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
 import { relayUrls } from "../client/relay-url.ts";
-import { publicKeyOf } from "../values.ts";
+import { publicKeyOf } from "../nostr/public-key.ts";
 import { CliError, FAILED, WRONG_USE } from "./failure.ts";
 import { homeFolder, loadSecret } from "./key-file.ts";
 import type { Terminal } from "./terminal.ts";

@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/schema.ts";
 import { CLOCK_SKEW_SECONDS, TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
 import { ACCEPTED_KINDS, ACKNOWLEDGEMENT, HELD_KINDS } from "../nostr/kinds.ts";
 import { MAX_SUBSCRIPTION_CHARS } from "../nostr/message.ts";

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
-import type { Endpoint } from "../values.ts";
+import type { Endpoint } from "../config/values.ts";
 import type { Counted, Observer } from "../relay/observer.ts";
 import type { Totals } from "../store/store.ts";
 import type { Verifier } from "../verify/verifier.ts";

@@ -1,7 +1,7 @@
 import { type NostrEvent, peekId } from "../nostr/event.ts";
 import { ACKNOWLEDGEMENT, DELETION } from "../nostr/kinds.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
-import type { Relay } from "../relay/relay.ts";
+import type { Publisher } from "../relay/publish.ts";
 import type { HttpRequest, HttpResponse } from "../transport/transport.ts";
 import { hints, json, refusal } from "./respond.ts";
 import type { Operation, Routes } from "./route.ts";
@@ -20,7 +20,7 @@ const REFUSALS = {
 };
 
 /** `POST /drop` and `POST /ack`: an EVENT message each, answered in the words of its OK. */
-export function publishing(relay: Pick<Relay, "publish">): Routes {
+export function publishing(publisher: Publisher): Routes {
   const drop: Operation = {
     summary: "Drops an event, or does whatever else a relay does with an EVENT message",
     takes: "a Nostr event",
@@ -34,7 +34,7 @@ export function publishing(relay: Pick<Relay, "publish">): Routes {
     isCounted: true,
     async answer(request) {
       const event = eventIn(request);
-      return isReason(event) ? refusal(400, event) : publish(relay, event, request);
+      return isReason(event) ? refusal(400, event) : publish(publisher, event, request);
     },
   };
   const acknowledge: Operation = {
@@ -47,7 +47,7 @@ export function publishing(relay: Pick<Relay, "publish">): Routes {
       const event = eventIn(request);
       if (isReason(event)) return refusal(400, event);
       return event.kind === ACKNOWLEDGEMENT || event.kind === DELETION
-        ? publish(relay, event, request)
+        ? publish(publisher, event, request)
         : refusal(400, NO_ACKNOWLEDGEMENT, peekId(event.text));
     },
   };
@@ -57,11 +57,11 @@ export function publishing(relay: Pick<Relay, "publish">): Routes {
 type Sent = { readonly kind: unknown; readonly text: string };
 
 async function publish(
-  relay: Pick<Relay, "publish">,
+  publisher: Publisher,
   { text }: Sent,
   { address }: HttpRequest,
 ): Promise<HttpResponse> {
-  const answer = await relay.publish(`["EVENT",${text}]`, address);
+  const answer = await publisher.publish(`["EVENT",${text}]`, address);
   const { id, accepted, message } = answer;
   const status = statusOf(answer);
   return json(

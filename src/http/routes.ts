@@ -1,5 +1,5 @@
 import type { Reason } from "../nostr/reason.ts";
-import type { Relay } from "../relay/relay.ts";
+import type { ConnectionHost } from "../relay/host.ts";
 import type { HttpRequest, HttpResponse } from "../transport/transport.ts";
 import { about, described } from "./about.ts";
 import { openapi } from "./openapi.ts";
@@ -14,7 +14,7 @@ export type RoutesParts = {
   readonly version: string;
   /** Whether drops can be taken now. */
   readonly isReady: () => boolean;
-  readonly relay: Pick<Relay, "publish" | "authorize" | "read" | "mayAsk" | "refused" | "failed">;
+  readonly relay: ConnectionHost;
 };
 
 export type RoutesSettings = {
@@ -31,7 +31,7 @@ export function routes(
 ): (request: HttpRequest) => Promise<HttpResponse> {
   const told: Routes = {
     ...about(information, isReady),
-    ...publishing(relay),
+    ...publishing(relay.publisher),
     ...pickup(relay, maxWaitSeconds),
   };
   const document = openapi({ ...told, ...described({}) }, version);
@@ -50,7 +50,7 @@ export function routes(
       const allow = [...Object.keys(operations), "OPTIONS"].join(", ");
       return text(405, "method not allowed\n", { allow });
     }
-    if (operation.isCounted && !relay.mayAsk(request.address)) return refused(SLOW_DOWN, 429);
+    if (operation.isCounted && !relay.rates.mayAsk(request.address)) return refused(SLOW_DOWN, 429);
     if (request.body === undefined) {
       return refused(`invalid: request body of more than ${maxBodyBytes} bytes`, 413);
     }
@@ -58,7 +58,7 @@ export function routes(
   };
 
   function refused(reason: Reason, status: number): HttpResponse {
-    relay.refused(reason);
+    relay.refusals.add(reason);
     return refusal(status, reason);
   }
 }

@@ -16,7 +16,7 @@ export type Drop = {
 };
 
 /** A drop on its way between threads: names cost more than values there. */
-export type SpreadDrop = readonly [
+export type PackedDrop = readonly [
   id: string,
   recipient: string,
   author: string,
@@ -26,12 +26,20 @@ export type SpreadDrop = readonly [
   json: string,
 ];
 
-export function spread(drop: Drop): SpreadDrop {
+export function packDrop(drop: Drop): PackedDrop {
   const { id, recipient, author, created_at, kind, expiry, json } = drop;
   return [id, recipient, author, created_at, kind, expiry, json];
 }
 
-export function gather([id, recipient, author, created_at, kind, expiry, json]: SpreadDrop): Drop {
+export function unpackDrop([
+  id,
+  recipient,
+  author,
+  created_at,
+  kind,
+  expiry,
+  json,
+]: PackedDrop): Drop {
   return { id, recipient, author, created_at, kind, expiry, json };
 }
 

@@ -10,7 +10,7 @@ export type ClientMessage =
   | { readonly verb: "CLOSE"; readonly subscription: string };
 
 /** A message that cannot be obeyed, and the subscription to close with the reason when the message named one. */
-export type Misspoken = { readonly reason: Reason; readonly subscription?: string };
+export type MalformedMessage = { readonly reason: Reason; readonly subscription?: string };
 
 export type MessageLimits = { readonly filters: number; readonly filterValues: number };
 
@@ -18,7 +18,10 @@ const EVENT_MESSAGE = /^\s*\[\s*"EVENT"\s*,/;
 export const MAX_SUBSCRIPTION_CHARS = 64;
 
 /** Reads one client message. EVENT is recognised by its first characters, so that the costly part is parsed only once, by a worker. */
-export function parseMessage(text: string, limits: MessageLimits): ClientMessage | Misspoken {
+export function parseMessage(
+  text: string,
+  limits: MessageLimits,
+): ClientMessage | MalformedMessage {
   if (EVENT_MESSAGE.test(text)) return { verb: "EVENT" };
   let message: unknown;
   try {

@@ -3,56 +3,16 @@
 
 import { hash } from "node:crypto";
 
-import { type Acknowledgement, parseAcknowledgement } from "../nostr/acknowledgement.ts";
-import {
-  type Drop,
-  expiryOf,
-  gather,
-  recipientOf,
-  type RetentionRule,
-  spread,
-  type SpreadDrop,
-  untimely,
-} from "../nostr/drop.ts";
+import { parseAcknowledgement } from "../nostr/acknowledgement.ts";
+import { type Drop, expiryOf, recipientOf, type RetentionRule, untimely } from "../nostr/drop.ts";
 import { type NostrEvent, parseEvent, peekId, writeEvent } from "../nostr/event.ts";
 import { ACCEPTED_KINDS, ADDRESSED_KINDS, EPHEMERAL_GIFT_WRAP, VANISH } from "../nostr/kinds.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { KnownDrops } from "../store/store.ts";
 import type { Verifier } from "../verify/verifier.ts";
-
-/** What became of an EVENT or AUTH message. `id` is what the answer names; undefined when none could be read. */
-export type Examined =
-  | { readonly outcome: "refused"; readonly id: string | undefined; readonly reason: Reason }
-  | { readonly outcome: "known"; readonly id: string }
-  | { readonly outcome: "drop"; readonly id: string; readonly drop: Drop }
-  | { readonly outcome: "passing"; readonly id: string; readonly drop: Drop }
-  | {
-      readonly outcome: "acknowledgement";
-      readonly id: string;
-      readonly acknowledgement: Acknowledgement;
-    }
-  | { readonly outcome: "vanish"; readonly id: string; readonly event: NostrEvent }
-  | { readonly outcome: "auth"; readonly id: string; readonly event: NostrEvent };
-
-/** An answer on its way from the thread that examined it: a drop is spread out, because names cost more than values there. */
-export type PackedAnswer =
-  | Exclude<Examined, { outcome: "drop" | "passing" }>
-  | readonly ["drop" | "passing", ...SpreadDrop];
-
-export function pack(examined: Examined): PackedAnswer {
-  if (examined.outcome !== "drop" && examined.outcome !== "passing") return examined;
-  return [examined.outcome, ...spread(examined.drop)];
-}
-
-export function unpack(packed: PackedAnswer): Examined {
-  if (!Array.isArray(packed)) return packed as Exclude<PackedAnswer, readonly unknown[]>;
-  const [outcome, ...values] = packed as Extract<PackedAnswer, readonly unknown[]>;
-  const drop = gather(values);
-  return { outcome, id: drop.id, drop };
-}
-
-export type Examiner = (text: string, now: number) => Examined;
+import { type Examined, pack, type PackedExamined } from "./examined.ts";
+import type { Runtime } from "./runtime.ts";
 
 export type ExaminerParts = {
   readonly verifier: Verifier;
@@ -60,26 +20,33 @@ export type ExaminerParts = {
   readonly policies: readonly Policy[];
   readonly rule: RetentionRule;
   readonly maxAcknowledgementIds: number;
+  readonly runtime: Pick<Runtime, "now">;
 };
 
-/** Answers how to examine one raw message at a time (Unix seconds). The messages are EVENT and AUTH; anything else is refused. */
-export function examiner(parts: ExaminerParts): Examiner {
-  return (text, now) => {
-    let message: unknown;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      return { outcome: "refused", id: peekId(text), reason: "invalid: message is not JSON" };
-    }
-    const [verb, value] = message as [unknown, unknown];
-    const event = parseEvent(value);
-    if (isReason(event)) return { outcome: "refused", id: peekId(text), reason: event };
-    return verb === "AUTH" ? examineAuth(parts, event) : examineEvent(parts, event, now);
+/** Answers how to examine raw messages, EVENT and AUTH, a batch at a time. Anything else is refused. */
+export function examiner(parts: ExaminerParts): (texts: readonly string[]) => PackedExamined[] {
+  return (texts) => {
+    parts.known.refresh();
+    const now = parts.runtime.now();
+    return texts.map((text) => pack(examine(parts, text, now)));
   };
 }
 
+function examine(parts: ExaminerParts, text: string, now: number): Examined {
+  let message: unknown;
+  try {
+    message = JSON.parse(text);
+  } catch {
+    return { outcome: "refused", id: peekId(text), reason: "invalid: message is not JSON" };
+  }
+  const [verb, value] = message as [unknown, unknown];
+  const event = parseEvent(value);
+  if (isReason(event)) return { outcome: "refused", id: peekId(text), reason: event };
+  return verb === "AUTH" ? examineAuth(parts, event) : examineEvent(parts, event, now);
+}
+
 function examineAuth(parts: ExaminerParts, event: NostrEvent): Examined {
-  const forged = forgery(parts.verifier, event);
+  const forged = faultOf(parts.verifier, event);
   return forged === undefined ? { outcome: "auth", id: event.id, event } : refuse(event, forged);
 }
 
@@ -91,14 +58,14 @@ function examineEvent(parts: ExaminerParts, event: NostrEvent, now: number): Exa
   if (ADDRESSED_KINDS.has(kind)) return examineDrop(parts, event, now);
   if (kind === VANISH) {
     // Kind 62 speaks of all up to its created_at, so it has one that can be believed; nothing that expired with it is left to delete.
-    const reason = untimely(event.created_at, Infinity, now) ?? forgery(parts.verifier, event);
+    const reason = untimely(event.created_at, Infinity, now) ?? faultOf(parts.verifier, event);
     return reason === undefined
       ? { outcome: "vanish", id: event.id, event }
       : refuse(event, reason);
   }
   const acknowledgement = parseAcknowledgement(event, parts.maxAcknowledgementIds);
   if ("reason" in acknowledgement) return refuse(event, acknowledgement.reason);
-  const forged = forgery(parts.verifier, event);
+  const forged = faultOf(parts.verifier, event);
   return forged === undefined
     ? { outcome: "acknowledgement", id: event.id, acknowledgement }
     : refuse(event, forged);
@@ -122,13 +89,13 @@ function examineDrop(parts: ExaminerParts, event: NostrEvent, now: number): Exam
   const drop: Drop = { id, recipient, author: event.pubkey, created_at, kind, expiry, json };
   if (kind !== EPHEMERAL_GIFT_WRAP && parts.known.known(drop)) return { outcome: "known", id };
   if (!parts.verifier.verify(event.sig, id, event.pubkey)) return refuse(event, WRONG_SIGNATURE);
-  return { outcome: kind === EPHEMERAL_GIFT_WRAP ? "passing" : "drop", id, drop };
+  return { outcome: kind === EPHEMERAL_GIFT_WRAP ? "ephemeral" : "drop", id, drop };
 }
 
 const WRONG_ID: Reason = "invalid: id is not the hash of the event";
 const WRONG_SIGNATURE: Reason = "invalid: signature is wrong";
 
-function forgery(verifier: Verifier, event: NostrEvent): Reason | undefined {
+function faultOf(verifier: Verifier, event: NostrEvent): Reason | undefined {
   if (idOf(writeEvent(event).preimage) !== event.id) return WRONG_ID;
   return verifier.verify(event.sig, event.id, event.pubkey) ? undefined : WRONG_SIGNATURE;
 }

@@ -1,5 +1,7 @@
 import type { Drop } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
+import type { Store } from "../store/store.ts";
+import type { Observer } from "./observer.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** Who listens for whom. Delivery costs what the recipient's own subscriptions cost, however many others there are. */
@@ -26,8 +28,16 @@ export class LiveIndex {
     }
   }
 
-  isListenedFor(recipient: string): boolean {
-    return this.#byRecipient.has(recipient);
+  /** Delivers what the store commits from now on. Answers how to stop. */
+  follow(store: Store, observer: Observer): () => void {
+    return store.subscribe(
+      (committed) => {
+        for (const drop of committed) {
+          observer.count("drop delivered live", this.deliver(drop, drop.seq));
+        }
+      },
+      (recipient) => this.#byRecipient.has(recipient),
+    );
   }
 
   /** Hands the drop to every subscription that listens for its recipient; `seq` is undefined for one that is only passed on. Answers how many took it. */

@@ -26,3 +26,8 @@ export type Log = {
   warn(details: object, message: string): void;
   error(details: object, message: string): void;
 };
+
+/** Something of ours broke: a bug, or the disk. */
+export function reportFailure(log: Log, error: unknown): void {
+  log.error({ err: error }, "internal error");
+}

@@ -5,7 +5,7 @@ import type { Header, Place, Store } from "../store/store.ts";
 import { mayRead, type ScopedFilter } from "./gate.ts";
 import type { Outbox } from "./outbox.ts";
 import { type Found, scan } from "./scan.ts";
-import type { Wording } from "./wording.ts";
+import type { Framing } from "./framing.ts";
 
 /** Whom a subscription belongs to: a connection, or a request over HTTP. */
 export type Subscriber = {
@@ -41,13 +41,13 @@ export class Subscription {
   readonly recipients: ReadonlySet<string>;
   readonly #filters: readonly ScopedFilter[];
   readonly #subscriber: Subscriber;
-  readonly #wording: Wording;
+  readonly #framing: Framing;
   readonly #watermark: number;
   #isClosed = false;
   #pending: (Header | Drop)[] | undefined = [];
   #pendingBytes = 0;
 
-  constructor(filters: readonly ScopedFilter[], subscriber: Subscriber, wording: Wording) {
+  constructor(filters: readonly ScopedFilter[], subscriber: Subscriber, framing: Framing) {
     this.#filters = filters;
     const [first, second] = filters;
     this.recipients =
@@ -56,7 +56,7 @@ export class Subscription {
         : new Set(filters.flatMap((scoped) => [...scoped.recipients]));
     this.#subscriber = subscriber;
     this.#watermark = subscriber.store.watermark;
-    this.#wording = wording;
+    this.#framing = framing;
   }
 
   /** Finds the drops held, of one box only those behind `after`. */
@@ -72,11 +72,11 @@ export class Subscription {
     });
   }
 
-  /** Sends what was found, EOSE, and what came meanwhile; only the first where the wording has no EOSE. Answers how many stored drops were sent. */
+  /** Sends what was found, EOSE, and what came meanwhile; only the first where the framing has no EOSE. Answers how many stored drops were sent. */
   async send(found: Found): Promise<number> {
     const sent = await this.#sendHeld(found.headers);
-    if (this.#isClosed || this.#wording.end === undefined) return sent;
-    this.#subscriber.outbox.send(this.#wording.end(found.more ? "more" : "finish"));
+    if (this.#isClosed || this.#framing.end === undefined) return sent;
+    this.#subscriber.outbox.send(this.#framing.end(found.more ? "more" : "finish"));
     while (this.#pending !== undefined && this.#pending.length > 0 && !this.#isClosed) {
       const waiting = this.#pending;
       this.#pending = [];
@@ -96,12 +96,12 @@ export class Subscription {
       ({ filter, recipients }) => recipients.has(drop.recipient) && matchFilter(filter, event),
     );
     if (!wanted) return false;
-    if (this.#wording.end === undefined) {
+    if (this.#framing.end === undefined) {
       // It ends with what is held, and looks again for what came: nothing is kept for it.
       this.#subscriber.arrived?.();
       return false;
     }
-    if (this.#pending === undefined) return outbox.send(this.#wording.drop(drop.json));
+    if (this.#pending === undefined) return outbox.send(this.#framing.drop(drop.json));
     if (seq === undefined) this.#pendingBytes += drop.json.length;
     if (this.#pending.length >= limits.limit || this.#pendingBytes > limits.outboxBytes) {
       outbox.cutOff();
@@ -131,7 +131,7 @@ export class Subscription {
           if (drop === undefined || drop.expiry <= now) continue;
           if (!mayRead(keys, drop.recipient)) continue;
           const json = "json" in drop ? drop.json : store.read([drop])[0];
-          if (json !== undefined && outbox.send(this.#wording.drop(json))) sent += 1;
+          if (json !== undefined && outbox.send(this.#framing.drop(json))) sent += 1;
         }
       });
       // What follows a short box, EOSE, leaves with it.

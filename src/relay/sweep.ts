@@ -1,10 +1,10 @@
 import type { Store, SweepCursor } from "../store/store.ts";
 import type { Log, Observer } from "./observer.ts";
-import type { Clock } from "./relay.ts";
+import type { Runtime } from "./runtime.ts";
 
 export type SweeperParts = {
   readonly store: Store;
-  readonly clock: Clock;
+  readonly runtime: Runtime;
   readonly observer: Observer;
   readonly log: Log;
 };
@@ -49,23 +49,23 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { clock, observer } = this.#parts;
+    const { runtime, observer } = this.#parts;
     await this.#through("drops", (removed) => observer.count("drop expired", removed));
-    if (clock.monotonic() - this.#tombstonesAt < TOMBSTONE_SWEEP_SECONDS) return;
-    this.#tombstonesAt = clock.monotonic();
+    if (runtime.monotonic() - this.#tombstonesAt < TOMBSTONE_SWEEP_SECONDS) return;
+    this.#tombstonesAt = runtime.monotonic();
     await this.#through("tombstones", (removed) => observer.count("tombstone expired", removed));
   }
 
   async #through(of: "drops" | "tombstones", removed: (count: number) => void): Promise<void> {
-    const { store, clock } = this.#parts;
+    const { store, runtime } = this.#parts;
     let cursor: SweepCursor | undefined;
     do {
       if (this.#closed) return;
-      const began = clock.monotonic();
-      const swept = await store.sweep(of, clock.now(), cursor);
+      const began = runtime.monotonic();
+      const swept = await store.sweep(of, runtime.now(), cursor);
       removed(swept.removed);
       cursor = swept.next;
-      if (cursor !== undefined) await rest((clock.monotonic() - began) * 1_000 * REST);
+      if (cursor !== undefined) await rest((runtime.monotonic() - began) * 1_000 * REST);
     } while (cursor !== undefined);
   }
 }

@@ -10,7 +10,7 @@
 //   authors     author 32 · id 16                key in boxes 53                        kind 4 (and wraps, on request)
 //   meta        name                             JSON
 //
-// A drop and its expiry go to pages that the commit dirties anyway; its random key in `boxes` is written later (see boxes.ts). That key answers three
+// A drop and its expiry go to pages that the commit dirties anyway; its random key in `boxes` is written later (see settling.ts). That key answers three
 // questions at once: is this drop held (point look-up: recipient, created_at and id are all in the event), what is in the box (range, already in NIP-01's
 // order because the time is stored inverted), which of these ids are in the box (range over the keys). Sixteen bytes of the id are compared everywhere:
 // an id mined to begin with forty zero bits still leaves 88 that nobody can aim.

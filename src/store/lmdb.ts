@@ -1,39 +1,34 @@
 // The embedded store: one LMDB file, one machine, one process that writes (see lock.ts). The layout of the keys is drawn in layout.ts, what a write does
-// in operations.ts, and how writes share a transaction in writer.ts. Reads go straight to the memory map.
+// in a file for each operation, and how writes share a transaction in writer.ts. Reads go straight to the memory map.
 
 import { mkdirSync } from "node:fs";
 
 import type { RetentionRule } from "../nostr/drop.ts";
-import { Disk, fileUse } from "./disk.ts";
-import { Boxes, GENERATION, type SharedState } from "./boxes.ts";
-import { boxKey, ownedKey } from "./layout.ts";
+import { acknowledge } from "./acknowledge.ts";
+import { Announcements } from "./announcements.ts";
+import { Boxes } from "./boxes.ts";
+import { Disk } from "./disk.ts";
+import { mustBeReadable, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
-import {
-  acknowledge,
-  put,
-  type StoreLimits,
-  sweepDrops,
-  sweepTombstones,
-  vanish,
-  type Workplace,
-} from "./operations.ts";
-import { idSets, sharedIds } from "./recent-ids.ts";
-import { decodeRule, encodeRule, nextRule } from "./retention.ts";
-import { settleRest } from "./settle.ts";
-import type { Held, KnownDrops, Store } from "./store.ts";
-import { entries, openEnvironment, readDrop } from "./tables.ts";
+import { put } from "./put.ts";
+import { sharedIds } from "./recent-ids.ts";
+import { GENERATION } from "./settling.ts";
+import type { SharedState } from "./shared-state.ts";
+import type { Store } from "./store.ts";
+import { sweepDrops, sweepTombstones } from "./sweep.ts";
+import { openEnvironment, readDrop } from "./tables.ts";
+import { totalsOf } from "./totals.ts";
 import { Usage } from "./usage.ts";
+import { vanish } from "./vanish.ts";
+import type { StoreLimits, WriteContext } from "./write-context.ts";
 import { Writer } from "./writer.ts";
-
-/** The version of the layout. A store with another one is not opened. */
-const FORMAT = "2";
 
 export type LmdbSettings = {
   readonly folder: string;
   readonly retentionSeconds: number;
   readonly diskReserveBytes: number;
   readonly limits: StoreLimits;
-  /** Drops whose index entries wait in memory, twice: see boxes.ts. */
+  /** Drops whose index entries wait in memory, twice: see settling.ts. */
   readonly recentDrops?: number;
 };
 
@@ -50,110 +45,66 @@ export type OpenedStore = {
  * when it cannot be read or written.
  */
 export async function openLmdbStore(settings: LmdbSettings, now: number): Promise<OpenedStore> {
-  mkdirSync(settings.folder, { recursive: true, mode: 0o700 });
-  const environment = openEnvironment(settings.folder, false);
+  const { folder, limits, retentionSeconds, diskReserveBytes, recentDrops = GENERATION } = settings;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const environment = openEnvironment(folder, false);
   const { root, tables } = environment;
-  let unlock: () => Promise<void>;
+  const opened = [() => root.close()];
   try {
-    unlock = await lockStore(settings.folder, environment);
+    opened.push(await lockStore(folder, environment));
+    mustBeReadable(folder, environment);
   } catch (error) {
-    await root.close();
+    for (const close of opened) await close();
     throw error;
   }
 
-  const format = tables.meta.get("format");
-  if (format !== undefined && format !== FORMAT) {
-    await root.close();
-    await unlock();
-    throw new Error(
-      `${settings.folder} holds a store of format ${format}; this version reads ${FORMAT}`,
-    );
-  }
-  const before = tables.meta.get("retention");
-  const rule = nextRule(
-    before === undefined ? undefined : decodeRule(before),
-    settings.retentionSeconds,
+  const { rule, newest, largestBytes, wrapsHaveAuthors } = await takeUp(
+    environment,
+    limits,
+    retentionSeconds,
     now,
   );
-  // Under the rule that was in force when they came.
-  const newest = settleRest(environment, before === undefined ? rule : decodeRule(before));
-  await tables.meta.put("format", FORMAT);
-  await tables.meta.put("retention", encodeRule(rule));
-  // Of all limits there ever were: drops from before may be larger than today's.
-  const largest = Math.max(settings.limits.eventBytes, Number(tables.meta.get("largest") ?? 0));
-  await tables.meta.put("largest", String(largest));
-
-  let seq = newest;
-  let uncommitted: Held[] = [];
-  let removed: number[] = [];
-  const unannounced = new Map<number, Held>();
-  const listeners = new Map<(committed: readonly Held[]) => void, (recipient: string) => boolean>();
-  const { recentDrops = GENERATION } = settings;
   const shared = { recentIds: sharedIds(recentDrops), newest: new SharedArrayBuffer(8) };
   const boxes = new Boxes(tables, newest, shared, recentDrops);
-  const usage = new Usage(boxes, largest);
-  const disk = new Disk(settings.folder, environment, settings.diskReserveBytes);
-
+  const usage = new Usage(boxes, largestBytes);
+  const disk = new Disk(folder, environment, diskReserveBytes);
+  const announcements = new Announcements();
+  let seq = newest;
+  const context: WriteContext = {
+    tables,
+    boxes,
+    usage,
+    announcements,
+    rule,
+    limits,
+    wrapsHaveAuthors,
+    hasRoomFor: (bytes, purpose) => disk.hasRoomFor(bytes, purpose),
+    nextSeq: () => ++seq,
+  };
   const writer = new Writer(environment, {
     committed() {
       // Reads from now on see this commit.
       root.resetReadTxn();
       boxes.committed();
-      for (const drop of uncommitted) unannounced.set(drop.seq, drop);
-      uncommitted = [];
-      // What was acknowledged in the same commit, or before it was announced, is not.
-      for (const gone of removed) unannounced.delete(gone);
-      removed = [];
+      announcements.committed();
     },
-    answered() {
-      if (unannounced.size === 0) return;
-      const committed = [...unannounced.values()];
-      unannounced.clear();
-      for (const [listener, wants] of listeners) {
-        const wanted = committed.filter(({ recipient }) => wants(recipient));
-        if (wanted.length > 0) listener(wanted);
-      }
-    },
+    answered: () => announcements.answered(),
     aborted() {
-      uncommitted = [];
-      removed = [];
+      announcements.aborted();
       boxes.aborted();
       usage.forget();
     },
   });
-  // Rows of wraps are left to remove also when the operator no longer allows them to be deleted.
-  const hadAuthors = tables.meta.get("authors") === "of wraps";
-  const wrapsHaveAuthors = settings.limits.authorDeletesWraps || hadAuthors;
-  if (wrapsHaveAuthors) await tables.meta.put("authors", "of wraps");
-  const at: Workplace = {
-    tables,
-    boxes,
-    usage,
-    rule,
-    limits: settings.limits,
-    wrapsHaveAuthors,
-    hasRoomFor: (bytes, purpose) => disk.hasRoomFor(bytes, purpose),
-    nextSeq: () => ++seq,
-    gone: (dropped) => removed.push(dropped),
-  };
 
   const store: Store = {
-    put: (drop, time) =>
-      writer.run(
-        (function* () {
-          const outcome = yield* put(at, drop, time);
-          if (typeof outcome === "string") return outcome;
-          uncommitted.push({ ...drop, seq: outcome });
-          return "stored";
-        })(),
-      ),
-    acknowledge: (acknowledged, time) => writer.run(acknowledge(at, acknowledged, time)),
-    vanish: (vanishing, time) => writer.run(vanish(at, vanishing, time)),
+    put: (drop, time) => writer.run(put(context, drop, time)),
+    acknowledge: (acknowledged, time) => writer.run(acknowledge(context, acknowledged, time)),
+    vanish: (vanishing, time) => writer.run(vanish(context, vanishing, time)),
     sweep: (of, time, from) =>
       writer.run({
         next: () => ({
           done: true,
-          value: (of === "drops" ? sweepDrops : sweepTombstones)(at, time, from),
+          value: (of === "drops" ? sweepDrops : sweepTombstones)(context, time, from),
         }),
       }),
     list: async (recipient, window, max) => boxes.list(recipient, window, max),
@@ -161,43 +112,14 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
     get watermark() {
       return boxes.newest;
     },
-    subscribe(listener, wants = () => true) {
-      listeners.set(listener, wants);
-      return () => listeners.delete(listener);
-    },
-    totals: () => ({
-      drops: entries(tables.drops) - entries(tables.discarded),
-      tombstones: entries(tables.tombstones),
-      ...fileUse(environment),
-    }),
+    subscribe: (listener, wants) => announcements.subscribe(listener, wants),
+    totals: () => totalsOf(environment),
     async close() {
       await writer.close();
       // The last commit is announced in the next turn.
       await new Promise<void>((resolve) => setImmediate(resolve));
-      await root.close();
-      await unlock();
+      for (const close of opened) await close();
     },
   };
   return { store, rule, shared };
-}
-
-/** A second, read-only view of an open store, for a thread that checks whether drops are known. */
-export function openKnownDrops(
-  folder: string,
-  { recentIds }: Pick<SharedState, "recentIds">,
-): KnownDrops & { refresh(): void; close(): Promise<void> } {
-  const { root, tables } = openEnvironment(folder, true);
-  const [one, other] = idSets(recentIds);
-  return {
-    known(drop) {
-      // Held since lately, held for long, or acknowledged, before it came or after: always the same look-ups, so that time does not tell which.
-      const isRecent = [one.has(drop.id), other.has(drop.id)];
-      const isSettled = tables.boxes.doesExist(boxKey(drop));
-      const isGone = tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id));
-      return isRecent.includes(true) || isSettled || isGone;
-    },
-    /** Lets what was committed since be seen. */
-    refresh: () => root.resetReadTxn(),
-    close: () => root.close(),
-  };
 }

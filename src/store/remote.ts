@@ -1,127 +1,24 @@
 // A store that another thread has open. What is written, and what is in a box, is asked of that thread through a port; the drops themselves are read from
 // the memory map, which all threads share.
 //
-// - What is asked in one turn of the event loop travels together, and so do the answers.
 // - An answer is posted before the announcement of what was committed with it, as the contract has it. Between two threads that is all: one may hear of a
 //   drop while the other is still telling its sender OK.
 // - A thread sees every removal that was answered before the turn it reads in.
 
 import type { MessagePort } from "node:worker_threads";
 
-import { gather, spread, type SpreadDrop } from "../nostr/drop.ts";
-import type { SharedState } from "./boxes.ts";
-import { fileUse } from "./disk.ts";
-import type {
-  Acknowledged,
-  AcknowledgeOutcome,
-  Header,
-  Held,
-  PutOutcome,
-  Store,
-  SweepCursor,
-  Swept,
-  Totals,
-  Vanishing,
-  VanishOutcome,
-  Window,
-} from "./store.ts";
-import { entries, openEnvironment, readDrop } from "./tables.ts";
-
-type Asked = readonly [number, ...Question];
-
-type Question =
-  | readonly ["put", now: number, ...SpreadDrop]
-  | readonly ["acknowledge", Acknowledged, now: number]
-  | readonly ["vanish", Vanishing, now: number]
-  | readonly ["list", recipient: string, Window, max: number]
-  | readonly ["sweep", "drops" | "tombstones", now: number, SweepCursor | undefined];
-
-type Told = {
-  /** Number of the question, answer; and so on. */
-  readonly answers?: readonly unknown[];
-  /** Number of the question, message of the error; and so on. */
-  readonly failures?: readonly (number | string)[];
-  /** `seq` and fields of every drop committed, without the JSON; and so on. */
-  readonly committed?: readonly (number | string)[];
-};
-
-const COMMITTED_FIELDS = 7;
-const LISTED_FIELDS = 6;
-
-/** Lets another thread use the store through the other end of `port`. Answers how to stop that. */
-export function shareStore(store: Store, port: MessagePort): () => void {
-  let answers: unknown[] = [];
-  let failures: (number | string)[] = [];
-  let isFlushing = false;
-
-  function flush(): void {
-    isFlushing = false;
-    if (answers.length === 0 && failures.length === 0) return;
-    port.postMessage({ answers, failures } satisfies Told);
-    answers = [];
-    failures = [];
-  }
-  function soon(): void {
-    if (isFlushing) return;
-    isFlushing = true;
-    // After all promises that are resolved now were heard.
-    process.nextTick(flush);
-  }
-  port.on("message", (asked: readonly Asked[]) => {
-    for (const [number, ...question] of asked) {
-      answerTo(store, question).then(
-        (answer) => {
-          answers.push(number, answer);
-          soon();
-        },
-        (error: unknown) => {
-          failures.push(number, error instanceof Error ? error.message : String(error));
-          soon();
-        },
-      );
-    }
-  });
-  const unsubscribe = store.subscribe((drops) => {
-    flush();
-    const committed: (number | string)[] = [];
-    for (const { seq, id, recipient, author, created_at, kind, expiry } of drops) {
-      committed.push(seq, id, recipient, author, created_at, kind, expiry);
-    }
-    port.postMessage({ committed } satisfies Told);
-  });
-  return () => {
-    unsubscribe();
-    port.close();
-  };
-}
-
-async function answerTo(store: Store, question: Question): Promise<unknown> {
-  switch (question[0]) {
-    case "put": {
-      const [, now, ...drop] = question;
-      return store.put(gather(drop), now);
-    }
-    case "acknowledge":
-      return store.acknowledge(question[1], question[2]);
-    case "vanish":
-      return store.vanish(question[1], question[2]);
-    case "list": {
-      const headers = await store.list(question[1], question[2], question[3]);
-      return headers.flatMap(({ seq, idPrefix, created_at, kind, expiry, bytes }) => [
-        seq,
-        idPrefix,
-        created_at,
-        kind,
-        expiry,
-        bytes,
-      ]);
-    }
-    case "sweep": {
-      const [, of, now, from] = question;
-      return store.sweep(of, now, from && Buffer.from(from));
-    }
-  }
-}
+import { packDrop } from "../nostr/drop.ts";
+import {
+  type Asked,
+  type Question,
+  type Told,
+  unpackCommitted,
+  unpackHeaders,
+} from "./remote-messages.ts";
+import type { SharedState } from "./shared-state.ts";
+import type { AcknowledgeOutcome, Held, PutOutcome, Store, Swept, VanishOutcome } from "./store.ts";
+import { openEnvironment, readDrop } from "./tables.ts";
+import { totalsOf } from "./totals.ts";
 
 type Waiting = {
   readonly done: (answer: never) => void;
@@ -168,21 +65,16 @@ export function remoteStore(
       isFresh = false;
     });
   }
-  function announce(committed: readonly (number | string)[]): void {
+  function announce(packed: readonly (number | string)[]): void {
     isFresh = false;
     for (const [listener, wants] of listeners) {
       const wanted: Held[] = [];
-      for (let at = 0; at < committed.length; at += COMMITTED_FIELDS) {
-        const [seq, id, recipient, author, created_at, kind, expiry] = committed.slice(
-          at,
-          at + COMMITTED_FIELDS,
-        ) as [number, string, string, string, number, number, number];
-        if (!wants(recipient)) continue;
+      for (const committed of unpackCommitted(packed)) {
+        if (!wants(committed.recipient)) continue;
         refresh();
-        const json = readDrop(tables, seq);
+        const json = readDrop(tables, committed.seq);
         // Acknowledged since.
-        if (json === undefined) continue;
-        wanted.push({ seq, id, recipient, author, created_at, kind, expiry, json });
+        if (json !== undefined) wanted.push({ ...committed, json });
       }
       if (wanted.length > 0) listener(wanted);
     }
@@ -204,21 +96,12 @@ export function remoteStore(
   });
 
   return {
-    put: (drop, now) => ask<PutOutcome>("put", now, ...spread(drop)),
+    put: (drop, now) => ask<PutOutcome>("put", now, ...packDrop(drop)),
     acknowledge: (acknowledged, now) => ask<AcknowledgeOutcome>("acknowledge", acknowledged, now),
     vanish: (vanishing, now) => ask<VanishOutcome>("vanish", vanishing, now),
     sweep: (of, now, from) => ask<Swept>("sweep", of, now, from),
     async list(recipient, window, max) {
-      const listed = await ask<(number | string)[]>("list", recipient, window, max);
-      const headers: Header[] = [];
-      for (let at = 0; at < listed.length; at += LISTED_FIELDS) {
-        const [seq, idPrefix, created_at, kind, expiry, bytes] = listed.slice(
-          at,
-          at + LISTED_FIELDS,
-        ) as [number, string, number, number, number, number];
-        headers.push({ seq, recipient, idPrefix, created_at, kind, expiry, bytes });
-      }
-      return headers;
+      return unpackHeaders(recipient, await ask("list", recipient, window, max));
     },
     read(headers) {
       refresh();
@@ -231,13 +114,9 @@ export function remoteStore(
       listeners.set(listener, wants);
       return () => listeners.delete(listener);
     },
-    totals(): Totals {
+    totals() {
       refresh();
-      return {
-        drops: entries(tables.drops) - entries(tables.discarded),
-        tombstones: entries(tables.tombstones),
-        ...fileUse({ root, tables }),
-      };
+      return totalsOf({ root, tables });
     },
     async close() {
       isClosed = true;

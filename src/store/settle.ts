@@ -1,6 +1,6 @@
 import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
-import { SETTLED, writeEntry } from "./boxes.ts";
+import { SETTLED, writeEntry } from "./settling.ts";
 import { boxKey } from "./layout.ts";
 import { ID_PREFIX_DIGITS } from "./store.ts";
 import type { Environment } from "./tables.ts";
@@ -8,7 +8,7 @@ import type { Environment } from "./tables.ts";
 const AT_ONCE = 10_000;
 
 /**
- * Settles the drops that an earlier run left in its memory (see boxes.ts), whatever ended it. `rule` is the one they were put under. Answers the `seq` up
+ * Settles the drops that an earlier run left in its memory (see settling.ts), whatever ended it. `rule` is the one they were put under. Answers the `seq` up
  * to which numbers are taken.
  */
 export function settleRest({ root, tables }: Environment, rule: RetentionRule): number {

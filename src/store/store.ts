@@ -49,6 +49,8 @@ export type Store = {
 /** Answers, without waiting, whether a drop is held or was acknowledged. The same work is done for either. */
 export type KnownDrops = {
   known(drop: DropIdentity): boolean;
+  /** Lets what was committed since be seen. */
+  refresh(): void;
 };
 
 /** What a drop is recognised by: signed fields alone. */

@@ -1,5 +1,7 @@
 import { type Database, open, type RootDatabase } from "lmdb";
 
+import type { Drop } from "../nostr/drop.ts";
+
 export type Tables = {
   readonly drops: Database<string, number>;
   readonly boxes: Database<Buffer, Buffer>;
@@ -56,4 +58,24 @@ export function readDrop({ drops, discarded }: Tables, seq: number): string | un
 /** How many keys a table has. */
 export function entries(table: { getStats(): object }): number {
   return (table.getStats() as { entryCount: number }).entryCount;
+}
+
+type StoredEvent = Pick<Drop, "id" | "created_at"> & { pubkey: string; tags: string[][] };
+
+/** The event of a drop, also of one that is not held any more and still on disk. */
+export function eventUnder({ drops }: Tables, seq: number): StoredEvent | undefined {
+  const json = drops.get(seq);
+  return json === undefined ? undefined : (JSON.parse(json) as StoredEvent);
+}
+
+/** Changes how many of the tombstones of `owner` are early. */
+export function countEarly(tables: Tables, owner: Buffer, change: 1 | -1): void {
+  const count = (tables.early.get(owner)?.readUInt32BE() ?? 0) + change;
+  if (count <= 0) {
+    tables.early.removeSync(owner);
+    return;
+  }
+  const value = Buffer.allocUnsafe(4);
+  value.writeUInt32BE(count);
+  tables.early.putSync(owner, value);
 }

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import type { Drop, RetentionRule } from "../../src/nostr/drop.ts";
-import type { StoreLimits } from "../../src/store/operations.ts";
+import type { StoreLimits } from "../../src/store/write-context.ts";
 import type { Acknowledged, Header, Held, Store, SweepCursor } from "../../src/store/store.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import type { StoreSettings } from "./model.ts";

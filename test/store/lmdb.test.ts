@@ -4,8 +4,10 @@ import { MessageChannel } from "node:worker_threads";
 
 import { describe, expect, it, onTestFinished } from "vitest";
 
-import { openKnownDrops, openLmdbStore } from "../../src/store/lmdb.ts";
-import { remoteStore, shareStore } from "../../src/store/remote.ts";
+import { openKnownDrops } from "../../src/store/known-drops.ts";
+import { openLmdbStore } from "../../src/store/lmdb.ts";
+import { remoteStore } from "../../src/store/remote.ts";
+import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { aDrop, BOB, DAY, LIMITS, NOW, storeContract } from "./contract.ts";

@@ -8,7 +8,7 @@ import {
   latestExpiry,
   type RetentionRule,
 } from "../../src/nostr/drop.ts";
-import type { StoreLimits } from "../../src/store/operations.ts";
+import type { StoreLimits } from "../../src/store/write-context.ts";
 import type {
   Acknowledged,
   AcknowledgeOutcome,
@@ -68,7 +68,7 @@ function ruleAfterStart(before: RetentionRule, seconds: number, now: number): Re
   return [...past, ...(ended ? [ended] : []), { upTo: Infinity, seconds }];
 }
 
-export class Model implements Store, KnownDrops {
+export class Model implements Store, Pick<KnownDrops, "known"> {
   readonly #disk: Disk;
   readonly #settings: StoreSettings;
   readonly #listeners = new Map<

@@ -9,7 +9,8 @@ import { describe, expect, it } from "vitest";
 
 import { type Drop, expiryOf, type RetentionRule, untimely } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
-import { openKnownDrops, openLmdbStore } from "../../src/store/lmdb.ts";
+import { openKnownDrops } from "../../src/store/known-drops.ts";
+import { openLmdbStore } from "../../src/store/lmdb.ts";
 import type { Header, Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { DAY, hex, NOW, sweepAll } from "./contract.ts";

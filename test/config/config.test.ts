@@ -6,8 +6,10 @@ import { nip19 } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 
-import { type Config, ConfigError, loadConfig, printConfig, printExample } from "../src/config.ts";
-import { temporaryFolder } from "./support/relay.ts";
+import { ConfigError, loadConfig } from "../../src/config/load.ts";
+import { printConfig, printExample } from "../../src/config/print.ts";
+import type { Config } from "../../src/config/schema.ts";
+import { temporaryFolder } from "../support/relay.ts";
 
 const KEY = "0123456789abcdef".repeat(4);
 const OTHER_KEY = "fedcba9876543210".repeat(4);

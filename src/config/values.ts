@@ -1,11 +1,10 @@
 // How the values of settings are written, in a file and in the environment alike, and what is said of one that is not allowed.
 
-import { decode } from "nostr-tools/nip19";
 import { z } from "zod";
 
+import { hostOf } from "../nostr/auth.ts";
+import { publicKeyOf } from "../nostr/public-key.ts";
 import { durationSeconds } from "./duration.ts";
-import { hostOf } from "./nostr/auth.ts";
-import { isHex32 } from "./nostr/hex.ts";
 
 const UNIT_BYTES: Record<string, number> = {
   "": 1,
@@ -79,17 +78,6 @@ export const key = z.string().transform((value, context) => {
   context.addIssue("a public key: npub1… or 64 lowercase hex digits");
   return z.NEVER;
 });
-
-/** The key, as 64 lowercase hex digits, that a person writes as that or as npub1… (NIP-19); undefined when it is neither. */
-export function publicKeyOf(text: string): string | undefined {
-  if (isHex32(text)) return text;
-  try {
-    const decoded: { type: string; data: unknown } = decode(text);
-    return decoded.type === "npub" ? (decoded.data as string) : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** Host and port in one string, as `listen` takes it. */
 export function join({ host, port }: Endpoint): string {

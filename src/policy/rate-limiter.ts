@@ -1,6 +1,6 @@
 import { peerOf } from "./address.ts";
 
-export type RateSettings = {
+export type RateLimiterSettings = {
   /** Tokens that come back each second. 0: no limit. */
   readonly perSecond: number;
   readonly burst: number;
@@ -12,11 +12,11 @@ const MAX_PEERS = 100_000;
 type Bucket = { tokens: number; at: number };
 
 /** A token bucket for each peer. Stops those who ask for more than their share, until they have waited. */
-export class Rate {
-  readonly #settings: RateSettings;
+export class RateLimiter {
+  readonly #settings: RateLimiterSettings;
   readonly #buckets = new Map<string, Bucket>();
 
-  constructor(settings: RateSettings) {
+  constructor(settings: RateLimiterSettings) {
     this.#settings = settings;
   }
 

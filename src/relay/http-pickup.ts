@@ -1,53 +1,60 @@
-// One request that reads a box over HTTP: a subscriber whose outbox is the body of the answer. Passes the same gate, scan and seam as a REQ.
+// A pickup over HTTP: a subscriber whose outbox is the body of the answer. Passes the same gate, scan and seam as a REQ.
 //
 // - `find` looks for what is held and, told to wait, for what comes; it may be called once. Then `sendFound` sends that and ends, or `stream` goes on with
 //   what comes, until the peer leaves or the relay drains.
 // - It is over when `close` was called, or the body it sends is.
 // - A peer that does not read its answer is cut off like one that does not read its socket.
 
+import type { Filter } from "../nostr/filter.ts";
+import { isReason, type Reason } from "../nostr/reason.ts";
 import type { Place, Store } from "../store/store.ts";
 import type { BodyHandlers, BodyStream, BodyWriter } from "../transport/transport.ts";
-import type { ScopedFilter } from "./gate.ts";
-import type { LiveIndex } from "./live.ts";
-import type { Observer } from "./observer.ts";
+import type { OpenPickup } from "./connections.ts";
+import { type Framing, KEEP_ALIVE, LINES, SERVER_SENT_EVENTS } from "./framing.ts";
+import { scope, type ScopedFilter } from "./gate.ts";
+import type { ConnectionHost } from "./host.ts";
+import { reportFailure } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 import { countMatches, type Found } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
-import { LINES, SERVER_SENT_EVENTS, SILENCE, type Wording } from "./wording.ts";
 
-export type ReadingRequest = {
+/** What a request over HTTP asks of one box. */
+export type PickupRequest = {
   readonly address: string;
+  readonly recipient: string;
   /** The keys that the request proves. */
   readonly keys: ReadonlySet<string>;
-  /** What is asked for, as the gate let it through: one box. */
-  readonly filters: readonly ScopedFilter[];
+  /** The most drops to answer; undefined: as many as the relay allows. */
+  readonly limit: number | undefined;
   /** Only what comes behind this drop in NIP-01's order. */
   readonly after: Place | undefined;
   /** Aborted when the peer leaves. */
   readonly gone: AbortSignal;
 };
 
-/** What a reading asks of the relay it belongs to. */
-export type Librarian = {
-  readonly observer: Observer;
-  /** Unix seconds. */
-  now(): number;
-  monotonic(): number;
-  /** This address had a few milliseconds of the event loop for itself. */
-  chargeTurn(address: string): void;
-  failed(error: unknown): void;
-  finished(reading: Reading): void;
-};
+/** Has a box read over HTTP, through the gate of a REQ; or answers why not. */
+export function httpPickup(host: ConnectionHost, request: PickupRequest): HttpPickup | Reason {
+  const { recipient, limit, keys, gone } = request;
+  const filter: Filter = {
+    tags: new Map([["p", new Set([recipient])]]),
+    ...(limit !== undefined && { limit }),
+  };
+  const filters = scope([filter], keys);
+  if (isReason(filters)) return filters;
+  const pickup = new HttpPickup(host, request, filters);
+  // A peer that left meanwhile has closed it already.
+  if (!gone.aborted) host.connections.pickingUp(pickup);
+  return pickup;
+}
 
-export class Reading implements Subscriber, BodyHandlers {
-  readonly address: string;
+export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
   readonly keys: ReadonlySet<string>;
   readonly store: Store;
   readonly limits: SubscriptionLimits;
   readonly outbox: Outbox;
-  readonly #relay: Librarian;
-  readonly #live: LiveIndex;
-  readonly #request: ReadingRequest;
+  readonly #host: ConnectionHost;
+  readonly #request: PickupRequest;
+  readonly #filters: readonly ScopedFilter[];
   #subscription: Subscription | undefined;
   #stream: BodyStream | undefined;
   #isClosed = false;
@@ -59,24 +66,20 @@ export class Reading implements Subscriber, BodyHandlers {
   #pingedAt: number;
   #unread: { bytes: number; since: number };
 
-  constructor(
-    parts: { relay: Librarian; store: Store; live: LiveIndex },
-    limits: SubscriptionLimits,
-    request: ReadingRequest,
-  ) {
-    this.#relay = parts.relay;
-    this.store = parts.store;
-    this.#live = parts.live;
-    this.limits = limits;
+  /** `filters` is what is asked for, as the gate let it through: one box. */
+  constructor(host: ConnectionHost, request: PickupRequest, filters: readonly ScopedFilter[]) {
+    this.#host = host;
     this.#request = request;
-    this.address = request.address;
+    this.#filters = filters;
+    this.limits = host.limits;
+    this.store = host.store;
     this.keys = request.keys;
-    this.#pingedAt = this.#relay.monotonic();
+    this.#pingedAt = host.runtime.monotonic();
     this.#unread = { bytes: 0, since: this.#pingedAt };
     this.outbox = new Outbox(
       bodyOf(() => this.#stream),
-      limits.outboxBytes,
-      this.#relay.observer,
+      host.limits.outboxBytes,
+      this.#host.observer,
     );
     if (request.gone.aborted) this.#close();
     else request.gone.addEventListener("abort", this.#close);
@@ -84,7 +87,7 @@ export class Reading implements Subscriber, BodyHandlers {
 
   /** How many drops the box holds. */
   count(): Promise<number> {
-    return countMatches(this.store, this.#request.filters, {
+    return countMatches(this.store, this.#filters, {
       now: () => this.now(),
       watermark: this.store.watermark,
       maxLimit: this.limits.limit,
@@ -101,13 +104,13 @@ export class Reading implements Subscriber, BodyHandlers {
       for (;;) {
         // It listens before it looks: what is committed while it looks wakes it.
         const subscription = this.#subscribe(LINES);
-        if (timer !== undefined) this.#live.add(subscription);
+        if (timer !== undefined) this.#host.live.add(subscription);
         const found = await subscription.find(this.#request.after);
         if (found.headers.length === 0 && timer !== undefined && !this.#isOver) {
           await this.#something();
           continue;
         }
-        this.#live.remove(subscription);
+        this.#host.live.remove(subscription);
         return found;
       }
     } finally {
@@ -119,7 +122,7 @@ export class Reading implements Subscriber, BodyHandlers {
   sendFound(found: Found): BodyWriter {
     return this.#writer(async (stream) => {
       const subscription = this.#subscription ?? this.#subscribe(LINES);
-      this.#relay.observer.count("drop picked up", await subscription.send(found));
+      this.#host.observer.count("drop picked up", await subscription.send(found));
       stream.end();
     });
   }
@@ -129,16 +132,16 @@ export class Reading implements Subscriber, BodyHandlers {
     this.#isEndless = true;
     return this.#writer(async () => {
       // Some transports send the head with the first piece only, and a box may be empty for days.
-      this.outbox.send(SILENCE);
+      this.outbox.send(KEEP_ALIVE);
       const subscription = this.#subscribe(SERVER_SENT_EVENTS);
-      this.#live.add(subscription);
+      this.#host.live.add(subscription);
       const sent = await subscription.send(await subscription.find(this.#request.after));
-      this.#relay.observer.count("drop picked up", sent);
+      this.#host.observer.count("drop picked up", sent);
       if (this.#isHurried) this.#stream?.end();
     });
   }
 
-  /** Ends a reading whose body is not sent by it. */
+  /** Ends a pickup whose body is not sent by it. */
   close(): void {
     this.#close();
   }
@@ -154,7 +157,7 @@ export class Reading implements Subscriber, BodyHandlers {
 
   /** Keeps a silent stream open, and ends one that is not read. Seconds. */
   checkLife(pingSeconds: number, deadSeconds: number): void {
-    const now = this.#relay.monotonic();
+    const now = this.#host.runtime.monotonic();
     if (this.#stream === undefined) return;
     const { bufferedBytes } = this.#stream;
     if (bufferedBytes === 0 || bufferedBytes < this.#unread.bytes) {
@@ -165,14 +168,14 @@ export class Reading implements Subscriber, BodyHandlers {
     }
     if (this.#isEndless && now - this.#pingedAt >= pingSeconds) {
       this.#pingedAt = now;
-      this.outbox.send(SILENCE);
+      this.outbox.send(KEEP_ALIVE);
     }
   }
 
   // --- what the body tells
 
   drained(): void {
-    this.#unread = { bytes: Infinity, since: this.#relay.monotonic() };
+    this.#unread = { bytes: Infinity, since: this.#host.runtime.monotonic() };
     this.outbox.drained();
   }
 
@@ -183,12 +186,11 @@ export class Reading implements Subscriber, BodyHandlers {
   // --- what the subscription asks
 
   now(): number {
-    return this.#relay.now();
+    return this.#host.runtime.now();
   }
 
   pause(): Promise<void> {
-    this.#relay.chargeTurn(this.address);
-    return new Promise((resolve) => setImmediate(resolve));
+    return this.#host.rates.endTurn(this.#request.address);
   }
 
   readonly arrived = (): void => {
@@ -209,16 +211,16 @@ export class Reading implements Subscriber, BodyHandlers {
     });
   }
 
-  #subscribe(wording: Wording): Subscription {
+  #subscribe(framing: Framing): Subscription {
     this.#unsubscribe();
     this.#hasArrived = false;
-    this.#subscription = new Subscription(this.#request.filters, this, wording);
+    this.#subscription = new Subscription(this.#filters, this, framing);
     return this.#subscription;
   }
 
   #unsubscribe(): void {
     if (this.#subscription === undefined) return;
-    this.#live.remove(this.#subscription);
+    this.#host.live.remove(this.#subscription);
     this.#subscription.close();
     this.#subscription = undefined;
   }
@@ -229,7 +231,7 @@ export class Reading implements Subscriber, BodyHandlers {
       if (this.#isClosed) stream.terminate();
       else
         void work(stream).catch((error: unknown) => {
-          this.#relay.failed(error);
+          reportFailure(this.#host.log, error);
           // The peer can tell that this is not all.
           stream.terminate();
         });
@@ -244,7 +246,7 @@ export class Reading implements Subscriber, BodyHandlers {
     this.#unsubscribe();
     this.outbox.closed();
     this.arrived();
-    this.#relay.finished(this);
+    this.#host.connections.pickedUp(this);
   };
 }
 

@@ -1,19 +1,19 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { Rate } from "../../src/policy/rate.ts";
+import { RateLimiter } from "../../src/policy/rate-limiter.ts";
 
 const ALICE = "203.0.113.7";
 const BOB = "203.0.113.8";
 
 describe("a rate", () => {
   it("lets a new peer do as much at once as the burst, and not one more", () => {
-    const rate = new Rate({ perSecond: 1, burst: 3 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 3 });
     expect(takes(rate, ALICE, 100, 4)).toEqual([true, true, true, false]);
   });
 
   it("gives back so many tokens a second", () => {
-    const rate = new Rate({ perSecond: 2, burst: 3 });
+    const rate = new RateLimiter({ perSecond: 2, burst: 3 });
     takes(rate, ALICE, 100, 3);
     expect(takes(rate, ALICE, 100.25, 1)).toEqual([false]);
     expect(takes(rate, ALICE, 100.5, 2)).toEqual([true, false]);
@@ -21,7 +21,7 @@ describe("a rate", () => {
   });
 
   it("gives tokens back to a peer that keeps asking", () => {
-    const rate = new Rate({ perSecond: 1, burst: 1 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 1 });
     takes(rate, ALICE, 0, 1);
     expect(takes(rate, ALICE, 0.25, 1)).toEqual([false]);
     expect(takes(rate, ALICE, 0.5, 1)).toEqual([false]);
@@ -30,13 +30,13 @@ describe("a rate", () => {
   });
 
   it("never saves up more than the burst", () => {
-    const rate = new Rate({ perSecond: 100, burst: 2 });
+    const rate = new RateLimiter({ perSecond: 100, burst: 2 });
     takes(rate, ALICE, 0, 1);
     expect(takes(rate, ALICE, 1_000_000, 3)).toEqual([true, true, false]);
   });
 
   it("takes all the tokens of something that costs several, or none", () => {
-    const rate = new Rate({ perSecond: 1, burst: 5 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 5 });
     expect(rate.take(ALICE, 0, 3)).toBe(true);
     expect(rate.take(ALICE, 0, 3)).toBe(false);
     expect(rate.take(ALICE, 0, 2)).toBe(true);
@@ -44,7 +44,7 @@ describe("a rate", () => {
   });
 
   it("charges below zero, and lets the next ones wait for it", () => {
-    const rate = new Rate({ perSecond: 1, burst: 2 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 2 });
     rate.charge(ALICE, 0, 5);
     expect(takes(rate, ALICE, 3, 1)).toEqual([false]);
     expect(takes(rate, ALICE, 3.5, 1)).toEqual([false]);
@@ -52,33 +52,33 @@ describe("a rate", () => {
   });
 
   it("counts each peer for itself", () => {
-    const rate = new Rate({ perSecond: 1, burst: 1 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 1 });
     expect(takes(rate, ALICE, 0, 2)).toEqual([true, false]);
     expect(takes(rate, BOB, 0, 2)).toEqual([true, false]);
   });
 
   it("counts two addresses of one /64 together, and those of two /64 apart", () => {
-    const rate = new Rate({ perSecond: 1, burst: 1 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 1 });
     expect(takes(rate, "2001:db8:1:2::1", 0, 1)).toEqual([true]);
     expect(takes(rate, "2001:db8:1:2:aaaa:bbbb:cccc:dddd", 0, 1)).toEqual([false]);
     expect(takes(rate, "2001:db8:1:3::1", 0, 1)).toEqual([true]);
   });
 
   it("counts an IPv4 address together with the same one mapped into IPv6", () => {
-    const rate = new Rate({ perSecond: 1, burst: 1 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 1 });
     expect(takes(rate, ALICE, 0, 1)).toEqual([true]);
     expect(takes(rate, `::ffff:${ALICE}`, 0, 1)).toEqual([false]);
   });
 
   it("lets everything pass when it is 0", () => {
-    const rate = new Rate({ perSecond: 0, burst: 1 });
+    const rate = new RateLimiter({ perSecond: 0, burst: 1 });
     rate.charge(ALICE, 0, 100);
     expect(takes(rate, ALICE, 0, 3)).toEqual([true, true, true]);
     expect(rate.take(ALICE, 0, 100)).toBe(true);
   });
 
   it("remembers 100,000 peers and forgets the one that was quiet for longest", () => {
-    const rate = new Rate({ perSecond: 1, burst: 1 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 1 });
     expect(takes(rate, ALICE, 0, 1)).toEqual([true]);
     strangersTake(rate, 0, 99_999);
     expect(takes(rate, ALICE, 0, 1)).toEqual([false]);
@@ -87,7 +87,7 @@ describe("a rate", () => {
   });
 
   it("does not forget a peer that keeps asking, however many others come", () => {
-    const rate = new Rate({ perSecond: 1, burst: 1 });
+    const rate = new RateLimiter({ perSecond: 1, burst: 1 });
     takes(rate, ALICE, 0, 1);
     for (const from of [0, 60_000, 120_000]) {
       strangersTake(rate, from, from + 60_000);
@@ -108,7 +108,7 @@ describe("a rate", () => {
     });
     fc.assert(
       fc.property(settings, fc.array(step, { maxLength: 40 }), ({ perSecond, burst }, steps) => {
-        const rate = new Rate({ perSecond, burst });
+        const rate = new RateLimiter({ perSecond, burst });
         // All tokens of all time, quarter by quarter of a second: slow and plain.
         const tokens = new Map([ALICE, BOB].map((peer) => [peer, burst]));
         let now = 0;
@@ -135,11 +135,11 @@ describe("a rate", () => {
   });
 });
 
-function takes(rate: Rate, address: string, now: number, times: number): boolean[] {
+function takes(rate: RateLimiter, address: string, now: number, times: number): boolean[] {
   return Array.from({ length: times }, () => rate.take(address, now));
 }
 
-function strangersTake(rate: Rate, from: number, to: number): void {
+function strangersTake(rate: RateLimiter, from: number, to: number): void {
   for (let number = from; number < to; number++) {
     rate.take(`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`, 0);
   }

@@ -4,33 +4,33 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 
 import pino from "pino";
 
-import { type FrontSettings, startFront } from "./cli/front.ts";
-import type { Counted } from "./relay/observer.ts";
-import { remoteStore } from "./store/remote.ts";
+import type { Counted } from "../relay/observer.ts";
+import { remoteStore } from "../store/remote.ts";
+import { type EventLoopSettings, startEventLoop } from "./event-loop.ts";
 
-export type WorkerData = {
-  readonly settings: FrontSettings;
+export type EventLoopData = {
+  readonly settings: EventLoopSettings;
   /** The other end of `shareStore`. */
   readonly store: MessagePort;
 };
 
 /** What an event loop tells the main thread: that it listens, and where; what it counted since, and how many connections it has. */
-export type WorkerNews =
+export type EventLoopReport =
   | { readonly listening: number }
   | { readonly counts: ReadonlyMap<Counted, number>; readonly connections: number };
 
 const REPORT_MS = 1_000;
 
 const main = parentPort;
-if (main === null) throw new Error("worker.ts runs as a worker thread only");
-const { settings, store: port } = workerData as WorkerData;
+if (main === null) throw new Error("event-loop-thread.ts runs as a worker thread only");
+const { settings, store: port } = workerData as EventLoopData;
 
 let counts = new Map<Counted, number>();
 const store = remoteStore(port, settings.config.data, settings.shared);
 const log = pino({ level: settings.config.log, base: null });
 // As in the main thread.
 process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
-const front = await startFront(
+const eventLoop = await startEventLoop(
   {
     store,
     observer: {
@@ -44,20 +44,20 @@ const front = await startFront(
   // A thread that cannot start ends, and with it what it had open.
   () => {},
 );
-const tell = (news: WorkerNews): void => main.postMessage(news);
+const tell = (message: EventLoopReport): void => main.postMessage(message);
 
 function report(): void {
-  tell({ counts, connections: front.connections });
+  tell({ counts, connections: eventLoop.connections });
   counts = new Map();
 }
 const timer = setInterval(report, REPORT_MS);
 
 async function stop(): Promise<void> {
   clearInterval(timer);
-  await front.stop();
+  await eventLoop.stop();
   await store.close();
   report();
   main?.close();
 }
 main.once("message", () => void stop());
-tell({ listening: front.port });
+tell({ listening: eventLoop.port });

@@ -5,12 +5,13 @@ import { createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 
 import type { Observer } from "../relay/observer.ts";
-import { shareStore } from "../store/remote.ts";
+import { shareStore } from "../store/shared.ts";
 import type { Store } from "../store/store.ts";
-import type { WorkerData, WorkerNews } from "../worker.ts";
-import { type Front, type FrontSettings, threadModule } from "./front.ts";
+import type { EventLoop, EventLoopSettings } from "./event-loop.ts";
+import type { EventLoopData, EventLoopReport } from "./event-loop-thread.ts";
+import { threadModule } from "./threads.ts";
 
-export type LoopsParts = {
+export type EventLoopsParts = {
   readonly store: Store;
   readonly observer: Observer;
   /** A loop ended though nobody asked it to, and its connections with it. */
@@ -18,11 +19,11 @@ export type LoopsParts = {
 };
 
 /** Starts so many event loops, and answers them as one. Rejects when one cannot start, and leaves none running then. */
-export async function startLoops(
+export async function startEventLoops(
   loops: number,
-  parts: LoopsParts,
-  given: FrontSettings,
-): Promise<Front> {
+  parts: EventLoopsParts,
+  given: EventLoopSettings,
+): Promise<EventLoop> {
   const { config } = given;
   await assertFree(config.listen.host, given.port);
   const share = (limit: number): number => Math.ceil(limit / loops);
@@ -32,10 +33,10 @@ export async function startLoops(
   const settings = { ...given, config: { ...config, limits }, channel };
 
   // The first one finds the port, if any will do.
-  const first = await startLoop(parts, settings);
+  const first = await startThread(parts, settings);
   const { port } = first;
   const started = await Promise.allSettled(
-    Array.from({ length: loops - 1 }, () => startLoop(parts, { ...settings, port })),
+    Array.from({ length: loops - 1 }, () => startThread(parts, { ...settings, port })),
   );
   const all = [first];
   for (const one of started) if (one.status === "fulfilled") all.push(one.value);
@@ -67,11 +68,15 @@ async function assertFree(host: string, port: number): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
-function startLoop({ store, observer, lost }: LoopsParts, settings: FrontSettings): Promise<Front> {
+function startThread(
+  { store, observer, lost }: EventLoopsParts,
+  settings: EventLoopSettings,
+): Promise<EventLoop> {
   const { port1, port2 } = new MessageChannel();
   const unshare = shareStore(store, port1);
-  const data: WorkerData = { settings, store: port2 };
-  const worker = new Worker(threadModule("worker"), { workerData: data, transferList: [port2] });
+  const data: EventLoopData = { settings, store: port2 };
+  const module = threadModule("event-loop-thread");
+  const worker = new Worker(module, { workerData: data, transferList: [port2] });
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   let connections = 0;
   let isStopping = false;
@@ -87,14 +92,14 @@ function startLoop({ store, observer, lost }: LoopsParts, settings: FrontSetting
       failed(cause);
       if (isReady && !isStopping) lost(cause);
     });
-    worker.on("message", (news: WorkerNews) => {
-      if ("counts" in news) {
-        ({ connections } = news);
-        for (const [what, times] of news.counts) observer.count(what, times);
+    worker.on("message", (report: EventLoopReport) => {
+      if ("counts" in report) {
+        ({ connections } = report);
+        for (const [what, times] of report.counts) observer.count(what, times);
       } else {
         isReady = true;
         ready({
-          port: news.listening,
+          port: report.listening,
           get connections() {
             return connections;
           },

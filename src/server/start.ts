@@ -1,17 +1,19 @@
-// Puts the relay together and runs it: the place that names the implementations.
+// Puts the relay together: the place that names the implementations.
 
-import pino, { type Logger } from "pino";
+import type { Logger } from "pino";
 
-import { type Config, verifiersEach } from "../config.ts";
+import type { Config } from "../config/schema.ts";
+import { type Endpoint, join } from "../config/values.ts";
 import { Metrics } from "../http/metrics.ts";
 import { Sweeper } from "../relay/sweep.ts";
 import { openLmdbStore } from "../store/lmdb.ts";
-import { type Endpoint, join } from "../values.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
-import { clock, type FrontSettings, type OnFailure, startFront } from "./front.ts";
-import { startLoops } from "./loops.ts";
+import { type EventLoopSettings, type OnFailure, startEventLoop } from "./event-loop.ts";
+import { startEventLoops } from "./event-loops.ts";
+import { systemRuntime } from "./runtime.ts";
+import { verifiersEach } from "./threads.ts";
 
 export type RunningRelay = {
   /** Where clients connect, with the port that was really taken. */
@@ -42,15 +44,18 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
       diskReserveBytes: limits.diskReserveBytes,
       limits: { ...limits, authorDeletesWraps: config.authorDeletesWraps },
     },
-    clock.now(),
+    systemRuntime.now(),
   );
   onFailure(() => store.close());
   const metrics = new Metrics();
-  const sweeper = new Sweeper({ store, clock, observer: metrics, log }, config.sweepSeconds);
+  const sweeper = new Sweeper(
+    { store, runtime: systemRuntime, observer: metrics, log },
+    config.sweepSeconds,
+  );
   onFailure(() => sweeper.close());
 
   const verifiers = verifiersEach(config);
-  const settings: FrontSettings = {
+  const settings: EventLoopSettings = {
     config,
     port: config.listen.port,
     channel: undefined,
@@ -60,19 +65,19 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     verifiers,
   };
   const parts = { store, observer: metrics, log };
-  const front =
+  const eventLoop =
     workers === 1
-      ? await startFront(parts, settings, onFailure)
-      : await startLoops(workers, { ...parts, lost: (error) => die(log, error) }, settings);
-  if (workers > 1) onFailure(() => front.stop());
+      ? await startEventLoop(parts, settings, onFailure)
+      : await startEventLoops(workers, { ...parts, lost: (error) => die(log, error) }, settings);
+  if (workers > 1) onFailure(() => eventLoop.stop());
   metrics.watch({
     verifier,
     version: VERSION,
     totals: () => store.totals(),
-    connections: () => front.connections,
+    connections: () => eventLoop.connections,
   });
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
-  const url = `ws://${join({ host: config.listen.host, port: front.port })}`;
+  const url = `ws://${join({ host: config.listen.host, port: eventLoop.port })}`;
   log.info(
     {
       url,
@@ -94,7 +99,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     url,
     metricsUrl: scrape?.url,
     async stop() {
-      await front.stop();
+      await eventLoop.stop();
       await scrape?.close();
       await sweeper.close();
       await store.close();
@@ -107,30 +112,6 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
 function die(log: Logger, error: Error): never {
   log.fatal({ err: error }, "an event loop was lost");
   process.exit(1);
-}
-
-/** `deaddrop serve`: runs until SIGTERM or SIGINT. Answers the exit code. */
-export async function serve(config: Config): Promise<number> {
-  const log = pino({ level: config.log, base: null });
-  // A full disk makes lmdb reject promises that nobody holds. The writes they belong to were answered; the relay goes on.
-  process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
-  // Before anything is open: who asks it to end while it starts means it too.
-  const asked = new Promise<void>((resolve) => {
-    process.once("SIGTERM", () => resolve());
-    process.once("SIGINT", () => resolve());
-  });
-  let relay: RunningRelay;
-  try {
-    relay = await startRelay(config, log);
-  } catch (error) {
-    log.fatal({ err: error }, "the relay could not start");
-    process.stderr.write(`deaddrop: the relay could not start: ${(error as Error).message}\n`);
-    return 1;
-  }
-  await asked;
-  log.info("stopping");
-  await relay.stop();
-  return 0;
 }
 
 async function pickVerifier(config: Config, log: Logger): Promise<Verifier> {

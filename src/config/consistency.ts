@@ -1,0 +1,25 @@
+import type { Config } from "./schema.ts";
+
+/** What settings must hold together and do not, a sentence each. */
+export function inconsistencies({ limits: limit, sweepSeconds }: Config): string[] {
+  const rules: [boolean, string][] = [
+    [
+      limit.eventBytes < limit.messageBytes,
+      "limits.eventBytes must be less than limits.messageBytes",
+    ],
+    [
+      limit.messageBytes < limit.outboxBytes,
+      "limits.messageBytes must be less than limits.outboxBytes",
+    ],
+    [limit.eventBytes <= limit.boxBytes, "limits.eventBytes must not be more than limits.boxBytes"],
+    [
+      limit.pingSeconds < limit.deadSeconds,
+      "limits.pingSeconds must be less than limits.deadSeconds",
+    ],
+    [limit.waitSeconds <= 3_600, "limits.waitSeconds must be at most 1h"],
+    [limit.handshakeSeconds >= 1, "limits.handshakeSeconds must be at least 1s"],
+    [limit.pingSeconds >= 1, "limits.pingSeconds must be at least 1s"],
+    [sweepSeconds >= 1 && sweepSeconds <= 86_400, "sweepSeconds must be between 1s and 1d"],
+  ];
+  return rules.filter(([holds]) => !holds).map(([, rule]) => rule);
+}

@@ -1,0 +1,36 @@
+// The configuration as an operator reads it.
+
+import { stringify } from "yaml";
+
+import type { Config } from "./schema.ts";
+import { SETTINGS, variableOf } from "./settings.ts";
+import { join } from "./values.ts";
+
+/** The effective configuration as YAML: sizes in bytes, durations in seconds. */
+export function printConfig(config: Config): string {
+  const { listen, metrics } = config;
+  return stringify({
+    ...config,
+    listen: join(listen),
+    metrics: typeof metrics === "string" ? metrics : join(metrics),
+  });
+}
+
+/** A file with every key, its documentation, its variable and its default, the settings commented out. */
+export function printExample(): string {
+  const lines: string[] = [];
+  for (const setting of SETTINGS) {
+    const { path, description, defaultValue, isGroup } = setting;
+    const indent = "  ".repeat(path.length - 1);
+    const name = path.at(-1) ?? "";
+    lines.push(`${indent}# ${description}`);
+    if (isGroup) {
+      lines.push(`#${name}:`);
+    } else {
+      lines.push(`${indent}# ${variableOf(setting)}`);
+      lines.push(`#${indent}${name}: ${stringify(defaultValue).trim()}`);
+    }
+    lines.push("");
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,60 @@
+import { misauthenticated } from "../nostr/auth.ts";
+import { type HttpAuthExpectation, unauthorized } from "../nostr/http-auth.ts";
+import type { Reason } from "../nostr/reason.ts";
+import { type Answer, NOT_CHECKED } from "./answer.ts";
+import type { Examination } from "./examination.ts";
+import type { Observer } from "./observer.ts";
+import type { Refusals } from "./refusals.ts";
+import type { Runtime } from "./runtime.ts";
+
+export type AuthenticatorParts = {
+  readonly examination: Examination;
+  readonly refusals: Refusals;
+  readonly observer: Observer;
+  readonly runtime: Runtime;
+  /** Hosts under which the relay is known. */
+  readonly hosts: ReadonlySet<string>;
+};
+
+/** Says which key an event proves: one that answers the challenge of a connection (NIP-42), or one that authorizes an HTTP request (NIP-98). */
+export class Authenticator {
+  readonly #parts: AuthenticatorParts;
+
+  constructor(parts: AuthenticatorParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a raw AUTH message. `key` is the key it proves, undefined when it proves none. */
+  async authenticate(text: string, challenge: string): Promise<{ answer: Answer; key?: string }> {
+    const { examination, refusals, observer, runtime, hosts } = this.#parts;
+    const examined = await examination.of(text);
+    if ("accepted" in examined) return { answer: examined };
+    if (examined.outcome !== "auth") {
+      const reason = examined.outcome === "refused" ? examined.reason : "invalid: not an AUTH";
+      return { answer: refusals.answer(examined.id, reason) };
+    }
+    const { id, event } = examined;
+    const reason = misauthenticated(event, { challenge, hosts, now: runtime.now() });
+    if (reason !== undefined) return { answer: refusals.answer(id, reason) };
+    observer.count("key authenticated");
+    return { answer: { id, accepted: true, message: "" }, key: event.pubkey };
+  }
+
+  /** Takes the event of an Authorization header as JSON. Answers the key it proves, or why it proves none. */
+  async authorize(
+    event: string,
+    expected: Pick<HttpAuthExpectation, "method" | "target">,
+  ): Promise<{ key: string } | { reason: Reason }> {
+    const { examination, observer, runtime, hosts } = this.#parts;
+    const examined = await examination.of(`["AUTH",${event}]`);
+    if ("accepted" in examined) return { reason: examined.message || NOT_CHECKED };
+    if (examined.outcome !== "auth") {
+      const reason = examined.outcome === "refused" ? examined.reason : NOT_CHECKED;
+      return { reason: `auth-required: ${reason}` };
+    }
+    const reason = unauthorized(examined.event, { ...expected, hosts, now: runtime.now() });
+    if (reason !== undefined) return { reason };
+    observer.count("key authenticated");
+    return { key: examined.event.pubkey };
+  }
+}

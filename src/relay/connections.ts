@@ -1,0 +1,127 @@
+import { peerOf } from "../policy/address.ts";
+import type { Observer } from "./observer.ts";
+
+/** An open WebSocket, as far as its place among the others goes. */
+export type OpenConnection = {
+  readonly address: string;
+  /** Pings when it is time to, and ends a connection that was silent for too long. Seconds. */
+  checkLife(pingSeconds: number, deadSeconds: number): void;
+  /** Resolves when everything that was asked has its answer. */
+  answered(): Promise<void>;
+  end(code: number, reason: string): void;
+};
+
+/** A pickup over HTTP that is being answered. */
+export type OpenPickup = Pick<OpenConnection, "checkLife"> & {
+  /** Ends what would go on for ever. */
+  stopWaiting(): void;
+};
+
+export type ConnectionsLimits = {
+  readonly pingSeconds: number;
+  readonly deadSeconds: number;
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+};
+
+const LIFE_CHECK_MS = 1_000;
+const GOING_AWAY = 1001;
+
+/** What is open: connections and HTTP requests, in all and for each address, from their beginning to their end. A request counts like a connection. */
+export class Connections {
+  readonly #observer: Observer;
+  readonly #limits: ConnectionsLimits;
+  readonly #connections = new Set<OpenConnection>();
+  readonly #pickups = new Set<OpenPickup>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #timer: NodeJS.Timeout;
+  #requests = 0;
+  #isDraining = false;
+
+  constructor(observer: Observer, limits: ConnectionsLimits) {
+    this.#observer = observer;
+    this.#limits = limits;
+    this.#timer = setInterval(() => this.#checkLife(), LIFE_CHECK_MS);
+  }
+
+  get count(): number {
+    return this.#connections.size + this.#requests;
+  }
+
+  /** Whether one more connection or request of this address may begin. */
+  admits(address: string): boolean {
+    const { connections, connectionsPerAddress } = this.#limits;
+    const admitted =
+      !this.#isDraining &&
+      this.count < connections &&
+      (this.#perAddress.get(peerOf(address)) ?? 0) < connectionsPerAddress;
+    if (!admitted) this.#observer.count("connection refused");
+    return admitted;
+  }
+
+  opened(connection: OpenConnection): void {
+    this.#observer.count("connection opened");
+    this.#connections.add(connection);
+    this.#remember(connection.address);
+  }
+
+  closed(connection: OpenConnection): void {
+    if (this.#connections.delete(connection)) this.#forget(connection.address);
+  }
+
+  /** Whether one more request over HTTP of this address may begin. If so, it counts until it has `ended`. */
+  began(address: string): boolean {
+    if (!this.admits(address)) return false;
+    this.#requests += 1;
+    this.#remember(address);
+    return true;
+  }
+
+  ended(address: string): void {
+    this.#requests -= 1;
+    this.#forget(address);
+  }
+
+  pickingUp(pickup: OpenPickup): void {
+    this.#pickups.add(pickup);
+    if (this.#isDraining) pickup.stopWaiting();
+  }
+
+  pickedUp(pickup: OpenPickup): void {
+    this.#pickups.delete(pickup);
+  }
+
+  /** Lets what was asked be answered, for at most `deadlineMs`, then closes every connection with 1001. Admits no new ones from here on. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#isDraining = true;
+    for (const pickup of this.#pickups) pickup.stopWaiting();
+    const timeUp = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
+    const answered = Promise.all([...this.#connections].map((connection) => connection.answered()));
+    await Promise.race([answered, timeUp]);
+    for (const connection of this.#connections)
+      connection.end(GOING_AWAY, "the relay is shutting down");
+  }
+
+  /** Looks after nothing any more. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #checkLife(): void {
+    const { pingSeconds, deadSeconds } = this.#limits;
+    for (const connection of this.#connections) connection.checkLife(pingSeconds, deadSeconds);
+    for (const pickup of this.#pickups) pickup.checkLife(pingSeconds, deadSeconds);
+  }
+
+  #remember(address: string): void {
+    const peer = peerOf(address);
+    this.#perAddress.set(peer, (this.#perAddress.get(peer) ?? 0) + 1);
+  }
+
+  #forget(address: string): void {
+    const peer = peerOf(address);
+    const left = (this.#perAddress.get(peer) ?? 1) - 1;
+    if (left > 0) this.#perAddress.set(peer, left);
+    else this.#perAddress.delete(peer);
+  }
+}

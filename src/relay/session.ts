@@ -1,0 +1,179 @@
+// What one client has proved and asked for: its keys and its subscriptions. Answers each of its messages; the inbox says when.
+
+import type { ClientMessage } from "../nostr/message.ts";
+import type { Filter } from "../nostr/filter.ts";
+import { isReason, type Reason } from "../nostr/reason.ts";
+import type { Store } from "../store/store.ts";
+import { SocketFraming } from "./framing.ts";
+import { scope } from "./gate.ts";
+import type { ConnectionHost } from "./host.ts";
+import type { Answering } from "./inbox.ts";
+import { reportFailure } from "./observer.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Replies } from "./replies.ts";
+import { countMatches } from "./scan.ts";
+import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
+import { Subscriptions } from "./subscriptions.ts";
+
+export type SessionLimits = SubscriptionLimits & {
+  readonly subscriptions: number;
+  readonly authKeys: number;
+};
+
+export type SessionParts = {
+  readonly host: ConnectionHost;
+  readonly outbox: Outbox;
+  readonly replies: Replies;
+  readonly address: string;
+  /** What AUTH must answer (NIP-42). */
+  readonly challenge: string;
+};
+
+const UNREADABLE: Reason = "error: the box could not be read";
+
+export class Session implements Subscriber, Answering {
+  readonly keys = new Set<string>();
+  readonly limits: SessionLimits;
+  readonly #parts: SessionParts;
+  readonly #subscriptions: Subscriptions;
+
+  constructor(parts: SessionParts, limits: SessionLimits) {
+    this.#parts = parts;
+    this.limits = limits;
+    this.#subscriptions = new Subscriptions(parts.host.live, this);
+  }
+
+  get isOpen(): boolean {
+    return this.outbox.isOpen;
+  }
+
+  answer(message: ClientMessage, text: string): Promise<void> | undefined {
+    switch (message.verb) {
+      case "EVENT":
+        return this.#guarded(this.#publish(text));
+      case "AUTH":
+        return this.#guarded(this.#authenticate(text));
+      case "COUNT":
+        return this.#guarded(this.#count(message.subscription, message.filters));
+      case "REQ":
+        this.#subscribe(message.subscription, message.filters);
+        return undefined;
+      case "CLOSE":
+        this.unsubscribe(message.subscription);
+        return undefined;
+    }
+  }
+
+  unsubscribe(id: string): void {
+    this.#subscriptions.close(id);
+  }
+
+  /** Ends a subscription and tells the client so: a REQ that is refused ends the one it was to replace. */
+  closeSubscription(id: string, reason: Reason): void {
+    this.#subscriptions.close(id);
+    this.#parts.replies.closed(id, reason);
+  }
+
+  close(): void {
+    this.#subscriptions.closeAll();
+  }
+
+  // --- what subscriptions ask
+
+  get outbox(): Outbox {
+    return this.#parts.outbox;
+  }
+
+  get store(): Store {
+    return this.#parts.host.store;
+  }
+
+  now(): number {
+    return this.#parts.host.runtime.now();
+  }
+
+  /** Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking. */
+  pause(): Promise<void> {
+    return this.#parts.host.rates.endTurn(this.#parts.address);
+  }
+
+  async sendHeld(id: string, subscription: Subscription): Promise<void> {
+    const { host } = this.#parts;
+    try {
+      const sent = await subscription.send(await subscription.find());
+      host.observer.count("drop picked up", sent);
+    } catch (error) {
+      reportFailure(host.log, error);
+      if (this.#subscriptions.get(id) === subscription) this.closeSubscription(id, UNREADABLE);
+    }
+  }
+
+  // --- the messages
+
+  async #publish(text: string): Promise<void> {
+    const { host, replies, address } = this.#parts;
+    replies.ok(await host.publisher.publish(text, address));
+  }
+
+  async #authenticate(text: string): Promise<void> {
+    const { host, replies, challenge } = this.#parts;
+    const { authKeys } = this.limits;
+    const { answer, key } = await host.authenticator.authenticate(text, challenge);
+    if (key !== undefined && !this.keys.has(key)) {
+      if (this.keys.size >= authKeys) {
+        const message: Reason = `rate-limited: ${authKeys} keys are authenticated, the limit`;
+        replies.ok({ ...answer, accepted: false, message });
+        return;
+      }
+      this.keys.add(key);
+    }
+    replies.ok(answer);
+  }
+
+  #subscribe(id: string, filters: readonly Filter[]): void {
+    // NIP-01: a new REQ under the same id overwrites the subscription.
+    this.unsubscribe(id);
+    const scoped = scope(filters, this.keys);
+    if (isReason(scoped)) {
+      this.closeSubscription(id, scoped);
+      return;
+    }
+    const { subscriptions } = this.limits;
+    if (this.#subscriptions.size >= subscriptions) {
+      const reason: Reason = `rate-limited: ${subscriptions} subscriptions are open, the limit`;
+      this.closeSubscription(id, reason);
+      return;
+    }
+    this.#subscriptions.open(id, new Subscription(scoped, this, new SocketFraming(id)));
+  }
+
+  async #count(id: string, filters: readonly Filter[]): Promise<void> {
+    const { host, replies } = this.#parts;
+    const scoped = scope(filters, this.keys);
+    if (isReason(scoped)) {
+      this.closeSubscription(id, scoped);
+      return;
+    }
+    try {
+      const count = await countMatches(host.store, scoped, {
+        now: () => this.now(),
+        watermark: host.store.watermark,
+        maxLimit: this.limits.limit,
+        isGivenUp: () => !this.isOpen,
+        pause: () => this.pause(),
+      });
+      replies.count(id, count);
+    } catch (error) {
+      reportFailure(host.log, error);
+      this.closeSubscription(id, UNREADABLE);
+    }
+  }
+
+  async #guarded(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      reportFailure(this.#parts.host.log, error);
+    }
+  }
+}

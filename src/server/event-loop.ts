@@ -1,0 +1,186 @@
+// One event loop of the relay: its sockets, the relay behind them, and the threads that check signatures for it. Where there is one, it runs in the main
+// thread, beside the store; where there are several, each runs in a thread of its own (event-loop-thread.ts).
+
+import { BroadcastChannel } from "node:worker_threads";
+
+import type { Config } from "../config/schema.ts";
+import { relayInformation } from "../http/information.ts";
+import { refusal } from "../http/respond.ts";
+import { routes } from "../http/routes.ts";
+import type { Drop, RetentionRule } from "../nostr/drop.ts";
+import type { Reason } from "../nostr/reason.ts";
+import { forwardedFor } from "../policy/address.ts";
+import { admission, type AdmissionSettings } from "../policy/admission.ts";
+import { RateLimiter } from "../policy/rate-limiter.ts";
+import type { PackedExamined } from "../relay/examined.ts";
+import type { Log, Observer } from "../relay/observer.ts";
+import { Relay } from "../relay/relay.ts";
+import type { SharedState } from "../store/shared-state.ts";
+import type { Store } from "../store/store.ts";
+import type { Transport } from "../transport/transport.ts";
+import { wsTransport } from "../transport/ws.ts";
+import { Pool } from "../verify/pool.ts";
+import type { VerifierName } from "../verify/verifier.ts";
+import { VERSION } from "../version.ts";
+import { knownHosts } from "./hosts.ts";
+import { systemRuntime } from "./runtime.ts";
+import { threadModule } from "./threads.ts";
+import type { VerificationData } from "./verification-thread.ts";
+
+const TOO_MANY: Reason = "rate-limited: too many connections";
+
+// SIGTERM to exit takes at most their sum, and less than 5 s in all.
+const ANSWERS_MS = 2_500;
+const SOCKETS_MS = 1_000;
+
+export type EventLoopParts = {
+  readonly store: Store;
+  readonly observer: Observer;
+  readonly log: Log;
+};
+
+export type EventLoopSettings = {
+  readonly config: Config;
+  /** Where to listen, 0: any free port. */
+  readonly port: number;
+  /** The name of the channel to the other event loops that listen on the same port; undefined when there are none. */
+  readonly channel: string | undefined;
+  readonly rule: RetentionRule;
+  readonly shared: SharedState;
+  readonly verifier: VerifierName;
+  /** Threads that check signatures. */
+  readonly verifiers: number;
+};
+
+export type EventLoop = {
+  readonly port: number;
+  readonly connections: number;
+  /** Lets what was asked be answered, and closes every connection. */
+  stop(): Promise<void>;
+};
+
+/** Has what was opened closed again, should the start fail. */
+export type OnFailure = (close: () => Promise<void>) => void;
+
+/** Starts one. Rejects when it cannot, after which `onFailure` knows what is open. */
+export async function startEventLoop(
+  { store, observer, log }: EventLoopParts,
+  settings: EventLoopSettings,
+  onFailure: OnFailure,
+): Promise<EventLoop> {
+  const { config } = settings;
+  const { limits } = config;
+  const policies = admissionOf(config);
+  const pool = await startPool(settings, policies, log);
+  onFailure(() => pool.close());
+  const others =
+    settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
+  onFailure(async () => others?.close());
+  const hosts = new Set<string>();
+  const relay = new Relay(
+    {
+      store,
+      pool,
+      passOn: (drop) => others?.postMessage(drop),
+      publishing: new RateLimiter({ perSecond: limits.dropsPerSecond, burst: limits.dropsBurst }),
+      asking: new RateLimiter({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst }),
+      observer,
+      log,
+      runtime: systemRuntime,
+    },
+    { hosts, limits },
+  );
+  onFailure(async () => relay.close());
+  others?.addEventListener("message", (message) => {
+    relay.live.deliver((message as unknown as { data: Drop }).data, undefined);
+  });
+
+  let isStopping = false;
+  const transport = await loadTransport(config.transport);
+  const { connections } = relay;
+  const listener = await transport(
+    {
+      host: config.listen.host,
+      port: settings.port,
+      sharesPort: settings.channel !== undefined,
+      maxMessageBytes: limits.messageBytes,
+      maxBodyBytes: limits.messageBytes,
+      handshakeSeconds: limits.handshakeSeconds,
+      forwardedFor: forwardedFor(config.trustedProxies),
+    },
+    {
+      admits: (address) => connections.admits(address),
+      opened: (socket) => relay.connected(socket),
+      began: (address) => (connections.began(address) ? undefined : refusal(429, TOO_MANY)),
+      ended: (address) => connections.ended(address),
+      request: routes(
+        {
+          information: relayInformation(config, admission(policies), VERSION),
+          version: VERSION,
+          isReady: () => !isStopping && pool.isAlive,
+          relay,
+        },
+        { maxBodyBytes: limits.messageBytes, maxWaitSeconds: limits.waitSeconds },
+      ),
+    },
+  );
+  onFailure(() => listener.close(0));
+  for (const host of knownHosts(config, listener.port)) hosts.add(host);
+
+  return {
+    port: listener.port,
+    get connections() {
+      return connections.count;
+    },
+    async stop() {
+      isStopping = true;
+      await listener.stopListening();
+      await relay.drain(ANSWERS_MS);
+      await listener.close(SOCKETS_MS);
+      others?.close();
+      relay.close();
+      await pool.close();
+    },
+  };
+}
+
+function admissionOf(config: Config): AdmissionSettings {
+  return {
+    tags: config.limits.tags,
+    eventBytes: config.limits.eventBytes,
+    proofOfWork: config.proofOfWork,
+    retentionSeconds: config.retention,
+    allowedRecipients: config.allowedRecipients,
+    deniedRecipients: config.deniedRecipients,
+  };
+}
+
+function startPool(
+  { config, rule, shared, verifier, verifiers }: EventLoopSettings,
+  policies: AdmissionSettings,
+  log: Log,
+): Promise<Pool<PackedExamined>> {
+  const data: VerificationData = {
+    folder: config.data,
+    recentIds: shared.recentIds,
+    verifier,
+    rule,
+    admission: policies,
+    maxAcknowledgementIds: config.limits.acknowledgementIds,
+  };
+  return Pool.start(
+    {
+      workers: verifiers,
+      module: threadModule("verification-thread"),
+      data,
+      waiting: config.limits.verifying,
+    },
+    { workerLost: (error) => log.error({ err: error }, "a verification thread was lost") },
+  );
+}
+
+async function loadTransport(name: Config["transport"]): Promise<Transport> {
+  if (name === "ws") return wsTransport;
+  const { uwsTransport } = await import("../transport/uws.ts");
+  return uwsTransport;
+}

@@ -1,0 +1,39 @@
+// One verification thread: names the implementations and examines batches of raw messages.
+
+import { parentPort, workerData } from "node:worker_threads";
+
+import type { RetentionRule } from "../nostr/drop.ts";
+import { admission, type AdmissionSettings } from "../policy/admission.ts";
+import { examiner } from "../relay/examine.ts";
+import { openKnownDrops } from "../store/known-drops.ts";
+import { serveBatches } from "../verify/batches.ts";
+import { verifierLoaders } from "../verify/loaders.ts";
+import { chooseVerifier, type VerifierName } from "../verify/verifier.ts";
+import { systemRuntime } from "./runtime.ts";
+
+export type VerificationData = {
+  readonly folder: string;
+  readonly recentIds: SharedArrayBuffer;
+  readonly verifier: VerifierName;
+  readonly rule: RetentionRule;
+  readonly admission: AdmissionSettings;
+  readonly maxAcknowledgementIds: number;
+};
+
+const data = workerData as VerificationData;
+if (parentPort === null) throw new Error("verification-thread.ts runs as a worker thread only");
+
+const verifier = await chooseVerifier([verifierLoaders[data.verifier]], (reason) => {
+  throw new Error(reason);
+});
+const known = openKnownDrops(data.folder, data);
+const examine = examiner({
+  verifier,
+  known,
+  policies: admission(data.admission),
+  rule: data.rule,
+  maxAcknowledgementIds: data.maxAcknowledgementIds,
+  runtime: systemRuntime,
+});
+
+serveBatches(parentPort, examine, () => known.close());

@@ -1,0 +1,71 @@
+import { farthestExpiry } from "../nostr/drop.ts";
+import { writtenUnder } from "./authors.ts";
+import { ownedKey, tombstoneValue } from "./layout.ts";
+import { removeWithTombstone } from "./removal.ts";
+import {
+  type Acknowledged,
+  type AcknowledgeOutcome,
+  type Header,
+  ID_PREFIX_DIGITS,
+} from "./store.ts";
+import { countEarly } from "./tables.ts";
+import {
+  DELETIONS_A_STEP,
+  type Operation,
+  TOMBSTONE_BYTES,
+  type WriteContext,
+} from "./write-context.ts";
+
+/** Removes, now or at a time, the drops with these ids from the signer's box, and remembers the ids. */
+export function* acknowledge(
+  context: WriteContext,
+  acknowledged: Acknowledged,
+  now: number,
+): Operation<AcknowledgeOutcome> {
+  const { signer, ids, deletion } = acknowledged;
+  const missing = new Set(ids.map((id) => id.slice(0, ID_PREFIX_DIGITS)));
+  const found: Header[] = [];
+  for (const page of context.boxes.pages(signer)) {
+    for (const held of page) if (missing.delete(held.idPrefix)) found.push(held);
+    if (missing.size === 0) break;
+    yield;
+  }
+  if (deletion) {
+    for (const id of missing) {
+      const written = writtenUnder(context, signer, id);
+      // It stays among the missing: whether the recipient left it here to be found must make no difference to the answer.
+      if (written !== undefined) found.push(written);
+    }
+  }
+  let steps = 0;
+  for (const held of found) {
+    if (++steps % DELETIONS_A_STEP === 0) yield;
+    removeWithTombstone(context, held, acknowledged.at ?? now, now);
+  }
+  return yield* rememberEarly(context, signer, missing, now);
+}
+
+// Ids that were neither held here nor acknowledged before: when such a drop comes it gets the answer of a known one.
+function* rememberEarly(
+  context: WriteContext,
+  signer: string,
+  ids: ReadonlySet<string>,
+  now: number,
+): Operation<AcknowledgeOutcome> {
+  const { tombstones, early } = context.tables;
+  const owner = Buffer.from(signer, "hex");
+  const value = tombstoneValue(farthestExpiry(now, context.rule), true);
+  let room = context.limits.earlyTombstones - (early.get(owner)?.readUInt32BE() ?? 0);
+  let steps = 0;
+  for (const id of ids) {
+    const key = ownedKey(signer, id);
+    if (tombstones.doesExist(key)) continue;
+    if (room <= 0) return "too many early";
+    if (!context.hasRoomFor(TOMBSTONE_BYTES, "tombstone")) return "storage full";
+    tombstones.putSync(key, value);
+    countEarly(context.tables, owner, 1);
+    room -= 1;
+    if (++steps % DELETIONS_A_STEP === 0) yield;
+  }
+  return "done";
+}

@@ -1,0 +1,51 @@
+// What an earlier run left that a start must take into account, whatever ended it.
+
+import type { RetentionRule } from "../nostr/drop.ts";
+import { decodeRule, encodeRule, nextRule } from "./retention.ts";
+import { settleRest } from "./settle.ts";
+import type { Environment } from "./tables.ts";
+import type { StoreLimits } from "./write-context.ts";
+
+/** The version of the layout. A store with another one is not opened. */
+const FORMAT = "2";
+
+export type History = {
+  /** The retention rule that the past imposes. */
+  readonly rule: RetentionRule;
+  /** The `seq` up to which numbers are taken. */
+  readonly newest: number;
+  /** The largest drop that any limit ever let in, bytes: drops from before may be larger than today's. */
+  readonly largestBytes: number;
+  /** Whether there may be rows in `authors` for gift wraps. */
+  readonly wrapsHaveAuthors: boolean;
+};
+
+/** Throws when the store has another format. */
+export function mustBeReadable(folder: string, { tables }: Environment): void {
+  const format = tables.meta.get("format");
+  if (format === undefined || format === FORMAT) return;
+  throw new Error(`${folder} holds a store of format ${format}; this version reads ${FORMAT}`);
+}
+
+/** Settles what was left unsettled, and keeps today's settings for later starts. */
+export async function takeUp(
+  environment: Environment,
+  limits: StoreLimits,
+  retentionSeconds: number,
+  now: number,
+): Promise<History> {
+  const { meta } = environment.tables;
+  const text = meta.get("retention");
+  const before = text === undefined ? undefined : decodeRule(text);
+  const rule = nextRule(before, retentionSeconds, now);
+  // Under the rule that was in force when they came.
+  const newest = settleRest(environment, before ?? rule);
+  await meta.put("format", FORMAT);
+  await meta.put("retention", encodeRule(rule));
+  const largestBytes = Math.max(limits.eventBytes, Number(meta.get("largest") ?? 0));
+  await meta.put("largest", String(largestBytes));
+  // Rows of wraps are left to remove also when the operator no longer allows them to be deleted.
+  const wrapsHaveAuthors = limits.authorDeletesWraps || meta.get("authors") === "of wraps";
+  if (wrapsHaveAuthors) await meta.put("authors", "of wraps");
+  return { rule, newest, largestBytes, wrapsHaveAuthors };
+}

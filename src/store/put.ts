@@ -1,0 +1,65 @@
+import type { Drop } from "../nostr/drop.ts";
+import { rememberAuthor } from "./authors.ts";
+import { expiryKey, expiryValue, ownedKey } from "./layout.ts";
+import { remove } from "./removal.ts";
+import { type Header, ID_PREFIX_DIGITS, type PutOutcome } from "./store.ts";
+import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-context.ts";
+
+// What a drop takes on disk beside its own bytes, at most: entries in the indexes, half-empty pages.
+const DROP_OVERHEAD_BYTES = 1_024;
+
+/** Holds the drop, unless it is known or there is no room for it. */
+export function* put(context: WriteContext, drop: Drop, now: number): Operation<PutOutcome> {
+  const { tables, boxes, limits } = context;
+  const isHeld = boxes.has(drop);
+  // Asked in either case, so that time does not tell a held drop from one that was acknowledged.
+  if (tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id)) || isHeld) return "known";
+  const bytes = Buffer.byteLength(drop.json);
+  if (!context.hasRoomFor(bytes + DROP_OVERHEAD_BYTES, "drop")) return "storage full";
+  let usage = context.usage.of(drop.recipient);
+  const full = (): boolean =>
+    usage.drops >= limits.boxDrops || usage.bytes + bytes > limits.boxBytes;
+  if (full() && !usage.isExact) usage = yield* context.usage.exactly(drop.recipient);
+  if (full() && usage.nextExpiry <= now) {
+    yield* removePast(context, drop.recipient, now);
+    usage = yield* context.usage.exactly(drop.recipient);
+  }
+  if (full()) return "box full";
+
+  const seq = context.nextSeq();
+  tables.drops.putSync(seq, drop.json, { append: true });
+  boxes.add(headerOf(drop, seq, bytes));
+  tables.expiries.putSync(expiryKey(drop.expiry, seq), expiryValue(drop.expiry));
+  rememberAuthor(context, drop);
+  usage.drops += 1;
+  usage.bytes += bytes;
+  usage.nextExpiry = Math.min(usage.nextExpiry, drop.expiry);
+  context.announcements.add({ ...drop, seq });
+  return "stored";
+}
+
+function* removePast(context: WriteContext, recipient: string, now: number): Operation<void> {
+  let steps = 0;
+  for (const page of context.boxes.pages(recipient)) {
+    for (const held of page) {
+      if (held.expiry > now) continue;
+      remove(context, held);
+      if (++steps % DELETIONS_A_STEP === 0) yield;
+    }
+  }
+  // Counted anew, because the next expiry of what is left is not known.
+  context.usage.forget(recipient);
+}
+
+function headerOf(drop: Drop, seq: number, bytes: number): Header {
+  const { id, recipient, created_at, kind, expiry } = drop;
+  return {
+    seq,
+    recipient,
+    idPrefix: id.slice(0, ID_PREFIX_DIGITS),
+    created_at,
+    kind,
+    expiry,
+    bytes,
+  };
+}

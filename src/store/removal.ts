@@ -1,0 +1,50 @@
+// How a drop stops being held.
+
+import { forgetAuthor } from "./authors.ts";
+import { expiryKey, expiryValue, ownedKey, tombstoneValue } from "./layout.ts";
+import type { Header } from "./store.ts";
+import type { WriteContext } from "./write-context.ts";
+
+/** The drop goes at `time`, or now if that is not in the future; its tombstone stays until the drop's own expiry. */
+export function removeWithTombstone(
+  context: WriteContext,
+  held: Header,
+  time: number,
+  now: number,
+): void {
+  const { expiries, tombstones } = context.tables;
+  const key = ownedKey(held.recipient, held.idPrefix);
+  // A drop in its grace has its tombstone already, with the true expiry.
+  if (!tombstones.doesExist(key)) tombstones.putSync(key, tombstoneValue(held.expiry, false));
+  if (time <= now) {
+    remove(context, held);
+  } else if (time < held.expiry) {
+    context.boxes.expire(held, time);
+    expiries.removeSync(expiryKey(held.expiry, held.seq));
+    expiries.putSync(expiryKey(time, held.seq), expiryValue(time));
+    context.usage.expires(held, time);
+  }
+}
+
+/** It is not held any more, in whatever way it is looked for. From the disk it is taken at the next sweep; a recent one at once, because those lie together. */
+export function remove(context: WriteContext, held: Header): void {
+  if (forget(context, held) === "recent") takeOffDisk(context, held);
+  else context.tables.discarded.putSync(held.seq, expiryValue(held.expiry));
+}
+
+/** No index knows it any more. Answers whether its entry was only in memory. */
+export function forget(context: WriteContext, held: Header): "recent" | "settled" {
+  forgetAuthor(context, held);
+  const was = context.boxes.remove(held);
+  context.usage.removed(held);
+  context.announcements.remove(held.seq);
+  return was;
+}
+
+export function takeOffDisk(
+  { tables }: WriteContext,
+  { seq, expiry }: Pick<Header, "seq" | "expiry">,
+): void {
+  tables.drops.removeSync(seq);
+  tables.expiries.removeSync(expiryKey(expiry, seq));
+}

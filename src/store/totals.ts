@@ -1,0 +1,42 @@
+import type { Totals } from "./store.ts";
+import { type Environment, entries, type Tables } from "./tables.ts";
+
+/** How much a store holds. */
+export function totalsOf(environment: Environment): Totals {
+  const { drops, discarded, tombstones } = environment.tables;
+  return {
+    drops: entries(drops) - entries(discarded),
+    tombstones: entries(tombstones),
+    ...fileUse(environment),
+  };
+}
+
+/** How big the file is, and how much of it belongs to no table and is written over before the file grows. Bytes. */
+export function fileUse({ root, tables }: Environment): { fileBytes: number; freeBytes: number } {
+  const { root: main, lastPageNumber, pageSize } = statsOf(root);
+  let used = pagesIn(main) + pagesIn(statsOf(root).free);
+  for (const table of Object.values(tables)) used += pagesIn(statsOf(table));
+  const pages = lastPageNumber + 1;
+  return { fileBytes: pages * pageSize, freeBytes: Math.max(0, pages - used) * pageSize };
+}
+
+type TableStats = {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+};
+
+type Stats = TableStats & {
+  readonly root: TableStats;
+  readonly free: TableStats;
+  readonly lastPageNumber: number;
+  readonly pageSize: number;
+};
+
+function statsOf(database: Environment["root"] | Tables[keyof Tables]): Stats {
+  return database.getStats() as unknown as Stats;
+}
+
+function pagesIn(stats: TableStats): number {
+  return stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
+}
