@@ -6,21 +6,15 @@
 // - A request's headers may hold 4 KB, or UWS_HTTP_MAX_HEADERS_SIZE of the environment; more is answered with 431.
 // - A WebSocket that breaks the protocol, or sends text that is not UTF-8, is closed without a code.
 // - Request, response and socket objects are pointers: used too late they throw. So each is copied from or dropped in the callback that ends it.
-import type {
-  Listener,
-  Socket,
-  SocketHandlers,
-  Transport,
-  TransportSettings,
-} from "./transport.ts";
+
+import type { Listener, Transport, TransportSettings } from "./transport.ts";
 import { addressOf, type Counter, forwarded, refuse, serve } from "./uws-http.ts";
 import { loadUws } from "./uws-load.ts";
-import type { Uws, UwsApp, UwsBehavior, UwsListenSocket, UwsWebSocket } from "./uws-types.ts";
+import { type SocketData, type SocketOwner, UwsSocket } from "./uws-socket.ts";
+import type { Uws, UwsApp, UwsBehavior, UwsListenSocket } from "./uws-types.ts";
 
 // uWebSockets.js ends a message beyond its limit without a close code. So its limit is set past ours, and what lies between gets its 1009.
 const OVERSIZE_FACTOR = 2;
-// What a peer gets to read what was sent before the close frame; as long as `ws` waits for the answer to it.
-const CLOSE_MS = 30 * 1_000;
 // Without it two processes would share a port that is in use (SO_REUSEPORT), and neither be told.
 const LISTEN_EXCLUSIVELY = 1;
 
@@ -30,43 +24,43 @@ const LISTEN_EXCLUSIVELY = 1;
  */
 export const uwsTransport: Transport = async (settings, handlers) => {
   const uws = loadUws();
-  const house: House = {
+  const state: ListenerState = {
     settings,
     handlers,
     open: new Set(),
     answering: 0,
     isClosing: false,
+    left: () => leave(state),
     emptied() {},
   };
   const app = uws
     .App()
-    .ws("/*", webSockets(house))
-    .any("/*", (response, request) => serve(response, request, house, () => leave(house)));
-  return listener(uws, app, await listening(app, settings), house);
+    .ws("/*", webSockets(state))
+    .any("/*", (response, request) => serve(response, request, state, () => leave(state)));
+  return listener(uws, app, await listening(app, settings), state);
 };
 
 // One listener's sockets and requests, which `close` waits for.
-type House = Counter & {
-  readonly open: Set<UwsSocket>;
-  emptied: () => void;
-};
+type ListenerState = Counter & SocketOwner & { emptied: () => void };
 
-// uWebSockets.js copies the properties of what `upgrade` is given to the WebSocket's own object, and hands that out as the data.
-type Data = { readonly address: string; socket?: UwsSocket };
-
-function listener(uws: Uws, app: UwsApp, listenSocket: UwsListenSocket, house: House): Listener {
+function listener(
+  uws: Uws,
+  app: UwsApp,
+  listenSocket: UwsListenSocket,
+  state: ListenerState,
+): Listener {
   const port = uws.us_socket_local_port(listenSocket);
   function stopListening(): void {
-    if (house.isClosing) return;
-    house.isClosing = true;
+    if (state.isClosing) return;
+    state.isClosing = true;
     uws.us_listen_socket_close(listenSocket);
   }
   async function close(graceMs: number): Promise<void> {
     stopListening();
     const empty = new Promise<void>((resolve) => {
-      house.emptied = resolve;
+      state.emptied = resolve;
     });
-    leave(house);
+    leave(state);
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, graceMs);
@@ -90,8 +84,8 @@ function listener(uws: Uws, app: UwsApp, listenSocket: UwsListenSocket, house: H
   };
 }
 
-function leave(house: House): void {
-  if (house.open.size === 0 && house.answering === 0) house.emptied();
+function leave(state: ListenerState): void {
+  if (state.open.size === 0 && state.answering === 0) state.emptied();
 }
 
 function listening(app: UwsApp, settings: TransportSettings): Promise<UwsListenSocket> {
@@ -112,9 +106,9 @@ function listening(app: UwsApp, settings: TransportSettings): Promise<UwsListenS
   });
 }
 
-function webSockets(house: House): UwsBehavior<Data> {
+function webSockets(state: ListenerState): UwsBehavior<SocketData> {
   return {
-    maxPayloadLength: house.settings.maxMessageBytes * OVERSIZE_FACTOR,
+    maxPayloadLength: state.settings.maxMessageBytes * OVERSIZE_FACTOR,
     // Unlimited: beyond a limit messages would be dropped one by one. Who sends watches `bufferedBytes` instead.
     maxBackpressure: 0,
     closeOnBackpressureLimit: 0,
@@ -125,10 +119,10 @@ function webSockets(house: House): UwsBehavior<Data> {
     // Ciphertext does not compress.
     compression: 0,
     upgrade(response, request, context) {
-      const address = addressOf(response, forwarded(request), house.settings);
-      if (house.isClosing) return refuse(response, 503);
-      if (!house.handlers.admits(address)) return refuse(response, 429);
-      const data: Data = { address };
+      const address = addressOf(response, forwarded(request), state.settings);
+      if (state.isClosing) return refuse(response, 503);
+      if (!state.handlers.admits(address)) return refuse(response, 429);
+      const data: SocketData = { address };
       response.upgrade(
         data,
         request.getHeader("sec-websocket-key"),
@@ -139,7 +133,7 @@ function webSockets(house: House): UwsBehavior<Data> {
     },
     open(webSocket) {
       const data = webSocket.getUserData();
-      data.socket = new UwsSocket(webSocket, data.address, house);
+      data.socket = new UwsSocket(webSocket, data.address, state);
       data.socket.opened();
     },
     message: (webSocket, message, isBinary) =>
@@ -149,103 +143,4 @@ function webSockets(house: House): UwsBehavior<Data> {
     drain: (webSocket) => webSocket.getUserData().socket?.drained(),
     close: (webSocket) => webSocket.getUserData().socket?.closed(),
   };
-}
-
-class UwsSocket implements Socket {
-  readonly address: string;
-  readonly #webSocket: UwsWebSocket<Data>;
-  readonly #house: House;
-  #relay: SocketHandlers | undefined;
-  #state: "open" | "closing" | "closed" = "open";
-  #isCorked = false;
-  #farewell: { readonly code: number; readonly reason: string } | undefined;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(webSocket: UwsWebSocket<Data>, address: string, house: House) {
-    this.#webSocket = webSocket;
-    this.address = address;
-    this.#house = house;
-  }
-
-  get bufferedBytes(): number {
-    // While corked the last 16 KB are not counted: uWebSockets.js keeps them apart.
-    return this.#state === "closed" ? 0 : this.#webSocket.getBufferedAmount();
-  }
-
-  send(text: string): void {
-    if (this.#state === "open") this.#webSocket.send(text, false, false);
-  }
-
-  cork(work: () => void): void {
-    if (this.#state !== "open" || this.#isCorked) return work();
-    this.#isCorked = true;
-    try {
-      this.#webSocket.cork(work);
-    } finally {
-      this.#isCorked = false;
-    }
-    this.#sayFarewell();
-  }
-
-  ping(): void {
-    if (this.#state === "open") this.#webSocket.ping();
-  }
-
-  close(code: number, reason: string): void {
-    if (this.#state !== "open") return;
-    this.#state = "closing";
-    this.#farewell = { code, reason };
-    this.#sayFarewell();
-    if (this.#farewell !== undefined) this.#timer = setTimeout(() => this.terminate(), CLOSE_MS);
-  }
-
-  terminate(): void {
-    if (this.#state !== "closed") this.#webSocket.close();
-  }
-
-  opened(): void {
-    this.#house.open.add(this);
-    this.#relay = this.#house.handlers.opened(this);
-  }
-
-  received(message: ArrayBuffer, isBinary: boolean): void {
-    if (this.#state !== "open") return;
-    if (message.byteLength > this.#house.settings.maxMessageBytes) return this.close(1009, "");
-    this.#relay?.heard();
-    // The buffer is uWebSockets.js's own and is taken away when this returns; a string is a copy.
-    this.#relay?.received(isBinary ? undefined : Buffer.from(message).toString("utf8"));
-  }
-
-  heard(): void {
-    if (this.#state === "open") this.#relay?.heard();
-  }
-
-  drained(): void {
-    // Called for every part that left.
-    if (this.#webSocket.getBufferedAmount() > 0) return;
-    this.#sayFarewell();
-    if (this.#state === "open") this.#relay?.drained();
-  }
-
-  closed(): void {
-    this.#state = "closed";
-    this.#farewell = undefined;
-    clearTimeout(this.#timer);
-    // uWebSockets.js calls this from inside its own `end` and `close`, and so from inside whatever the relay is doing.
-    queueMicrotask(() => {
-      this.#relay?.closed();
-      this.#house.open.delete(this);
-      leave(this.#house);
-    });
-  }
-
-  // `end` gives a peer 4 s to read what was sent before, and reports the close at once; so it waits until everything has left. What a cork leaves
-  // waiting is known after it.
-  #sayFarewell(): void {
-    if (this.#farewell === undefined || this.#isCorked || this.#webSocket.getBufferedAmount() > 0)
-      return;
-    const { code, reason } = this.#farewell;
-    this.#farewell = undefined;
-    this.#webSocket.end(code, reason);
-  }
 }
