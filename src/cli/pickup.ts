@@ -11,7 +11,7 @@ import { parseEvent, type NostrEvent, tagValue } from "../nostr/event.ts";
 import { isHex32 } from "../nostr/hex.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
 import { isReason } from "../nostr/reason.ts";
-import { hasOwnId } from "../client/wrap.ts";
+import { hasOwnId } from "../client/genuine.ts";
 import { CliError, DONE, FAILED, PARTLY, WRONG_USE } from "./failure.ts";
 import { clientOf, mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
 import { asFailure } from "./send.ts";
