@@ -5,22 +5,23 @@ import type { NostrEvent } from "nostr-tools";
 import { wrapEvent } from "nostr-tools/nip59";
 import { describe, expect, it, vi } from "vitest";
 
-import { Client, now } from "../support/client.ts";
+import { now } from "../support/client.ts";
 import { giftWrap } from "../support/events.ts";
 import { type Person } from "../support/people.ts";
-import { sharedRelay, startRelay } from "../support/relay.ts";
+import { sharedRelay } from "../support/relay.ts";
+import { ptyMissing, type Ran } from "./process.ts";
 import {
   boxOf,
+  connect,
   directory,
   freeAddress,
   jsonLines,
   type Keyholder,
   keyholder,
+  newRelay,
   NOWHERE,
-  type Ran,
   seat,
   secretsIn,
-  terminalMissing,
 } from "./support.ts";
 
 const ID = /^id: +([0-9a-f]{64})$/m;
@@ -54,7 +55,7 @@ async function drop(
 }
 
 async function publish(event: NostrEvent): Promise<void> {
-  const client = await Client.connect(relay().url);
+  const client = await connect(relay().url);
   expect(await client.publish(event)).toEqual(["OK", event.id, true, ""]);
   client.end();
 }
@@ -74,7 +75,7 @@ function day(time: number): string {
   return new Date(time * 1_000).toISOString().slice(0, 10);
 }
 
-describe("a message", () => {
+describe.concurrent("a message", () => {
   it("goes from one key file to another, by the list that the recipient published, and is forgotten when it is acknowledged", async () => {
     const { url: discovery } = await directory();
     const [alice, bob] = [seat(), seat({ discovery })];
@@ -288,7 +289,7 @@ describe("a message", () => {
   });
 });
 
-describe("deaddrop pickup", () => {
+describe.concurrent("deaddrop pickup", () => {
   it("lets every relay forget what was printed, with --ack, and nothing else", async () => {
     const [alice, bob] = pair([relay(), other()]);
     await alice.runs(["send", bob.npub, "one", ...at(relay(), other())]);
@@ -364,7 +365,7 @@ describe("deaddrop pickup", () => {
   });
 });
 
-describe("deaddrop status", () => {
+describe.concurrent("deaddrop status", () => {
   it("tells how many drops there are, how old the oldest is, and when the next is forgotten", async () => {
     const bob = keyholder({ relays: [relay()] });
     const noon = now() - (now() % DAY_SECONDS) - DAY_SECONDS / 2;
@@ -385,7 +386,7 @@ describe("deaddrop status", () => {
   });
 });
 
-describe("deaddrop watch", () => {
+describe.concurrent("deaddrop watch", () => {
   it("prints what is held and what comes, and ends well when it is interrupted", async () => {
     const [alice, bob] = pair();
     const { id } = await drop(alice, bob, "held");
@@ -421,14 +422,14 @@ describe("deaddrop watch", () => {
     await drop(alice, bob, "here");
     const watch = bob.starts(["watch"]);
     await watch.prints("here");
-    const late = await startRelay({ env: { DEADDROP_LISTEN: address } });
+    const late = await newRelay({ env: { DEADDROP_LISTEN: address } });
     await alice.runs(["send", bob.npub, "there", ...at(late)]);
     await watch.prints("there");
     expect(await watch.interrupt()).toMatchObject({ code: 0 });
   });
 });
 
-describe("over HTTP", () => {
+describe.concurrent("over HTTP", () => {
   it("takes what send, keys auth and ack print, and gives what open opens", async () => {
     const [alice, bob] = pair();
     const printed = await alice.runs(["send", bob.npub, TEXT, "--print"]);
@@ -485,8 +486,8 @@ describe("over HTTP", () => {
   });
 });
 
-describe("progress", () => {
-  it.skipIf(terminalMissing() !== undefined)("is shown on a terminal", async () => {
+describe.concurrent("progress", () => {
+  it.skipIf(ptyMissing() !== undefined)("is shown on a terminal", async () => {
     const [alice, bob] = pair();
     const shown = await alice.runsOnTerminal(["send", bob.npub, "hello", ...at(relay())]);
     expect(shown.code).toBe(0);
@@ -504,7 +505,7 @@ describe("progress", () => {
   });
 });
 
-describe("a secret", () => {
+describe.concurrent("a secret", () => {
   it("stays one when the passphrase is wrong: nothing is done, and that is said", async () => {
     const { home, runs } = seat();
     const made = await runs(["keys", "new"], { env: { DEADDROP_PASSPHRASE: "right horse" } });
@@ -567,7 +568,7 @@ describe("a secret", () => {
   });
 });
 
-describe("wrong use", () => {
+describe.concurrent("wrong use", () => {
   const HEX = "ab".repeat(32);
 
   it.each([

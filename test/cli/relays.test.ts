@@ -3,19 +3,21 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
-import { Client } from "../support/client.ts";
 import { giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
-import { type RelayProcess, sharedRelay, startRelay } from "../support/relay.ts";
+import { type RelayProcess, sharedRelay } from "../support/relay.ts";
+import { atEnd } from "./process.ts";
 import {
   boxOf,
+  connect,
   directory,
   freeAddress,
   jsonLines,
   type Keyholder,
   keyholder,
+  newRelay,
   NOWHERE,
 } from "./support.ts";
 
@@ -38,30 +40,30 @@ async function absent(): Promise<Place & { comes(): Promise<RelayProcess> }> {
   const address = await freeAddress();
   return {
     url: `ws://${address}`,
-    comes: () => startRelay({ env: { DEADDROP_LISTEN: address } }),
+    comes: () => newRelay({ env: { DEADDROP_LISTEN: address } }),
   };
 }
 
 /** The same relay once more, after it was stopped: its store and its port. */
 async function restarted({ url, data }: RelayProcess): Promise<RelayProcess> {
-  return startRelay({ data, env: { DEADDROP_LISTEN: url.replace("ws://", "") } });
+  return newRelay({ data, env: { DEADDROP_LISTEN: url.replace("ws://", "") } });
 }
 
 /** Somebody who takes connections and never says a word. */
 async function silent(): Promise<Place> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
-  onTestFinished(() => void server.close());
+  atEnd(() => void server.close());
   server.on("connection", (socket) => {
     socket.on("error", () => {});
-    onTestFinished(() => void socket.destroy());
+    atEnd(() => void socket.destroy());
   });
   return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 async function holdsOne(owner: Keyholder, place: Place): Promise<string> {
   const wrap = giftWrap({ to: owner });
-  const client = await Client.connect(place.url);
+  const client = await connect(place.url);
   await client.publish(wrap);
   client.end();
   return wrap.id;
@@ -76,7 +78,7 @@ function leadingZeroBits(id: string): number {
   return id.length * 4 - bits;
 }
 
-describe("deaddrop relays", () => {
+describe.concurrent("deaddrop relays", () => {
   it("publishes a list of where one receives, keeps it, and finds somebody else's", async () => {
     const { url: discovery, lists } = await directory();
     const [alice, bob] = [keyholder({ discovery }), keyholder({ discovery })];
@@ -178,7 +180,7 @@ describe("deaddrop relays", () => {
   });
 });
 
-describe("no relay", () => {
+describe.concurrent("no relay", () => {
   it("takes a message: send exits with 1, and says what to do", async () => {
     const { url: discovery } = await directory();
     const [alice, bob] = [keyholder({ discovery }), keyholder({ discovery })];
@@ -225,12 +227,12 @@ describe("no relay", () => {
   });
 });
 
-describe("a relay", () => {
+describe.concurrent("a relay", () => {
   it("whose box is full refuses, and send exits with 1 and its reason", async () => {
-    const small = await startRelay({ env: { DEADDROP_LIMITS_BOX_DROPS: "1" } });
+    const small = await newRelay({ env: { DEADDROP_LIMITS_BOX_DROPS: "1" } });
     const [alice, bob] = [keyholder(), keyholder()];
     expect(await alice.runs(["send", bob.npub, "one", ...at(small)])).toMatchObject({ code: 0 });
-    const client = await Client.connect(small.url);
+    const client = await connect(small.url);
     const [, , , reason] = await client.publish(giftWrap({ to: bob }));
     expect(reason).toMatch(/full/);
 
@@ -251,7 +253,7 @@ describe("a relay", () => {
 
   it("that asks for proof of work gets it", async () => {
     const env = { DEADDROP_PROOF_OF_WORK: String(PROOF_OF_WORK_BITS) };
-    const costly = await startRelay({ env });
+    const costly = await newRelay({ env });
     const [alice, bob] = [keyholder(), keyholder()];
     expect(await alice.runs(["send", bob.npub, "mined", ...at(costly)])).toMatchObject({
       code: 0,
@@ -271,7 +273,7 @@ describe("a relay", () => {
   });
 });
 
-describe("below the quorum", () => {
+describe.concurrent("below the quorum", () => {
   it("send exits with 3, and goes on with --retry: the same message, once", async () => {
     const [one, two] = [await absent(), await absent()];
     const places = [relay(), one, two];
@@ -355,7 +357,7 @@ describe("below the quorum", () => {
   });
 });
 
-describe("when one of two relays is down", () => {
+describe.concurrent("when one of two relays is down", () => {
   it("pickup prints what the other holds, names it, and exits with 3", async () => {
     const gone = await absent();
     const [alice, bob] = [keyholder(), keyholder({ relays: [relay(), gone] })];
@@ -392,7 +394,7 @@ describe("when one of two relays is down", () => {
     ["pickup --ack", ["pickup"]],
     ["ack", ["ack", "ab".repeat(32)]],
   ])("%s exits with 3, and tells it later, by %j", async (line, later) => {
-    const moody = await startRelay();
+    const moody = await newRelay();
     const [alice, bob] = [keyholder(), keyholder({ relays: [relay(), moody] })];
     await alice.runs(["send", bob.npub, "hello", ...at(relay(), moody)]);
     const [id = ""] = await boxOf(bob, moody);
