@@ -5,7 +5,9 @@ import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
 import { decode, npubEncode, type NSec, nsecEncode } from "nostr-tools/nip19";
+import { wrapEvent } from "nostr-tools/nip59";
 import { verifyEvent } from "nostr-tools/pure";
+import { expect } from "vitest";
 import { WebSocketServer } from "ws";
 
 import { Client } from "../support/client.ts";
@@ -28,6 +30,17 @@ import {
 
 const KIND_RELAY_LIST = 10_050;
 
+/** How long to wait where nobody answers, and where somebody does. */
+export const BRIEFLY = ["--timeout", "1s"];
+export const PATIENTLY = ["--timeout", "2s"];
+
+export type Place = { readonly url: string };
+
+/** The options that name these relays. */
+export function at(...relays: readonly Place[]): string[] {
+  return relays.flatMap(({ url }) => ["--relay", url]);
+}
+
 /** Where nobody listens: no command here may come to ask the relays of the world. */
 export const NOWHERE = "ws://127.0.0.1:1";
 
@@ -48,7 +61,7 @@ type Settings = {
   /** Where relay lists are published and looked up. */
   readonly discovery?: string;
   /** One's own relays, named by $DEADDROP_RELAYS. */
-  readonly relays?: readonly { readonly url: string }[];
+  readonly relays?: readonly Place[];
 };
 
 /** An empty home. */
@@ -79,6 +92,32 @@ export function keyholder(settings: Settings = {}, { secret, key }: Person = per
   return { ...own, secret, key, npub: npubEncode(key), nsec };
 }
 
+/** The folder of what belongs to a key. */
+export function folderOf({ home, key }: Keyholder): string {
+  return join(home, key);
+}
+
+/** Drops a text for somebody, or any message, as another client would; answers the drop. */
+export async function drop(
+  from: Person,
+  to: Person,
+  content: string,
+  relays: readonly Place[],
+  tags: string[][] = [],
+): Promise<NostrEvent> {
+  const message = { kind: 14, content, tags: [["p", to.key], ...tags] };
+  const wrap = wrapEvent(message, from.secret, to.key);
+  for (const { url } of relays) await publish(url, wrap);
+  return wrap;
+}
+
+/** Publishes a drop that the relay has not seen. */
+export async function publish(url: string, event: NostrEvent): Promise<void> {
+  const client = await connect(url);
+  expect(await client.publish(event)).toEqual(["OK", event.id, true, ""]);
+  client.end();
+}
+
 /** What stands on each line, which has to be JSON. */
 export function jsonLines(text: string): Record<string, unknown>[] {
   return text
@@ -99,7 +138,7 @@ export function newRelay(options: RelayOptions = {}): Promise<RelayProcess> {
 }
 
 /** The ids of what a relay holds for somebody, by its own word. */
-export async function boxOf(owner: Person, { url }: { readonly url: string }): Promise<string[]> {
+export async function boxOf(owner: Person, { url }: Place): Promise<string[]> {
   const client = await connect(url);
   await client.authenticate(owner);
   const ids = await client.pickup();
@@ -110,7 +149,7 @@ export async function boxOf(owner: Person, { url }: { readonly url: string }): P
 /** A relay that keeps everybody's newest kind 10050 list and nothing else, as those do where lists are looked up. */
 export async function directory(): Promise<{
   readonly url: string;
-  readonly lists: ReadonlyMap<string, NostrEvent>;
+  readonly lists: Map<string, NostrEvent>;
 }> {
   const lists = new Map<string, NostrEvent>();
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
