@@ -1,10 +1,11 @@
 #!/usr/bin/env -S node --max-semi-space-size=8
 // The command `deaddrop`.
 
-import { type Command, COMMANDS } from "./cli/commands.ts";
+import type { Command } from "./cli/command.ts";
+import { COMMANDS } from "./cli/commands.ts";
 import { CliError, DONE, exitCodeOf, FAILED, WRONG_USE } from "./cli/failure.ts";
 import { helpFor } from "./cli/help.ts";
-import { type Given, parse } from "./cli/options.ts";
+import { type CommandLine, parse } from "./cli/options.ts";
 import { VERSION } from "./version.ts";
 
 // Whoever reads what is printed may stop early, as `head` does. That is no failure.
@@ -17,8 +18,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 process.exitCode = await exitCodeOf(() => run(process.argv.slice(2)), process.stderr);
 
 async function run(args: string[]): Promise<number> {
-  const given = parse(args);
-  const { values, positionals } = given;
+  const commandLine = parse(args);
+  const { values, positionals } = commandLine;
   const [verb, ...words] = positionals;
   if (values.version === true) return print(`${VERSION}\n`);
   if (values.help === true || verb === undefined || verb === "help") {
@@ -28,7 +29,7 @@ async function run(args: string[]): Promise<number> {
   if (command === undefined) {
     throw new CliError(WRONG_USE, `unknown command "${verb}"\n\n${helpFor(undefined)}`);
   }
-  mustTake(verb, command, given);
+  mustTake(verb, command, commandLine);
   if (words.length > command.words) {
     throw new CliError(
       WRONG_USE,
@@ -39,7 +40,7 @@ async function run(args: string[]): Promise<number> {
 }
 
 // An option of another command would be passed over in silence otherwise, and its wish with it.
-function mustTake(verb: string, { options }: Command, { tokens }: Given): void {
+function mustTake(verb: string, { options }: Command, { tokens }: CommandLine): void {
   for (const token of tokens) {
     if (token.kind !== "option" || options.includes(token.name)) continue;
     throw new CliError(WRONG_USE, `${verb} has no option ${token.rawName}\n\n${helpFor(verb)}`);

@@ -3,22 +3,12 @@
 // Each is loaded when it is asked for: the relay's store and the client's cryptography take their time, and no command needs both.
 
 import type { Config } from "../config/schema.ts";
+import type { Command } from "./command.ts";
 import { CliError, DONE, WRONG_USE } from "./failure.ts";
-import { count, type Given, type OptionName, seconds, timeoutSeconds } from "./options.ts";
+import { count, type OptionValues, seconds, timeoutSeconds } from "./options.ts";
 import type { PickupOptions } from "./pickup.ts";
 import type { ProfileOptions } from "./profile.ts";
 import type { Terminal } from "./terminal.ts";
-
-export type Command = {
-  readonly summary: string;
-  readonly options: readonly OptionName[];
-  /** What may stand after the command's name. */
-  readonly actions?: readonly string[];
-  /** How many words may stand after the command's name, at most. */
-  readonly words: number;
-  /** Does it, with what stands after the command's name, and answers the exit code. */
-  run(given: Given["values"], words: readonly string[], terminal: Terminal): Promise<number>;
-};
 
 const PROFILE = ["key", "relay", "timeout", "json"] as const;
 
@@ -138,7 +128,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: Infinity,
     options: [...PROFILE, "grace", "print"],
     async run(given, ids, terminal) {
-      const { ack } = await import("./pickup.ts");
+      const { ack } = await import("./ack.ts");
       return ack({ ...pickupOf(given), ids, print: given.print ?? false }, terminal);
     },
   },
@@ -147,7 +137,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 0,
     options: ["key", "json"],
     async run({ key, json = false }, _, terminal) {
-      const { openDrops } = await import("./pickup.ts");
+      const { openDrops } = await import("./open.ts");
       return openDrops({ key, json }, terminal);
     },
   },
@@ -167,7 +157,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 0,
     options: [...PROFILE],
     async run(given, _, terminal) {
-      const { status } = await import("./relays.ts");
+      const { status } = await import("./status.ts");
       return status({ ...profileOf(given), json: given.json ?? false }, terminal);
     },
   },
@@ -193,11 +183,11 @@ async function configuration(env: Terminal["env"], file: string | undefined): Pr
   }
 }
 
-function profileOf({ key, relay = [], discovery = [], timeout }: Given["values"]): ProfileOptions {
+function profileOf({ key, relay = [], discovery = [], timeout }: OptionValues): ProfileOptions {
   return { key, relay, discovery, timeoutSeconds: timeoutSeconds(timeout) };
 }
 
-function pickupOf(given: Given["values"]): PickupOptions {
+function pickupOf(given: OptionValues): PickupOptions {
   return {
     ...profileOf(given),
     ack: given.ack ?? false,

@@ -1,4 +1,4 @@
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 import { CliError, WRONG_USE } from "./failure.ts";
 import { OPTIONS, type OptionName } from "./options.ts";
 

@@ -7,6 +7,15 @@ export const PARTLY = 3;
 /** What a shell reports of a command that SIGINT ended: 128 + 2. */
 export const INTERRUPTED = 130;
 
+/** The exit code of what was done at several relays, of which so many failed. */
+export function exitCodeFor(
+  failed: number,
+  all: number,
+): typeof DONE | typeof PARTLY | typeof FAILED {
+  if (failed === 0) return DONE;
+  return failed < all ? PARTLY : FAILED;
+}
+
 /** A command cannot do what was asked. The message is for whoever typed it: what is wrong and what to do, and never a secret. */
 export class CliError extends Error {
   readonly exitCode: typeof FAILED | typeof WRONG_USE | typeof INTERRUPTED;

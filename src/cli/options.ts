@@ -38,7 +38,10 @@ export const OPTIONS = {
 export type OptionName = keyof typeof OPTIONS;
 
 /** A command line, taken apart. */
-export type Given = ReturnType<typeof parse>;
+export type CommandLine = ReturnType<typeof parse>;
+
+/** The options that were given. */
+export type OptionValues = CommandLine["values"];
 
 /** Takes a command line apart. Throws a CliError for what is no option of any command. */
 export function parse(args: readonly string[]) {

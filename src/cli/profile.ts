@@ -4,13 +4,9 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { npubEncode } from "nostr-tools/nip19";
-import { WebSocket } from "ws";
-
-import { DeadDrop, secretSigner, type Signer } from "../client/client.ts";
-import { fileOutbox } from "../client/node.ts";
+import { secretSigner, type Signer } from "../client/client.ts";
 import { relayUrls } from "../client/relay-url.ts";
-import { publicKeyOf } from "../nostr/public-key.ts";
+import { asRelays } from "./arguments.ts";
 import { CliError, FAILED, WRONG_USE } from "./failure.ts";
 import { homeFolder, loadSecret } from "./key-file.ts";
 import type { Terminal } from "./terminal.ts";
@@ -55,21 +51,6 @@ export async function openProfile(options: ProfileOptions, terminal: Terminal): 
   };
 }
 
-/** A client of this profile. `close` it in the end. */
-export function clientOf(
-  { signer, relays, discovery, folder }: Profile,
-  { timeoutSeconds }: Pick<ProfileOptions, "timeoutSeconds">,
-): DeadDrop {
-  return new DeadDrop({
-    keys: [signer],
-    relays,
-    discovery,
-    outbox: fileOutbox(join(folder, "outbox")),
-    webSocket: WebSocket,
-    ...(timeoutSeconds !== undefined && { patienceSeconds: timeoutSeconds }),
-  });
-}
-
 /** Throws when the profile has no relays of its own. */
 export function mustHaveRelays({ relays }: Profile): void {
   if (relays.length > 0) return;
@@ -85,31 +66,6 @@ export async function saveRelays(folder: string, relays: readonly string[]): Pro
   const part = join(folder, "relays.part");
   await writeFile(part, `${JSON.stringify({ relays })}\n`, { mode: 0o600 });
   await rename(part, relaysFile(folder));
-}
-
-/** A public key as it is typed: npub1… or 64 hex digits. */
-export function asKey(text: string | undefined, what: string): string {
-  if (text === undefined)
-    throw new CliError(WRONG_USE, `${what} is missing: npub1… or 64 hex digits`);
-  const key = publicKeyOf(text);
-  // It might be a secret key, which is not to be repeated on a screen.
-  if (key === undefined)
-    throw new CliError(WRONG_USE, `${what} is no public key: npub1… or 64 hex digits`);
-  return key;
-}
-
-/** How a key is shown to people. */
-export function shownKey(key: string): string {
-  return npubEncode(key);
-}
-
-/** Relays as they are typed. */
-export function asRelays(texts: readonly string[]): string[] {
-  try {
-    return relayUrls(texts);
-  } catch (error) {
-    throw new CliError(WRONG_USE, (error as Error).message);
-  }
 }
 
 function firstOf(

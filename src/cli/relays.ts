@@ -1,14 +1,8 @@
+import { asKey, asRelays } from "./arguments.ts";
+import { withClient } from "./client.ts";
 import { CliError, DONE, FAILED, PARTLY, WRONG_USE } from "./failure.ts";
-import {
-  asKey,
-  asRelays,
-  clientOf,
-  mustHaveRelays,
-  openProfile,
-  type ProfileOptions,
-  saveRelays,
-} from "./profile.ts";
-import { harmlessLine, shownTime } from "./show.ts";
+import { mustHaveRelays, openProfile, type ProfileOptions, saveRelays } from "./profile.ts";
+import { harmlessLine } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type RelaysOptions = ProfileOptions & {
@@ -33,39 +27,27 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
   // What is set anew is not read before: it may be damaged.
   const profile = await openProfile({ ...options, relay: given ?? options.relay }, terminal);
   if (action === "set") await saveRelays(profile.folder, profile.relays);
+  if (action !== "of") mustHaveRelays(profile);
   if (action === undefined) {
-    mustHaveRelays(profile);
     list(profile.relays, options, terminal);
     return DONE;
   }
-  const client = clientOf(profile, options);
   const { progress, done } = progressLine(terminal.stderr);
-  progress("asking the relays");
-  try {
-    switch (action) {
-      case "of": {
-        const theirs = await client.lookUpRelays(person ?? "");
-        done();
-        if (theirs === undefined) {
-          throw new CliError(
-            FAILED,
-            "no list of relays is found; name other relays to look with --discovery",
-          );
-        }
-        list(theirs, options, terminal);
-        return DONE;
-      }
-      default: {
-        mustHaveRelays(profile);
-        const results = await client.publishRelays();
-        done();
-        return published(results, options, terminal);
-      }
+  return withClient(profile, options, async (client) => {
+    progress("asking the relays");
+    if (person === undefined) {
+      return reportPublished(await client.publishRelays().finally(done), options, terminal);
     }
-  } finally {
-    done();
-    client.close();
-  }
+    const theirs = await client.lookUpRelays(person).finally(done);
+    if (theirs === undefined) {
+      throw new CliError(
+        FAILED,
+        "no list of relays is found; name other relays to look with --discovery",
+      );
+    }
+    list(theirs, options, terminal);
+    return DONE;
+  });
 }
 
 function list(urls: readonly string[], { json }: RelaysOptions, { stdout }: Terminal): void {
@@ -73,7 +55,7 @@ function list(urls: readonly string[], { json }: RelaysOptions, { stdout }: Term
   else for (const url of urls) stdout.write(`${url}\n`);
 }
 
-function published(
+function reportPublished(
   results: readonly { readonly url: string; readonly refusal: string | undefined }[],
   { json }: RelaysOptions,
   { stdout, stderr }: Terminal,
@@ -97,45 +79,4 @@ function published(
     return FAILED;
   }
   return failed.length > 0 ? PARTLY : DONE;
-}
-
-export type StatusOptions = ProfileOptions & { readonly json: boolean };
-
-/** `deaddrop status`: what each relay holds for one. Answers the exit code: 3 when some relay could not be read, 1 when none could. */
-export async function status(options: StatusOptions, terminal: Terminal): Promise<number> {
-  const profile = await openProfile(options, terminal);
-  mustHaveRelays(profile);
-  const client = clientOf(profile, options);
-  const { progress, done } = progressLine(terminal.stderr);
-  try {
-    progress("asking the relays");
-    const boxes = await client.status();
-    const waiting = await client.flush();
-    done();
-    for (const box of boxes) {
-      const { url, state, reason, drops, oldest, nextExpiry } = box;
-      if (options.json) {
-        const shown = { ...box, oldest: oldest ?? null, nextExpiry: nextExpiry ?? null };
-        terminal.stdout.write(`${JSON.stringify(shown)}\n`);
-      } else if (state === "failed") {
-        terminal.stdout.write(`${url} not read: ${harmlessLine(reason)}\n`);
-      } else {
-        const since = oldest === undefined ? "" : `, the oldest from about ${shownTime(oldest)}`;
-        const until = nextExpiry === undefined ? "" : `, the next expires ${shownTime(nextExpiry)}`;
-        terminal.stdout.write(
-          `${url} ${drops} ${drops === 1 ? "drop" : "drops"}${since}${until}\n`,
-        );
-      }
-    }
-    if (waiting > 0) {
-      terminal.stderr.write(
-        `deaddrop: ${waiting} acknowledgements wait for relays that are not there\n`,
-      );
-    }
-    const failed = boxes.filter(({ state }) => state === "failed").length;
-    if (failed === 0) return DONE;
-    return failed < boxes.length ? PARTLY : FAILED;
-  } finally {
-    client.close();
-  }
 }

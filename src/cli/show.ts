@@ -1,7 +1,7 @@
 // How things are shown on a terminal.
 
 import type { DeliveryReport, PickedUp } from "../client/client.ts";
-import { shownKey } from "./profile.ts";
+import { shownKey } from "./arguments.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Unix seconds as people read them, in UTC. */
@@ -17,7 +17,7 @@ export function shownTime(seconds: number): string {
  * Text of a stranger, without what would move the cursor, change colours or end the line for a program that reads on: control characters but line
  * feed and tab, and those that turn the direction of writing.
  */
-export function harmless(text: string): string {
+function harmless(text: string): string {
   return text.replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu, "\ufffd");
 }
 
@@ -27,7 +27,7 @@ export function harmlessLine(text: string): string {
 }
 
 /** What was picked up, for people. The text is indented: what stands at the margin is ours, and no text can look like another message. */
-export function shownDrop(picked: Exclude<PickedUp, { type: "unreadable" }>): string {
+function shownDrop(picked: Exclude<PickedUp, { type: "unreadable" }>): string {
   const { id, from } = picked;
   const head = `id:   ${id}\nfrom: ${shownKey(from)}\n`;
   if (picked.type === "receipt") {
@@ -45,7 +45,7 @@ export function shownDrop(picked: Exclude<PickedUp, { type: "unreadable" }>): st
 }
 
 /** What was picked up, as one line of JSON. */
-export function dropAsJson(picked: PickedUp): string {
+function dropAsJson(picked: PickedUp): string {
   if (picked.type !== "message") return line(picked);
   const { message, ...rest } = picked;
   const { id, kind, created_at, tags, content } = message;
@@ -69,8 +69,29 @@ export function shownReport({ url, state, reason, heldUntil }: DeliveryReport): 
 }
 
 /** Writes to standard output and resolves when whoever reads it has it, as far as that can be known. Rejects when nobody reads. */
-export function written({ stdout }: Terminal, text: string): Promise<void> {
+function written({ stdout }: Terminal, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stdout.write(text, (error?: Error | null) => (error ? reject(error) : resolve()));
   });
+}
+
+/**
+ * Prints what was picked up. Answers whether it was a message, or a receipt, and is now with whoever reads standard output: only that may be acknowledged.
+ */
+export async function printPicked(
+  picked: PickedUp,
+  { json }: { readonly json: boolean },
+  terminal: Terminal,
+): Promise<boolean> {
+  if (picked.type !== "unreadable") {
+    await written(terminal, json ? dropAsJson(picked) : shownDrop(picked));
+    return true;
+  }
+  if (json) await written(terminal, dropAsJson(picked));
+  else {
+    terminal.stderr.write(
+      `deaddrop: drop ${picked.id} cannot be opened: ${picked.why}; "deaddrop ack ${picked.id}" removes it\n`,
+    );
+  }
+  return false;
 }

@@ -1,3 +1,5 @@
+// What a pickup hands to its caller, one opened drop after the other.
+
 import type { NostrEvent } from "../nostr/event.ts";
 import type { Rumor } from "./wrap.ts";
 
@@ -41,13 +43,14 @@ export type CollectionReport = {
   readonly reason: string;
 };
 
-export type Brought = { readonly drop: NostrEvent; readonly relay: string };
+/** A drop as a relay sent it, sealed. */
+export type ReceivedDrop = { readonly drop: NostrEvent; readonly relay: string };
 
 export type CollectionParts = {
   /** Starts reading from everywhere. Answers how to stop. */
   readonly start: (collection: Collection) => () => void;
   /** Opens a drop; undefined when the caller has it already. */
-  readonly open: (brought: Brought) => Promise<PickedUp | undefined>;
+  readonly open: (received: ReceivedDrop) => Promise<PickedUp | undefined>;
   readonly signal: AbortSignal | undefined;
 };
 
@@ -62,10 +65,10 @@ const TURN_MS = 20;
  */
 export class Collection implements AsyncIterable<PickedUp> {
   readonly #parts: CollectionParts;
-  readonly #waiting: Brought[] = [];
+  readonly #waiting: ReceivedDrop[] = [];
   readonly #reports = new Map<string, CollectionReport>();
   #isOver = false;
-  #began = false;
+  #isStarted = false;
   #changed: (() => void)[] = [];
 
   constructor(parts: CollectionParts) {
@@ -78,8 +81,8 @@ export class Collection implements AsyncIterable<PickedUp> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<PickedUp> {
-    if (this.#began) throw new Error("a collection can be gone through once");
-    this.#began = true;
+    if (this.#isStarted) throw new Error("a collection can be gone through once");
+    this.#isStarted = true;
     const { signal } = this.#parts;
     if (signal?.aborted === true) return;
     const stop = this.#parts.start(this);
@@ -91,18 +94,18 @@ export class Collection implements AsyncIterable<PickedUp> {
     let turn = performance.now();
     try {
       for (;;) {
-        const brought = this.#waiting.shift();
-        if (brought === undefined) {
+        const received = this.#waiting.shift();
+        if (received === undefined) {
           if (this.#isOver) return;
           await this.#change();
           continue;
         }
-        if (this.#waiting.length < MAX_WAITING) this.#tell();
+        if (this.#waiting.length < MAX_WAITING) this.#wake();
         if (performance.now() - turn > TURN_MS) {
           await new Promise((resolve) => setTimeout(resolve));
           turn = performance.now();
         }
-        const opened = await this.#parts.open(brought);
+        const opened = await this.#parts.open(received);
         if (opened !== undefined) yield opened;
       }
     } finally {
@@ -112,12 +115,12 @@ export class Collection implements AsyncIterable<PickedUp> {
     }
   }
 
-  // --- what the readers tell
+  // --- called by those who read the relays
 
-  bring(brought: Brought): void {
+  receive(received: ReceivedDrop): void {
     if (this.#isOver) return;
-    this.#waiting.push(brought);
-    this.#tell();
+    this.#waiting.push(received);
+    this.#wake();
   }
 
   report(url: string, state: CollectionReport["state"], reason = ""): void {
@@ -127,7 +130,7 @@ export class Collection implements AsyncIterable<PickedUp> {
   /** Nothing more comes. */
   end(): void {
     this.#isOver = true;
-    this.#tell();
+    this.#wake();
   }
 
   get isFull(): boolean {
@@ -142,7 +145,7 @@ export class Collection implements AsyncIterable<PickedUp> {
     return new Promise((resolve) => this.#changed.push(resolve));
   }
 
-  #tell(): void {
+  #wake(): void {
     const changed = this.#changed;
     this.#changed = [];
     for (const resolve of changed) resolve();

@@ -1,4 +1,4 @@
-import type { OutboxRecord, OutboxStore } from "./outbox.ts";
+import type { OutboxRecord, OutboxStore } from "./outbox-store.ts";
 
 // The part of IndexedDB that is used. Named here because the relay, which is compiled with the library, has no browser's types.
 type Request<Result> = {

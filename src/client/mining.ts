@@ -4,7 +4,7 @@ import type { NostrEvent } from "../nostr/event.ts";
 import { writeEvent } from "../nostr/event.ts";
 import type { MiningJob, MiningNews } from "./mining-worker.ts";
 import type { EventTemplate, Signer } from "./signer.ts";
-import type { Unsigned } from "./wrap.ts";
+import type { UnsignedWrap } from "./wrap.ts";
 
 export type MiningOptions = {
   readonly signal?: AbortSignal | undefined;
@@ -17,7 +17,7 @@ export type Miner = (job: MiningJob, options: MiningOptions) => Promise<string>;
 
 /** Signs a wrap, after finding an id with `bits` leading zero bits when there are any to find. */
 export async function signed(
-  { template, signer }: Unsigned,
+  { template, signer }: UnsignedWrap,
   bits: number,
   miner: Miner,
   options: MiningOptions,

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 
-import type { OutboxRecord, OutboxStore } from "./outbox.ts";
+import type { OutboxRecord, OutboxStore } from "./outbox-store.ts";
 
 const ENDING = ".json";
 // A process has a thousand file descriptors, often.

@@ -1,10 +1,12 @@
 import type { NostrEvent } from "../nostr/event.ts";
-import type { Filter, Link, Listener } from "./link.ts";
+import { DIRECT_MESSAGE, GIFT_WRAP } from "../nostr/kinds.ts";
+import type { Filter, SubscriptionListener } from "./relay-connection.ts";
+import type { KeyGroup, RelayPool } from "./relay-pool.ts";
 
 /** What a reader tells of one relay. */
-export type ReaderEvents = {
+export type ReaderListener = {
   event(event: NostrEvent): void;
-  /** Everything that is held was told. Told again after a reconnection. */
+  /** Everything that is held was told. Called again after a reconnection. */
   complete(): void;
   /** The relay refuses, does not answer in time, or does not keep to what it was asked. While it goes on reading it may still complete. */
   failed(why: string): void;
@@ -17,18 +19,19 @@ export type ReaderEvents = {
 };
 
 export type ReaderSettings = {
+  readonly url: string;
+  /** The keys whose boxes are read. */
+  readonly group: KeyGroup;
   readonly kinds: readonly number[];
-  /** The keys whose boxes are read; the link is authenticated with them. */
-  readonly addresses: readonly string[];
   /** Whether to go on with what comes. */
   readonly isLive: boolean;
-  readonly patienceSeconds: number;
-  /** A relay that ended a subscription in passing is asked again after so many seconds. */
-  readonly retrySeconds: number;
 };
 
+/** The kinds that dead drops hold. */
+export const DROP_KINDS = [GIFT_WRAP, DIRECT_MESSAGE];
+
 /** Drops asked for in one go. */
-export const PAGE_DROPS = 500;
+const PAGE_DROPS = 500;
 // Where so many drops share one second, and a relay gives no more at once, the rest of that second cannot be reached.
 const MAX_PAGE_DROPS = 5_000;
 // More than this no box holds, and no relay gives it in so many pieces: one that goes on makes it up.
@@ -40,8 +43,17 @@ const NOT_ASKED_FOR = "the relay sends what it was not asked for";
  * Reads boxes from one relay to their end, page by page, and goes on with what comes. NIP-67's hints say where the end is; without them it is where a page
  * is empty. Asks without `since`: what a relay holds is what was not acknowledged. Answers how to stop.
  */
-export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEvents): () => void {
-  const base = { kinds: settings.kinds, "#p": settings.addresses };
+export function readBoxes(
+  pool: RelayPool,
+  settings: ReaderSettings,
+  listener: ReaderListener,
+): () => void {
+  const { url, group, isLive } = settings;
+  const { addresses } = group;
+  const connection = pool.forPickup(url, addresses[0] ?? "");
+  // NIP-RK: nobody sends kind 4 to a receiving key.
+  const kinds = settings.kinds.filter((kind) => kind !== DIRECT_MESSAGE || !group.isReceiving);
+  const base = { kinds, "#p": addresses };
   const seen = new Set<string>();
   let isOver = false;
   let pages = 0;
@@ -53,28 +65,31 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
     clearTimeout(timer);
     timer = setTimeout(() => {
       // As many keys as one has take their time.
-      if (link.isAuthenticating) return expect();
-      told.failed(link.failure);
-      if (!settings.isLive) stop();
-    }, settings.patienceSeconds * 1_000);
+      if (connection.isAuthenticating) return expect();
+      listener.failed(connection.failure);
+      if (!isLive) stop();
+    }, pool.patienceSeconds * 1_000);
   }
 
   function begin(): void {
     if (isOver) return;
     expect();
-    stopFirst = link.subscribe([{ ...base, limit: PAGE_DROPS }], page(base, PAGE_DROPS, Infinity));
+    stopFirst = connection.subscribe(
+      [{ ...base, limit: PAGE_DROPS }],
+      page(base, PAGE_DROPS, Infinity),
+    );
   }
 
   // One page, of drops up to `until`, and what follows from its end. The first page is followed by what comes.
-  function page(filter: Filter, limit: number, until: number): Listener {
+  function page(filter: Filter, limit: number, until: number): SubscriptionListener {
     const isFirst = until === Infinity;
-    let isStored = true;
+    let beforeEose = true;
     let oldest = Infinity;
     let came = 0;
     let news = 0;
     return {
-      asked() {
-        isStored = true;
+      requested() {
+        beforeEose = true;
         oldest = Infinity;
         came = news = 0;
         expect();
@@ -86,7 +101,7 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
       },
       event(event) {
         if (isOver) return;
-        if (!isStored) return told.isFull() ? pause() : told.event(event);
+        if (!beforeEose) return listener.isFull() ? pause() : listener.event(event);
         expect();
         came += 1;
         oldest = Math.min(oldest, event.created_at);
@@ -96,11 +111,11 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
         if (seen.has(event.id)) return;
         seen.add(event.id);
         news += 1;
-        told.event(event);
+        listener.event(event);
       },
-      stored(hint) {
-        if (isOver || !isStored) return;
-        isStored = false;
+      eose(hint) {
+        if (isOver || !beforeEose) return;
+        beforeEose = false;
         clearTimeout(timer);
         if (hint === "finish" || came === 0) complete();
         else void next(filter, limit, oldest, news);
@@ -110,7 +125,7 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
   }
 
   async function next(filter: Filter, limit: number, oldest: number, news: number): Promise<void> {
-    await told.room();
+    await listener.room();
     if (isOver) return;
     pages += 1;
     if (pages > MAX_PAGES) return fail(NOT_ASKED_FOR);
@@ -122,18 +137,18 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
     const following = { ...filter, until };
     stopPage?.();
     expect();
-    stopPage = link.subscribe([{ ...following, limit: more }], page(following, more, until));
+    stopPage = connection.subscribe([{ ...following, limit: more }], page(following, more, until));
   }
 
   function complete(): void {
     stopPage?.();
     seen.clear();
-    const refusals = settings.addresses.flatMap((key) => link.refusalOf(key) ?? []);
+    const refusals = addresses.flatMap((key) => connection.refusalOf(key) ?? []);
     // A relay leaves out the boxes of keys that it does not believe, and says that it is finished.
     if (refusals.length > 0) {
-      told.failed(`${refusals.length} keys are not authenticated: ${refusals[0]}`);
-    } else told.complete();
-    if (!settings.isLive) stop();
+      listener.failed(`${refusals.length} keys are not authenticated: ${refusals[0]}`);
+    } else listener.complete();
+    if (!isLive) stop();
   }
 
   // The reader does not keep up with what comes. It stays where it is, and is asked for again.
@@ -141,22 +156,22 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
     stopFirst?.();
     stopPage?.();
     clearTimeout(timer);
-    void told.room().then(begin);
+    void listener.room().then(begin);
   }
 
   function ended(reason: string): void {
     if (isOver) return;
     const isPassing = /^(error|rate-limited):/.test(reason);
-    if (!settings.isLive || !isPassing) return fail(reason);
-    told.failed(reason);
+    if (!isLive || !isPassing) return fail(reason);
+    listener.failed(reason);
     stopFirst?.();
     stopPage?.();
     clearTimeout(timer);
-    timer = setTimeout(begin, settings.retrySeconds * 1_000);
+    timer = setTimeout(begin, pool.retrySeconds * 1_000);
   }
 
   function fail(why: string): void {
-    told.failed(why);
+    listener.failed(why);
     stop();
   }
 
@@ -166,7 +181,7 @@ export function readBoxes(link: Link, settings: ReaderSettings, told: ReaderEven
     clearTimeout(timer);
     stopPage?.();
     stopFirst?.();
-    told.over();
+    listener.over();
   }
 
   begin();

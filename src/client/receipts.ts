@@ -1,11 +1,12 @@
 // Delivery receipts, end to end: a drop like any other, whose message names the messages that arrived (NIP-DD, "Receipts").
 
-import type { SavedDelivery } from "./delivery.ts";
-import type { Memory } from "./memory.ts";
-import type { AcknowledgementRecord, ReceiptRecord } from "./outbox.ts";
-import type { EventTemplate } from "./signer.ts";
-import type { Chance, Rumor } from "./wrap.ts";
 import { isHex32 } from "../nostr/hex.ts";
+import type { AcknowledgementRecord, ReceiptRecord } from "./outbox-store.ts";
+import type { Runtime } from "./runtime.ts";
+import type { SavedDelivery } from "./saved-delivery.ts";
+import type { SeenDrops } from "./seen-drops.ts";
+import type { EventTemplate } from "./signer.ts";
+import type { Rumor } from "./wrap.ts";
 
 /** The rumor kind of a receipt: in the ephemeral range, so that no relay would keep one that leaked. */
 export const RECEIPT = 20_222;
@@ -27,13 +28,13 @@ const RETRY_FACTOR = 5;
 export function receiptsFor(
   { id, event, until }: AcknowledgementRecord,
   identity: string,
-  memory: Memory,
+  seenDrops: SeenDrops,
   { minDelaySeconds, maxDelaySeconds }: ReceiptOptions,
-  chance: Chance,
+  runtime: Runtime,
 ): ReceiptRecord[] {
   const bySender = new Map<string, Set<string>>();
   for (const [name, drop = ""] of event.tags) {
-    const message = name === "e" ? memory.get(drop)?.message : undefined;
+    const message = name === "e" ? seenDrops.get(drop)?.message : undefined;
     if (message === undefined || message.isReceipt || message.from === identity) continue;
     const messages = bySender.get(message.from) ?? new Set();
     bySender.set(message.from, messages.add(message.id));
@@ -42,14 +43,14 @@ export function receiptsFor(
     const messages = [...all];
     const receipts: ReceiptRecord[] = [];
     for (let next = 0; next < messages.length; next += MAX_MESSAGES) {
-      const delay = minDelaySeconds + chance.random() * (maxDelaySeconds - minDelaySeconds);
+      const delay = minDelaySeconds + runtime.random() * (maxDelaySeconds - minDelaySeconds);
       receipts.push({
         type: "receipt",
         id: `${id}-${to}-${next}`,
         from: identity,
         to,
         messages: messages.slice(next, next + MAX_MESSAGES),
-        at: Math.ceil(chance.now() + delay),
+        at: Math.ceil(runtime.now() + delay),
         until,
         tries: 0,
       });
@@ -62,7 +63,7 @@ export function receiptsFor(
 export function receiptAgain(
   record: ReceiptRecord,
   delivery: SavedDelivery | undefined,
-  { now }: Chance,
+  { now }: Runtime,
 ): ReceiptRecord | undefined {
   const tries = record.tries + 1;
   if (tries >= MAX_TRIES) return undefined;
@@ -71,7 +72,7 @@ export function receiptAgain(
 }
 
 /** The message of a receipt, to be sent now. */
-export function receiptTemplate({ to, messages }: ReceiptRecord, { now }: Chance): EventTemplate {
+export function receiptTemplate({ to, messages }: ReceiptRecord, { now }: Runtime): EventTemplate {
   const tags = [["p", to], ...messages.map((id) => ["e", id])];
   return { kind: RECEIPT, created_at: now(), tags, content: "" };
 }

@@ -1,6 +1,6 @@
 import { secretSigner } from "./signer.ts";
 import { collect } from "./stealth.ts";
-import type { Receiver } from "./wrap.ts";
+import type { Receiver } from "./unwrap.ts";
 
 /**
  * The receiving keys (NIP-RK) of the contacts, and of the weeks in which a relay with this retention, in seconds, can still hold something: to be given to

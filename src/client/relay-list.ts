@@ -1,8 +1,9 @@
 import { type NostrEvent } from "../nostr/event.ts";
-import type { Link } from "./link.ts";
+import { isGenuine } from "./genuine.ts";
+import type { RelayConnection } from "./relay-connection.ts";
 import { relayUrl } from "./relay-url.ts";
 import type { EventTemplate } from "./signer.ts";
-import { type Chance, isGenuine } from "./wrap.ts";
+import type { Runtime } from "./runtime.ts";
 
 /** NIP-17: the relays where somebody receives. */
 export const RELAY_LIST = 10_050;
@@ -11,7 +12,7 @@ export const RELAY_LIST = 10_050;
 const MAX_LISTED = 8;
 
 /** A kind 10050 list of these relays, to be signed and published. */
-export function relayList(relays: readonly string[], { now }: Chance): EventTemplate {
+export function relayList(relays: readonly string[], { now }: Runtime): EventTemplate {
   const tags = relays.map((relay) => ["relay", relay]);
   return { kind: RELAY_LIST, created_at: now(), tags, content: "" };
 }
@@ -19,10 +20,12 @@ export function relayList(relays: readonly string[], { now }: Chance): EventTemp
 /** The relays in the newest kind 10050 list that the given relays have of this person; undefined when none has one. */
 export async function lookUpRelays(
   person: string,
-  links: readonly Link[],
+  connections: readonly RelayConnection[],
   patienceSeconds: number,
 ): Promise<string[] | undefined> {
-  const found = (await Promise.all(links.map((link) => ask(link, person, patienceSeconds)))).flat();
+  const found = (
+    await Promise.all(connections.map((connection) => ask(connection, person, patienceSeconds)))
+  ).flat();
   const newest = found
     .filter(({ pubkey, kind }) => pubkey === person && kind === RELAY_LIST)
     .sort((a, b) => b.created_at - a.created_at)
@@ -45,7 +48,11 @@ function listedIn(list: NostrEvent): string[] {
 }
 
 // What one relay has, up to its EOSE. A relay that never comes to one is not waited for.
-function ask(link: Link, person: string, patienceSeconds: number): Promise<NostrEvent[]> {
+function ask(
+  connection: RelayConnection,
+  person: string,
+  patienceSeconds: number,
+): Promise<NostrEvent[]> {
   return new Promise((resolve) => {
     const events: NostrEvent[] = [];
     const done = (): void => {
@@ -55,10 +62,10 @@ function ask(link: Link, person: string, patienceSeconds: number): Promise<Nostr
     };
     const timer = setTimeout(done, patienceSeconds * 1_000);
     const filter = { kinds: [RELAY_LIST], authors: [person], limit: 1 };
-    const stop = link.subscribe([filter], {
+    const stop = connection.subscribe([filter], {
       // A relay that sends more than was asked for is not listened to.
       event: (event) => events.length < MAX_LISTED && events.push(event),
-      stored: done,
+      eose: done,
       closed: done,
     });
   });

@@ -3,7 +3,6 @@ import * as nip44 from "nostr-tools/nip44";
 import { finalizeEvent, generateSecretKey, getPublicKey } from "nostr-tools/pure";
 
 import type { NostrEvent } from "../nostr/event.ts";
-import { isHex32 } from "../nostr/hex.ts";
 
 /** An event before it has an author, an id and a signature. */
 export type EventTemplate = {
@@ -49,10 +48,4 @@ export function secretSigner(secret: Uint8Array): Signer {
 /** A signer with a key that nobody saw before and that is forgotten with it. */
 export function throwAwaySigner(): Signer {
   return secretSigner(generateSecretKey());
-}
-
-/** Throws a RangeError that shows the value, when it is not what a key or an id looks like. */
-export function mustBeHex(value: string, what: "key" | "id"): void {
-  const isHex: boolean = isHex32(value);
-  if (!isHex) throw new RangeError(`"${value}" is no ${what} of 64 lowercase hex digits`);
 }

@@ -23,7 +23,8 @@ import { parseSecret } from "../../src/cli/secret-key.ts";
 import { ask, progressLine, readAll, type Terminal } from "../../src/cli/terminal.ts";
 import { person } from "../support/people.ts";
 import { temporaryFolder } from "../support/relay.ts";
-import { driven, onTerminal, ptyMissing, scene } from "./scene.ts";
+import { commandLine, onTerminal, ptyMissing } from "./process.ts";
+import { scene } from "./scene.ts";
 
 // As main.ts runs them.
 const newKey = told(keys.newKey);
@@ -173,7 +174,7 @@ describe("keys new", () => {
 
   it("leaves no part of a file when the disk takes no more", () => {
     const home = join(temporaryFolder(), "home");
-    const { command, env } = driven(["keys", "new"]);
+    const { command, env } = commandLine(["keys", "new"]);
     const { status, stdout, stderr } = spawnSync(
       "sh",
       ["-c", 'ulimit -f 0; exec "$@"', "sh", ...command],
@@ -623,9 +624,9 @@ describe("on a real terminal", () => {
   const secret = person().secret;
   const line = encrypt(secret, "open sesame", QUICK_LOGN);
 
-  it("does not echo a passphrase, and asks again after a wrong one", ({ skip }) => {
+  it("does not echo a passphrase, and asks again after a wrong one", async ({ skip }) => {
     needPty(skip);
-    const { terminal, stdout, code, missing } = onTerminal(
+    const { terminal, stdout, code, missing } = await onTerminal(
       ["keys", "show", "--secret", "--key", keyFile(line)],
       [
         { see: "Passphrase for ", type: "open barley\r" },
@@ -642,11 +643,11 @@ describe("on a real terminal", () => {
     expect(terminal).not.toContain("nsec");
   });
 
-  it("does not echo a key that is pasted together with the passphrases", ({ skip }) => {
+  it("does not echo a key that is pasted together with the passphrases", async ({ skip }) => {
     needPty(skip);
     const key = join(temporaryFolder(), "key");
     const nsec = nsecEncode(secret);
-    const { terminal, stdout, code, missing } = onTerminal(
+    const { terminal, stdout, code, missing } = await onTerminal(
       ["keys", "import", "--key", key],
       [{ see: "Secret key", type: `${nsec}\ropen sesame\ropen sesame\r` }],
     );
@@ -657,10 +658,10 @@ describe("on a real terminal", () => {
     expect(decrypt(readFileSync(key, "utf8").trim(), "open sesame")).toEqual(secret);
   });
 
-  it("ends at Ctrl-C, and writes nothing", ({ skip }) => {
+  it("ends at Ctrl-C, and writes nothing", async ({ skip }) => {
     needPty(skip);
     const key = join(temporaryFolder(), "key");
-    const { terminal, stdout, code, missing } = onTerminal(
+    const { terminal, stdout, code, missing } = await onTerminal(
       ["keys", "new", "--key", key],
       [{ see: "(empty: none): ", type: "open\u0003" }],
     );

@@ -1,26 +1,27 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
 import { wrapEvent } from "nostr-tools/nip59";
 import { describe, expect, it, vi } from "vitest";
 
-import { Client, now } from "../support/client.ts";
+import { now } from "../support/client.ts";
 import { giftWrap } from "../support/events.ts";
-import { type Person } from "../support/people.ts";
-import { sharedRelay, startRelay } from "../support/relay.ts";
+import { sharedRelay } from "../support/relay.ts";
+import { ptyMissing } from "./process.ts";
 import {
+  at,
   boxOf,
   directory,
+  drop,
   freeAddress,
   jsonLines,
   type Keyholder,
   keyholder,
+  newRelay,
   NOWHERE,
-  type Ran,
+  publish,
   seat,
-  secretsIn,
-  terminalMissing,
 } from "./support.ts";
 
 const ID = /^id: +([0-9a-f]{64})$/m;
@@ -35,46 +36,15 @@ function pair(relays: readonly { readonly url: string }[] = [relay()]): [Keyhold
   return [keyholder({ relays }), keyholder({ relays })];
 }
 
-/** The options that name these relays. */
-function at(...relays: readonly { readonly url: string }[]): string[] {
-  return relays.flatMap(({ url }) => ["--relay", url]);
-}
-
-/** Drops a text for somebody, or any message, as another client would; answers the drop. */
-async function drop(
-  from: Person,
-  to: Person,
-  content: string,
-  tags: string[][] = [],
-): Promise<NostrEvent> {
-  const message = { kind: 14, content, tags: [["p", to.key], ...tags] };
-  const wrap = wrapEvent(message, from.secret, to.key);
-  await publish(wrap);
-  return wrap;
-}
-
-async function publish(event: NostrEvent): Promise<void> {
-  const client = await Client.connect(relay().url);
-  expect(await client.publish(event)).toEqual(["OK", event.id, true, ""]);
-  client.end();
-}
-
 async function post(url: string, body: string): Promise<Response> {
   return fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
-}
-
-function expectNone({ out, err }: Pick<Ran, "out" | "err">, secrets: readonly string[]): void {
-  for (const secret of secrets) {
-    expect(out).not.toContain(secret);
-    expect(err).not.toContain(secret);
-  }
 }
 
 function day(time: number): string {
   return new Date(time * 1_000).toISOString().slice(0, 10);
 }
 
-describe("a message", () => {
+describe.concurrent("a message", () => {
   it("goes from one key file to another, by the list that the recipient published, and is forgotten when it is acknowledged", async () => {
     const { url: discovery } = await directory();
     const [alice, bob] = [seat(), seat({ discovery })];
@@ -267,7 +237,7 @@ describe("a message", () => {
   it("says nothing to a terminal that a stranger wants it to say", async () => {
     const [mallory, bob] = pair();
     const hostile = "safe\u001b[2J\u009b31m\u0007\r\u202egnp.exe\u2066\u200f\u061c\ttab\nline";
-    await drop(mallory, bob, hostile, [["subject", "Re:\u001b]0;owned\u0007\u202e"]]);
+    await drop(mallory, bob, hostile, [relay()], [["subject", "Re:\u001b]0;owned\u0007\u202e"]]);
     const { out } = await bob.runs(["pickup"]);
     expect(out).toContain("safe");
     expect(out).toContain("\ttab\n  line");
@@ -282,13 +252,13 @@ describe("a message", () => {
 
   it("cannot put lines at its head that look as if they were not its own", async () => {
     const [mallory, bob] = pair();
-    await drop(mallory, bob, "text", [["subject", `hello\nfrom: ${bob.npub}`]]);
+    await drop(mallory, bob, "text", [relay()], [["subject", `hello\nfrom: ${bob.npub}`]]);
     const { out } = await bob.runs(["pickup"]);
     expect(out.match(/^from: .*$/gm)).toEqual([`from: ${mallory.npub}`]);
   });
 });
 
-describe("deaddrop pickup", () => {
+describe.concurrent("deaddrop pickup", () => {
   it("lets every relay forget what was printed, with --ack, and nothing else", async () => {
     const [alice, bob] = pair([relay(), other()]);
     await alice.runs(["send", bob.npub, "one", ...at(relay(), other())]);
@@ -303,7 +273,7 @@ describe("deaddrop pickup", () => {
 
   it("acknowledges nothing when nobody reads what it prints", async () => {
     const [alice, bob] = pair();
-    const { id } = await drop(alice, bob, "unread");
+    const { id } = await drop(alice, bob, "unread", [relay()]);
     expect(await bob.runs(["pickup", "--ack"], { unread: true })).toMatchObject({ code: 0 });
     expect(await boxOf(bob, relay())).toEqual([id]);
   });
@@ -311,8 +281,8 @@ describe("deaddrop pickup", () => {
   it("tells of a drop that cannot be opened, and never acknowledges it by itself", async () => {
     const [alice, bob] = pair();
     const garbage = giftWrap({ to: bob });
-    await publish(garbage);
-    await drop(alice, bob, "readable");
+    await publish(relay().url, garbage);
+    await drop(alice, bob, "readable", [relay()]);
     const picked = await bob.runs(["pickup", "--ack"]);
     expect(picked.code).toBe(0);
     expect(picked.out).toContain("readable");
@@ -335,7 +305,7 @@ describe("deaddrop pickup", () => {
   ])("leaves drops to another home with the same key for the grace: %s", async (verb, words) => {
     const [alice, bob] = pair();
     const laptop = keyholder({ relays: [relay()] }, bob);
-    const { id } = await drop(alice, bob, "for both");
+    const { id } = await drop(alice, bob, "for both", [relay()]);
     const ids = verb === "ack" ? [id] : [];
     expect(await bob.runs([...words, ...ids, "--grace", "1h"])).toMatchObject({ code: 0 });
     expect(await bob.runs(["pickup"])).toMatchObject({ code: 0, out: "" });
@@ -345,7 +315,7 @@ describe("deaddrop pickup", () => {
 
   it("lets the relays forget what was left for the grace when that is over", async () => {
     const [alice, bob] = pair();
-    await drop(alice, bob, "not for long");
+    await drop(alice, bob, "not for long", [relay()]);
     expect(await bob.runs(["pickup", "--ack", "--grace", "2s"])).toMatchObject({ code: 0 });
     await vi.waitFor(async () => expect(await boxOf(bob, relay())).toEqual([]), {
       timeout: 30_000,
@@ -356,7 +326,7 @@ describe("deaddrop pickup", () => {
   it("reads the box of the key and the relays that are named", async () => {
     const [alice, bob] = pair();
     const stranger = keyholder({ relays: [{ url: NOWHERE }] });
-    await drop(alice, bob, "for the key that is named");
+    await drop(alice, bob, "for the key that is named", [relay()]);
     const args = ["pickup", "--key", join(bob.home, "key"), ...at(relay())];
     const { code, out } = await stranger.runs(args);
     expect(code).toBe(0);
@@ -364,14 +334,17 @@ describe("deaddrop pickup", () => {
   });
 });
 
-describe("deaddrop status", () => {
+describe.concurrent("deaddrop status", () => {
   it("tells how many drops there are, how old the oldest is, and when the next is forgotten", async () => {
     const bob = keyholder({ relays: [relay()] });
     const noon = now() - (now() % DAY_SECONDS) - DAY_SECONDS / 2;
     const expiration = String(noon + 3 * DAY_SECONDS);
-    await publish(giftWrap({ to: bob, created_at: noon - 120 }));
-    await publish(giftWrap({ to: bob, created_at: noon }));
-    await publish(giftWrap({ to: bob, created_at: noon - 60, tags: [["expiration", expiration]] }));
+    await publish(relay().url, giftWrap({ to: bob, created_at: noon - 120 }));
+    await publish(relay().url, giftWrap({ to: bob, created_at: noon }));
+    await publish(
+      relay().url,
+      giftWrap({ to: bob, created_at: noon - 60, tags: [["expiration", expiration]] }),
+    );
     const box = { url: `${relay().url}/`, drops: 3, oldest: noon - 120 };
     const { code, out } = await bob.runs(["status", "--json"]);
     expect(code).toBe(0);
@@ -385,13 +358,13 @@ describe("deaddrop status", () => {
   });
 });
 
-describe("deaddrop watch", () => {
+describe.concurrent("deaddrop watch", () => {
   it("prints what is held and what comes, and ends well when it is interrupted", async () => {
     const [alice, bob] = pair();
-    const { id } = await drop(alice, bob, "held");
+    const { id } = await drop(alice, bob, "held", [relay()]);
     const watch = bob.starts(["watch"]);
     await watch.prints("held");
-    const later = await drop(alice, bob, "came");
+    const later = await drop(alice, bob, "came", [relay()]);
     await watch.prints("came");
     const ran = await watch.interrupt();
     expect(ran).toMatchObject({ code: 0, err: "" });
@@ -401,10 +374,10 @@ describe("deaddrop watch", () => {
 
   it("acknowledges each with --ack", async () => {
     const [alice, bob] = pair();
-    await drop(alice, bob, "held");
+    await drop(alice, bob, "held", [relay()]);
     const watch = bob.starts(["watch", "--ack", "--json"]);
     await watch.prints("held");
-    await drop(alice, bob, "came");
+    await drop(alice, bob, "came", [relay()]);
     await watch.prints("came");
     await vi.waitFor(async () => expect(await boxOf(bob, relay())).toEqual([]), {
       timeout: 30_000,
@@ -418,17 +391,17 @@ describe("deaddrop watch", () => {
     const address = await freeAddress();
     const bob = keyholder({ relays: [relay(), { url: `ws://${address}` }] });
     const alice = keyholder();
-    await drop(alice, bob, "here");
+    await drop(alice, bob, "here", [relay()]);
     const watch = bob.starts(["watch"]);
     await watch.prints("here");
-    const late = await startRelay({ env: { DEADDROP_LISTEN: address } });
+    const late = await newRelay({ env: { DEADDROP_LISTEN: address } });
     await alice.runs(["send", bob.npub, "there", ...at(late)]);
     await watch.prints("there");
     expect(await watch.interrupt()).toMatchObject({ code: 0 });
   });
 });
 
-describe("over HTTP", () => {
+describe.concurrent("over HTTP", () => {
   it("takes what send, keys auth and ack print, and gives what open opens", async () => {
     const [alice, bob] = pair();
     const printed = await alice.runs(["send", bob.npub, TEXT, "--print"]);
@@ -485,8 +458,8 @@ describe("over HTTP", () => {
   });
 });
 
-describe("progress", () => {
-  it.skipIf(terminalMissing() !== undefined)("is shown on a terminal", async () => {
+describe.concurrent("progress", () => {
+  it.skipIf(ptyMissing() !== undefined)("is shown on a terminal", async () => {
     const [alice, bob] = pair();
     const shown = await alice.runsOnTerminal(["send", bob.npub, "hello", ...at(relay())]);
     expect(shown.code).toBe(0);
@@ -501,140 +474,5 @@ describe("progress", () => {
     expect(sent.out).not.toContain("answered");
     expect(await bob.runs(["pickup", "--ack"])).toMatchObject({ code: 0, err: "" });
     expect(await bob.runs(["status"])).toMatchObject({ code: 0, err: "" });
-  });
-});
-
-describe("a secret", () => {
-  it("stays one when the passphrase is wrong: nothing is done, and that is said", async () => {
-    const { home, runs } = seat();
-    const made = await runs(["keys", "new"], { env: { DEADDROP_PASSPHRASE: "right horse" } });
-    expect(made).toMatchObject({ code: 0 });
-    const file = join(home, "key");
-    const encrypted = readFileSync(file, "utf8").trim();
-    expect(encrypted).toMatch(/^ncryptsec1/);
-    for (const args of [
-      ["pickup", ...at(relay())],
-      ["send", keyholder().npub, "hello", ...at(relay())],
-      ["keys", "show", "--secret"],
-      ["open"],
-    ]) {
-      const ran = await runs(args, { env: { DEADDROP_PASSPHRASE: "wrong staple" } });
-      expect({ args, ...ran }).toMatchObject({ code: 1, out: "" });
-      expect(ran.err).toMatch(/^deaddrop: .*wrong passphrase.*DEADDROP_PASSPHRASE/);
-      expectNone(ran, ["right horse", "wrong staple", encrypted]);
-    }
-    const right = await runs(["keys", "show"], { env: { DEADDROP_PASSPHRASE: "right horse" } });
-    expect(right).toMatchObject({ code: 0, err: "" });
-    expect(right.out).toContain("encrypted: yes");
-  });
-
-  it("is in nothing that is printed or kept but its own file", async () => {
-    const bob = keyholder();
-    const alice = seat();
-    const made = await alice.runs(["keys", "new"]);
-    const secrets = secretsIn(join(alice.home, "key"));
-    const rans = [
-      made,
-      await alice.runs(["send", bob.npub, "hello", ...at({ url: NOWHERE }), "--timeout", "1s"]),
-      await alice.runs(["send", bob.npub, "hello", ...at(relay()), "--json"]),
-      await alice.runs(["pickup", "--json", ...at(relay())]),
-      await alice.runs(["status", ...at(relay())]),
-      await alice.runs(["relays", "set", relay().url, "--timeout", "1s"]),
-    ];
-    for (const ran of rans) expectNone(ran, secrets);
-    for (const file of readdirSync(alice.home, { recursive: true, withFileTypes: true })) {
-      if (!file.isFile() || file.name === "key") continue;
-      const path = join(file.parentPath, file.name);
-      expectNone({ out: readFileSync(path, "utf8"), err: path }, secrets);
-      expect(statSync(path).mode & 0o077).toBe(0);
-    }
-  });
-
-  it.each([
-    ["the recipient", ["send", "<nsec>", "hello"]],
-    ["a person", ["relays", "of", "<nsec>"]],
-    ["a drop", ["ack", "<nsec>"]],
-    ["a relay", ["relays", "set", "<nsec>"]],
-    ["a relay of the recipient", ["send", "<npub>", "hello", "--relay", "<nsec>"]],
-    ["a command", ["<nsec>"]],
-  ])("is not repeated when it is given for %s by mistake", async (_, args) => {
-    const [alice, bob] = pair();
-    const ran = await alice.runs(
-      args.map((word) => word.replace("<nsec>", alice.nsec).replace("<npub>", bob.npub)),
-    );
-    expect(ran).toMatchObject({ code: 2, out: "" });
-    expectNone(ran, [alice.nsec]);
-  });
-});
-
-describe("wrong use", () => {
-  const HEX = "ab".repeat(32);
-
-  it.each([
-    ["no action", ["keys"], /new, show, import or auth/],
-    ["an unknown action of keys", ["keys", "forge"], /new, show, import or auth/],
-    ["an unknown action of relays", ["relays", "forge"], /"forge".*set, publish, of/],
-    ["no recipient", ["send"], /recipient is missing.*npub1/],
-    ["a recipient that is none", ["send", "bob", "hello"], /recipient is no public key.*npub1/],
-    ["a damaged npub", ["send", `npub1${"q".repeat(58)}`, "hello"], /no public key.*npub1/],
-    ["no person", ["relays", "of"], /person is missing.*npub1/],
-    ["no relays to set", ["relays", "set"], /which relays\?.*URLs/],
-    ["no time", ["send", HEX, "hello", "--expires", "soon"], /--expires takes.*7d.*"soon"/],
-    ["a time of nothing", ["send", HEX, "hello", "--expires", "0"], /--expires takes.*7d.*"0"/],
-    ["no grace", ["pickup", "--ack", "--grace", "-1h"], /--grace/],
-    ["no patience", ["status", "--timeout", "10 s"], /--timeout takes.*90s.*"10 s"/],
-    ["no number", ["send", HEX, "hello", "--quorum", "most"], /--quorum takes.*at least 1.*"most"/],
-    ["a quorum of none", ["send", HEX, "hello", "--quorum", "0"], /--quorum takes.*at least 1/],
-    [
-      "a quorum that is more than the relays",
-      ["send", HEX, "hello", "--quorum", "2", "--relay", NOWHERE],
-      /quorum of 2 .* 1 relays/,
-    ],
-    ["no relay URL", ["send", HEX, "hello", "--relay", "drop.example.com"], /wss:\/\/drop/],
-    ["another URL", ["relays", "set", "https://drop.example.com"], /wss:\/\/drop/],
-    ["a discovery relay that is none", ["relays", "of", HEX, "--discovery", "x"], /wss:\/\/drop/],
-    ["no ids", ["ack"], /which drops\?.*ids/],
-    ["a malformed id", ["ack", "5d02"], /64 hex digits.*pickup/],
-    ["one malformed id of two", ["ack", HEX, HEX.slice(1)], /64 hex digits.*pickup/],
-    ["no URL", ["keys", "auth"], /which URL\?.*https:\/\//],
-    ["a URL of a relay", ["keys", "auth", "wss://drop.example.com"], /which URL\?.*https:\/\//],
-    ["an option of another command", ["pickup", "--quorum", "1"], /pickup has no option --quorum/],
-    ["an option of no command", ["pickup", "--fast"], /--fast.*deaddrop help/],
-    ["an option without its value", ["send", HEX, "hello", "--relay"], /--relay.*deaddrop help/s],
-    ["another action's option", ["relays", "--secret"], /relays has no option --secret/],
-  ])("exits with 2 and says what to do: %s", async (_, args, message) => {
-    const { runs } = keyholder();
-    const ran = await runs(args);
-    expect(ran).toMatchObject({ code: 2, out: "" });
-    expect(ran.err).toMatch(/^deaddrop: /);
-    expect(ran.err).toMatch(message);
-  });
-
-  it.each([
-    [["pickup"]],
-    [["watch"]],
-    [["status"]],
-    [["relays"]],
-    [["relays", "publish"]],
-    [["ack", HEX]],
-  ])("exits with 2 where there are no relays yet, and says how to set them: %j", async (args) => {
-    const ran = await keyholder().runs(args);
-    expect(ran).toMatchObject({ code: 2, out: "" });
-    expect(ran.err).toMatch(/^deaddrop: no relays .*deaddrop relays set wss:/);
-  });
-
-  it.each([[["pickup"]], [["send", HEX, "hello"]], [["status"]], [["keys", "show"]], [["open"]]])(
-    "exits with 1 where there is no key yet, and says how to make one: %j",
-    async (args) => {
-      const ran = await seat().runs(args);
-      expect(ran).toMatchObject({ code: 1, out: "" });
-      expect(ran.err).toMatch(/^deaddrop: there is no key .*deaddrop keys new/);
-    },
-  );
-
-  it("does not pass over a message in silence that is given to --retry", async () => {
-    const ran = await keyholder().runs(["send", HEX, "hello", "--retry"]);
-    expect(ran).toMatchObject({ code: 2, out: "" });
-    expect(ran.err).toContain("--retry");
   });
 });

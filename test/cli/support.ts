@@ -1,4 +1,3 @@
-import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
@@ -6,51 +5,54 @@ import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
 import { decode, npubEncode, type NSec, nsecEncode } from "nostr-tools/nip19";
+import { wrapEvent } from "nostr-tools/nip59";
 import { verifyEvent } from "nostr-tools/pure";
-import { onTestFinished } from "vitest";
+import { expect } from "vitest";
 import { WebSocketServer } from "ws";
 
 import { Client } from "../support/client.ts";
 import { type Person, person } from "../support/people.ts";
-import { temporaryFolder } from "../support/relay.ts";
+import {
+  type RelayOptions,
+  type RelayProcess,
+  startRelay,
+  temporaryFolder,
+} from "../support/relay.ts";
+import {
+  atEnd,
+  type Circumstances,
+  onTerminal,
+  type Ran,
+  run,
+  type Running,
+  start,
+} from "./process.ts";
 
-const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
-const TYPIST = new URL("./typist.py", import.meta.url).pathname;
-const TERMINAL_SECONDS = 30;
 const KIND_RELAY_LIST = 10_050;
+
+/** How long to wait where nobody answers, and where somebody does. */
+export const BRIEFLY = ["--timeout", "1s"];
+export const PATIENTLY = ["--timeout", "2s"];
+
+export type Place = { readonly url: string };
+
+/** The options that name these relays. */
+export function at(...relays: readonly Place[]): string[] {
+  return relays.flatMap(({ url }) => ["--relay", url]);
+}
 
 /** Where nobody listens: no command here may come to ask the relays of the world. */
 export const NOWHERE = "ws://127.0.0.1:1";
-
-export type Ran = { readonly code: number | null; readonly out: string; readonly err: string };
-
-/** A command that goes on until it is told to stop. */
-type Running = {
-  /** Resolves once it has printed all of these; rejects when it ends before. */
-  prints(...texts: readonly string[]): Promise<void>;
-  /** Interrupts it as Ctrl-C does, and answers how it ended. */
-  interrupt(): Promise<Ran>;
-};
-
-type Scene = {
-  readonly env?: Readonly<Record<string, string>>;
-  /** What comes through a pipe; the default is nothing. */
-  readonly input?: string;
-  /** Nobody reads what it prints. */
-  readonly unread?: boolean;
-};
 
 /** Somebody at a command line of their own: a home that nobody else uses. */
 export type Seat = {
   readonly home: string;
   /** Runs `deaddrop` to its end. */
-  readonly runs: (args: readonly string[], scene?: Scene) => Promise<Ran>;
+  readonly runs: (args: readonly string[], circumstances?: Circumstances) => Promise<Ran>;
   readonly starts: (args: readonly string[]) => Running;
   /** The same on a terminal; standard output is none. `terminal` is what it showed. */
-  readonly runsOnTerminal: (args: readonly string[]) => Promise<Shown>;
+  readonly runsOnTerminal: (args: readonly string[]) => ReturnType<typeof onTerminal>;
 };
-
-type Shown = { readonly terminal: string; readonly stdout: string; readonly code: number };
 
 /** A seat with a key in its home. */
 export type Keyholder = Seat & Person & { readonly npub: string; readonly nsec: string };
@@ -59,15 +61,14 @@ type Settings = {
   /** Where relay lists are published and looked up. */
   readonly discovery?: string;
   /** One's own relays, named by $DEADDROP_RELAYS. */
-  readonly relays?: readonly { readonly url: string }[];
+  readonly relays?: readonly Place[];
 };
 
 /** An empty home. */
 export function seat({ discovery = NOWHERE, relays }: Settings = {}): Seat {
-  const folder = temporaryFolder();
+  const folder = temporaryFolder(atEnd);
   const home = join(folder, "home");
   const env: Record<string, string> = {
-    PATH: process.env["PATH"] ?? "",
     HOME: folder,
     DEADDROP_HOME: home,
     DEADDROP_DISCOVERY: discovery,
@@ -75,10 +76,10 @@ export function seat({ discovery = NOWHERE, relays }: Settings = {}): Seat {
   };
   return {
     home,
-    runs: (args, scene = {}) =>
-      begin(args, folder, { ...scene, env: { ...env, ...scene.env } }).ended,
-    starts: (args) => begin(args, folder, { env }),
-    runsOnTerminal: (args) => onTerminal(args, env),
+    runs: (args, circumstances = {}) =>
+      run(args, { cwd: folder, ...circumstances, env: { ...env, ...circumstances.env } }),
+    starts: (args) => start(args, { cwd: folder, env }),
+    runsOnTerminal: (args) => onTerminal(args, [], env),
   };
 }
 
@@ -91,6 +92,32 @@ export function keyholder(settings: Settings = {}, { secret, key }: Person = per
   return { ...own, secret, key, npub: npubEncode(key), nsec };
 }
 
+/** The folder of what belongs to a key. */
+export function folderOf({ home, key }: Keyholder): string {
+  return join(home, key);
+}
+
+/** Drops a text for somebody, or any message, as another client would; answers the drop. */
+export async function drop(
+  from: Person,
+  to: Person,
+  content: string,
+  relays: readonly Place[],
+  tags: string[][] = [],
+): Promise<NostrEvent> {
+  const message = { kind: 14, content, tags: [["p", to.key], ...tags] };
+  const wrap = wrapEvent(message, from.secret, to.key);
+  for (const { url } of relays) await publish(url, wrap);
+  return wrap;
+}
+
+/** Publishes a drop that the relay has not seen. */
+export async function publish(url: string, event: NostrEvent): Promise<void> {
+  const client = await connect(url);
+  expect(await client.publish(event)).toEqual(["OK", event.id, true, ""]);
+  client.end();
+}
+
 /** What stands on each line, which has to be JSON. */
 export function jsonLines(text: string): Record<string, unknown>[] {
   return text
@@ -100,9 +127,19 @@ export function jsonLines(text: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
+/** A client of a relay that says what the test says. */
+export function connect(url: string): Promise<Client> {
+  return Client.connect(url, {}, atEnd);
+}
+
+/** A relay, ended after the last test of the file. */
+export function newRelay(options: RelayOptions = {}): Promise<RelayProcess> {
+  return startRelay(options, atEnd);
+}
+
 /** The ids of what a relay holds for somebody, by its own word. */
-export async function boxOf(owner: Person, { url }: { readonly url: string }): Promise<string[]> {
-  const client = await Client.connect(url);
+export async function boxOf(owner: Person, { url }: Place): Promise<string[]> {
+  const client = await connect(url);
   await client.authenticate(owner);
   const ids = await client.pickup();
   client.end();
@@ -112,12 +149,12 @@ export async function boxOf(owner: Person, { url }: { readonly url: string }): P
 /** A relay that keeps everybody's newest kind 10050 list and nothing else, as those do where lists are looked up. */
 export async function directory(): Promise<{
   readonly url: string;
-  readonly lists: ReadonlyMap<string, NostrEvent>;
+  readonly lists: Map<string, NostrEvent>;
 }> {
   const lists = new Map<string, NostrEvent>();
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(server, "listening");
-  onTestFinished(() => {
+  atEnd(() => {
     for (const socket of server.clients) socket.terminate();
     server.close();
   });
@@ -159,69 +196,9 @@ export async function freeAddress(): Promise<string> {
   }
 }
 
-/** Why there is no terminal to be had here; undefined: there is. */
-export function terminalMissing(): string | undefined {
-  const { status } = spawnSync("python3", ["-c", "import fcntl, pty, termios"]);
-  return status === 0 ? undefined : "no python3 with its module pty";
-}
-
 /** How the secret of a key file would show. */
 export function secretsIn(file: string): string[] {
   const nsec = readFileSync(file, "utf8").trim();
   const decoded = decode(nsec as NSec);
   return [nsec, Buffer.from(decoded.data).toString("hex")];
-}
-
-function begin(
-  args: readonly string[],
-  cwd: string,
-  { env, input = "", unread = false }: Scene,
-): Running & { readonly ended: Promise<Ran> } {
-  const child = spawn(process.execPath, [MAIN, ...args], { env, cwd, stdio: "pipe" });
-  const closed = once(child, "close");
-  onTestFinished(async () => {
-    child.kill("SIGKILL");
-    await closed;
-  });
-  // It may end without having read all of it.
-  child.stdin.on("error", () => {}).end(input);
-  let [out, err] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
-  if (unread) child.stdout.destroy();
-  const ended = closed.then(() => ({ code: child.exitCode, out, err }));
-  return {
-    ended,
-    prints: (...texts) =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          if (texts.every((text) => out.includes(text))) resolve();
-        };
-        child.stdout.on("data", look);
-        void ended.then((ran) => reject(new Error(`it ended: ${JSON.stringify(ran)}`)));
-        look();
-      }),
-    interrupt() {
-      child.kill("SIGINT");
-      return ended;
-    },
-  };
-}
-
-async function onTerminal(
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Promise<Shown> {
-  const command = [process.execPath, MAIN, ...args];
-  const typist = spawn("python3", [TYPIST], { stdio: ["pipe", "pipe", "inherit"] });
-  const closed = once(typist, "close");
-  onTestFinished(async () => {
-    typist.kill("SIGKILL");
-    await closed;
-  });
-  typist.stdin.end(JSON.stringify({ command, env, steps: [], seconds: TERMINAL_SECONDS }));
-  let told = "";
-  typist.stdout.setEncoding("utf8").on("data", (text: string) => (told += text));
-  await closed;
-  return JSON.parse(told) as Shown;
 }

@@ -13,7 +13,7 @@ import {
   secretSigner,
   type Signer,
 } from "../../src/client/client.ts";
-import { Link } from "../../src/client/link.ts";
+import { RelayConnection } from "../../src/client/relay-connection.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { Client, now } from "../support/client.ts";
 import { directMessage, giftWrap } from "../support/events.ts";
@@ -58,9 +58,9 @@ describe("a client that was idle", () => {
         closed?.();
       }
     }
-    const link = new Link(
+    const connection = new RelayConnection(
       shared().url,
-      { webSocket: Watched, chance: { now, random: Math.random }, signers: [] },
+      { webSocket: Watched, runtime: { now, random: Math.random }, signers: [] },
       {
         patienceSeconds: 5,
         retrySeconds: 0.1,
@@ -69,11 +69,11 @@ describe("a client that was idle", () => {
         heartbeatSeconds: 60,
       },
     );
-    onTestFinished(() => link.close());
+    onTestFinished(() => connection.close());
     const accepted = { accepted: true, reason: "" };
-    expect(await link.publish(giftWrap({ to: person() }))).toEqual(accepted);
+    expect(await connection.publish(giftWrap({ to: person() }))).toEqual(accepted);
     await idle;
-    expect(await link.publish(giftWrap({ to: person() }))).toEqual(accepted);
+    expect(await connection.publish(giftWrap({ to: person() }))).toEqual(accepted);
   });
 });
 
@@ -179,7 +179,7 @@ describe("a receipt", () => {
       discovery: [discovery.url],
       patienceSeconds: 0.5,
       receipts: { minDelaySeconds: 0, maxDelaySeconds: 0 },
-      chance: { now: () => time, random: Math.random },
+      runtime: { now: () => time, random: Math.random },
     });
     await recipient.acknowledge(idsOf(await all(recipient.pickup())));
     for (let tries = 0; tries < 3; tries++) {
@@ -205,7 +205,7 @@ describe("a receipt", () => {
       discovery: [discovery.url],
       outbox,
       receipts: { minDelaySeconds: 0, maxDelaySeconds: 0 },
-      chance: { now: () => time, random: Math.random },
+      runtime: { now: () => time, random: Math.random },
     });
     await recipient.acknowledge(idsOf(await all(recipient.pickup())));
     const waits: number[] = [];

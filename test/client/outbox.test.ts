@@ -110,11 +110,11 @@ describe("acknowledgements in the outbox", () => {
     const bob = person();
     // The drop expires in a minute; the client's clock is set there.
     let time = now();
-    const chance = { now: () => time, random: () => 0.5 };
+    const runtime = { now: () => time, random: () => 0.5 };
     const wrap = giftWrap({ to: bob, tags: [["expiration", String(time + 60)]] });
     await (await Client.connect(relay.url)).publish(wrap);
     const outbox = memoryOutbox();
-    const client = deadDrop(bob, [relay], { outbox, chance, patienceSeconds: 1 });
+    const client = deadDrop(bob, [relay], { outbox, runtime, patienceSeconds: 1 });
     const picked = await all(client.pickup());
     await relay.kill();
     expect(statesOf(await client.acknowledge(idsOf(picked)))).toEqual(["later"]);

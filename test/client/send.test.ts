@@ -62,7 +62,7 @@ describe("send", () => {
     const bob = person();
     const random = randomFrom("fuzz");
     const clock = { now: () => 1_800_000_000, random };
-    const sender = deadDrop(ALICE, [], { chance: clock });
+    const sender = deadDrop(ALICE, [], { runtime: clock });
     const ages: number[] = [];
     for (let times = 0; times < 20; times++) {
       const wrap = await sender.wrap(bob.key, "x");
@@ -304,7 +304,7 @@ describe("send", () => {
     });
     const [wrap] = delivery.wraps.values();
     const { message } = delivery;
-    expect(saved).toEqual([0, { message, quorum: 1, parcels: [{ url: relay.url, wrap }] }]);
+    expect(saved).toEqual([0, { message, quorum: 1, targets: [{ url: relay.url, wrap }] }]);
   });
 
   it("goes on from what was saved with the relays that had not accepted, and counts those that had", async () => {
@@ -327,7 +327,7 @@ describe("send", () => {
     [[]],
     ["x"],
     [null],
-    [{ message: "0".repeat(64), quorum: 1, parcels: [{ url: "ws://a", wrap: {} }] }],
+    [{ message: "0".repeat(64), quorum: 1, targets: [{ url: "ws://a", wrap: {} }] }],
   ])("takes nothing for a saved delivery that is none: %j", async (value) => {
     const resuming = deadDrop(ALICE, []).resume(value as unknown as SavedDelivery);
     await expect(resuming).rejects.toThrow(TypeError);

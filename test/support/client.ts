@@ -31,11 +31,15 @@ export class Client {
     socket.on("error", () => {});
   }
 
-  /** Connects and hears the challenge. The connection is closed after the test. */
-  static async connect(url: string, headers: Record<string, string> = {}): Promise<Client> {
+  /** Connects and hears the challenge. The connection is closed after the test, or whenever `atEnd` does it. */
+  static async connect(
+    url: string,
+    headers: Record<string, string> = {},
+    atEnd: (clean: () => void) => void = onTestFinished,
+  ): Promise<Client> {
     const socket = new WebSocket(url, { headers, perMessageDeflate: false });
     const client = new Client(url, socket);
-    onTestFinished(() => socket.terminate());
+    atEnd(() => socket.terminate());
     await new Promise<void>((resolve, reject) => {
       socket.once("open", resolve);
       socket.once("error", reject);

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -7,45 +6,26 @@ import { join } from "node:path";
 
 import { nsecEncode } from "nostr-tools/nip19";
 import { generateSecretKey } from "nostr-tools/pure";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-import { startRelay, temporaryFolder } from "./support/relay.ts";
+import { temporaryFolder } from "../support/relay.ts";
+import { atEnd, type Ran, run } from "./process.ts";
+import { newRelay } from "./support.ts";
 
-const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
-const PACKAGE = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+const PACKAGE = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+) as {
   version: string;
 };
 // What never ends is noticed before a minute has passed.
 const PATIENCE = { timeout: 20_000 };
 
-type Ran = { readonly code: number | null; readonly out: string; readonly err: string };
-type Options = { readonly env?: Record<string, string>; readonly cwd?: string };
-
-/** Runs `deaddrop` with these arguments in an empty folder, to its end. */
-async function deaddrop(args: string[], { env = {}, cwd }: Options = {}): Promise<Ran> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH: process.env["PATH"], ...env },
-    cwd: cwd ?? temporaryFolder(),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const closed = once(child, "close");
-  onTestFinished(async () => {
-    child.kill("SIGKILL");
-    await closed;
-  });
-  let [out, err] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
-  await closed;
-  return { code: child.exitCode, out, err };
-}
-
-describe("deaddrop", PATIENCE, () => {
+describe.concurrent("deaddrop", PATIENCE, () => {
   it.each([[[]], [["help"]], [["-h"]], [["help", "nonsense"]]])(
     "lists its commands and options: %j",
     async (args) => {
-      const { code, out, err } = await deaddrop(args);
+      const { code, out, err } = await run(args);
       expect({ code, err }).toEqual({ code: 0, err: "" });
       for (const word of ["Usage: deaddrop <command>", "serve", "config", "info", "--config"]) {
         expect(out).toContain(word);
@@ -56,42 +36,42 @@ describe("deaddrop", PATIENCE, () => {
   it.each(["serve", "config", "info", "conformance"])(
     "explains %s, with an example",
     async (command) => {
-      const help = await deaddrop(["help", command]);
+      const help = await run(["help", command]);
       expect(help).toMatchObject({ code: 0, err: "" });
       expect(help.out).toMatch(new RegExp(`^Usage: deaddrop ${command}`));
       expect(help.out).toMatch(new RegExp(`^Example: .*deaddrop ${command}`, "m"));
-      expect(await deaddrop([command, "--help"])).toEqual(help);
+      expect(await run([command, "--help"])).toEqual(help);
     },
   );
 
   it.each(["--version", "-V"])("says its version: %s", async (flag) => {
-    expect(await deaddrop([flag])).toEqual({ code: 0, out: `${PACKAGE.version}\n`, err: "" });
+    expect(await run([flag])).toEqual({ code: 0, out: `${PACKAGE.version}\n`, err: "" });
   });
 
   it("knows no other command, and says which there are", async () => {
-    const { code, out, err } = await deaddrop(["sevre"]);
+    const { code, out, err } = await run(["sevre"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toMatch(/^deaddrop: unknown command "sevre"\n/);
     expect(err).toMatch(/serve +run the relay/);
   });
 
   it("knows no other option, and says where they are listed", async () => {
-    const { code, out, err } = await deaddrop(["serve", "--port", "80"]);
+    const { code, out, err } = await run(["serve", "--port", "80"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toMatch(/^deaddrop: .*'--port'.*deaddrop help/);
   });
 
   it("takes no option of another command, and says which it has", async () => {
-    const { code, out, err } = await deaddrop(["serve", "--ack"]);
+    const { code, out, err } = await run(["serve", "--ack"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toMatch(/^deaddrop: serve has no option --ack\n/);
     expect(err).toContain("Usage: deaddrop serve [--config <file>]");
   });
 });
 
-describe("deaddrop config", PATIENCE, () => {
+describe.concurrent("deaddrop config", PATIENCE, () => {
   it("prints the configuration in force, as YAML", async () => {
-    const { code, out, err } = await deaddrop(["config"], { env: { DEADDROP_RETENTION: "14d" } });
+    const { code, out, err } = await run(["config"], { env: { DEADDROP_RETENTION: "14d" } });
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(parse(out)).toMatchObject({
       listen: "127.0.0.1:7777",
@@ -102,38 +82,38 @@ describe("deaddrop config", PATIENCE, () => {
   });
 
   it("reads deaddrop.yaml where it is started", async () => {
-    const cwd = temporaryFolder();
+    const cwd = temporaryFolder(atEnd);
     writeFileSync(join(cwd, "deaddrop.yaml"), "name: Ours\n");
-    expect(parse((await deaddrop(["config"], { cwd })).out)).toMatchObject({ name: "Ours" });
+    expect(parse((await run(["config"], { cwd })).out)).toMatchObject({ name: "Ours" });
   });
 
   it.each(["--config", "-c"])("reads the file that %s names, and no other", async (flag) => {
-    const cwd = temporaryFolder();
+    const cwd = temporaryFolder(atEnd);
     writeFileSync(join(cwd, "deaddrop.yaml"), "name: Ours\n");
     writeFileSync(join(cwd, "named.yaml"), "contact: mailto:a@b.example\n");
     const env = { DEADDROP_CONFIG: "nowhere.yaml" };
-    const { out } = await deaddrop(["config", flag, "named.yaml"], { cwd, env });
+    const { out } = await run(["config", flag, "named.yaml"], { cwd, env });
     expect(parse(out)).toMatchObject({ name: "Dead Drop", contact: "mailto:a@b.example" });
   });
 
   it("exits with 2 when the file is not there", async () => {
-    const { code, out, err } = await deaddrop(["config", "--config", "nowhere.yaml"]);
+    const { code, out, err } = await run(["config", "--config", "nowhere.yaml"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toMatch(/^deaddrop: cannot read nowhere\.yaml: /);
   });
 
   it("prints an example file that can be used as it is, whatever the settings", async () => {
-    const cwd = temporaryFolder();
-    const example = await deaddrop(["config", "--example"], { env: { DEADDROP_LOG: "loud" } });
+    const cwd = temporaryFolder(atEnd);
+    const example = await run(["config", "--example"], { env: { DEADDROP_LOG: "loud" } });
     expect(example).toMatchObject({ code: 0, err: "" });
     writeFileSync(join(cwd, "deaddrop.yaml"), example.out);
-    expect(await deaddrop(["config"], { cwd })).toEqual(await deaddrop(["config"]));
+    expect(await run(["config"], { cwd })).toEqual(await run(["config"]));
   });
 });
 
-describe("deaddrop serve", PATIENCE, () => {
+describe.concurrent("deaddrop serve", PATIENCE, () => {
   it("exits with 2 for a bad setting, naming it, its value and what is allowed", async () => {
-    expect(await deaddrop(["serve"], { env: { DEADDROP_WORKERS: "many" } })).toEqual({
+    expect(await run(["serve"], { env: { DEADDROP_WORKERS: "many" } })).toEqual({
       code: 2,
       out: "",
       err: 'deaddrop: workers: "many" is not allowed; allowed: a whole number of at least 1\n',
@@ -150,14 +130,14 @@ describe("deaddrop serve", PATIENCE, () => {
       DEADDROP_RELAYS: "r",
       DEADDROP_DISCOVERY: "d",
     };
-    expect(await deaddrop(["config"], { env })).toMatchObject({ code: 0, err: "" });
-    const misspelt = await deaddrop(["config"], { env: { DEADDROP_SECRET: nsec } });
+    expect(await run(["config"], { env })).toMatchObject({ code: 0, err: "" });
+    const misspelt = await run(["config"], { env: { DEADDROP_SECRET: nsec } });
     expect(misspelt).toMatchObject({ code: 2, out: "" });
     expect(misspelt.err).not.toContain(nsec);
   });
 
   it("exits with 2 for an unknown setting, naming it", async () => {
-    expect(await deaddrop(["serve"], { env: { DEADDROP_PORT: "80" } })).toEqual({
+    expect(await run(["serve"], { env: { DEADDROP_PORT: "80" } })).toEqual({
       code: 2,
       out: "",
       err: "deaddrop: unknown setting DEADDROP_PORT; see deaddrop config --example\n",
@@ -166,7 +146,7 @@ describe("deaddrop serve", PATIENCE, () => {
 
   it("exits with 1 when the port is in use, and says which", async () => {
     const address = await listening(createNetServer());
-    const ran = await deaddrop(["serve"], { env: { DEADDROP_LISTEN: address } });
+    const ran = await run(["serve"], { env: { DEADDROP_LISTEN: address } });
     expect(ran).toMatchObject({ code: 1 });
     expect(lastLine(ran)).toContain("address already in use");
     expect(lastLine(ran)).toContain(address);
@@ -175,41 +155,41 @@ describe("deaddrop serve", PATIENCE, () => {
   it("exits with 1 when the port for metrics is in use, and says which", async () => {
     const address = await listening(createNetServer());
     const env = { DEADDROP_LISTEN: "127.0.0.1:0", DEADDROP_METRICS: address };
-    const ran = await deaddrop(["serve"], { env });
+    const ran = await run(["serve"], { env });
     expect(ran).toMatchObject({ code: 1 });
     expect(lastLine(ran)).toContain("address already in use");
     expect(lastLine(ran)).toContain(address);
   });
 
   it("exits with 1 when another relay uses the folder, and says which", async () => {
-    const relay = await startRelay();
+    const relay = await newRelay();
     const env = { DEADDROP_LISTEN: "127.0.0.1:0", DEADDROP_DATA: relay.data };
-    const ran = await deaddrop(["serve"], { env });
+    const ran = await run(["serve"], { env });
     expect(ran).toMatchObject({ code: 1 });
     expect(lastLine(ran)).toContain(`${relay.data} is in use by another relay`);
   });
 
   it("leaves the folder to the next relay once it has ended, however that was", async () => {
-    const first = await startRelay();
+    const first = await newRelay();
     await first.kill();
-    const second = await startRelay({ data: first.data });
+    const second = await newRelay({ data: first.data });
     expect(await second.stop()).toBe(0);
-    const third = await startRelay({ data: first.data });
+    const third = await newRelay({ data: first.data });
     expect(await third.stop()).toBe(0);
   });
 
   it("exits with 1 when the folder is a file, and says which", async () => {
-    const data = join(temporaryFolder(), "data");
+    const data = join(temporaryFolder(atEnd), "data");
     writeFileSync(data, "");
     const env = { DEADDROP_LISTEN: "127.0.0.1:0", DEADDROP_DATA: data };
-    const ran = await deaddrop(["serve"], { env });
+    const ran = await run(["serve"], { env });
     expect(ran).toMatchObject({ code: 1 });
     expect(lastLine(ran)).toContain(data);
   });
 
   it("makes the folder when it is missing", async () => {
-    const data = join(temporaryFolder(), "deep", "down");
-    const relay = await startRelay({ data });
+    const data = join(temporaryFolder(atEnd), "deep", "down");
+    const relay = await newRelay({ data });
     expect(await relay.stop()).toBe(0);
     expect(() => mkdirSync(data)).toThrow(/EEXIST/);
   });
@@ -218,16 +198,16 @@ describe("deaddrop serve", PATIENCE, () => {
     const env = {
       DEADDROP_LISTEN: "127.0.0.1:0",
       DEADDROP_TRANSPORT: "uws",
-      DEADDROP_UWS: temporaryFolder(),
+      DEADDROP_UWS: temporaryFolder(atEnd),
     };
-    const ran = await deaddrop(["serve"], { env });
+    const ran = await run(["serve"], { env });
     expect(ran).toMatchObject({ code: 1 });
     expect(lastLine(ran)).toMatch(/npm install .*uWebSockets\.js/);
   });
 
   it("says why it could not start even when it logs nothing", async () => {
     const address = await listening(createNetServer());
-    const ran = await deaddrop(["serve"], {
+    const ran = await run(["serve"], {
       env: { DEADDROP_LISTEN: address, DEADDROP_LOG: "silent" },
     });
     expect(ran).toMatchObject({ code: 1 });
@@ -235,22 +215,22 @@ describe("deaddrop serve", PATIENCE, () => {
   });
 });
 
-describe("deaddrop info", PATIENCE, () => {
+describe.concurrent("deaddrop info", PATIENCE, () => {
   it("prints what the relay says of itself, by its URL or by the configuration", async () => {
-    const relay = await startRelay({ env: { DEADDROP_NAME: "Ours", DEADDROP_PROOF_OF_WORK: "7" } });
+    const relay = await newRelay({ env: { DEADDROP_NAME: "Ours", DEADDROP_PROOF_OF_WORK: "7" } });
     const told = { name: "Ours", limitation: { min_pow_difficulty: 7 }, version: PACKAGE.version };
 
-    const byUrl = await deaddrop(["info", relay.url]);
+    const byUrl = await run(["info", relay.url]);
     expect(byUrl).toMatchObject({ code: 0, err: "" });
     expect(parse(byUrl.out)).toMatchObject(told);
 
     const listen = relay.url.replace("ws://", "");
-    const byListen = await deaddrop(["info"], { env: { DEADDROP_LISTEN: listen } });
+    const byListen = await run(["info"], { env: { DEADDROP_LISTEN: listen } });
     expect(byListen).toEqual(byUrl);
-    const byPublicUrl = await deaddrop(["info"], { env: { DEADDROP_URL: relay.url } });
+    const byPublicUrl = await run(["info"], { env: { DEADDROP_URL: relay.url } });
     expect(byPublicUrl).toEqual(byUrl);
 
-    const asJson = await deaddrop(["info", relay.url, "--json"]);
+    const asJson = await run(["info", relay.url, "--json"]);
     expect(asJson).toMatchObject({ code: 0, err: "" });
     expect(JSON.parse(asJson.out)).toEqual(parse(byUrl.out));
   });
@@ -260,7 +240,7 @@ describe("deaddrop info", PATIENCE, () => {
     const address = await listening(server);
     server.close();
     await once(server, "close");
-    const { code, out, err } = await deaddrop(["info", `ws://${address}`]);
+    const { code, out, err } = await run(["info", `ws://${address}`]);
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err).toMatch(
       /^deaddrop: no relay answers at ws:\/\/127\.0\.0\.1:\d+ \(.+\); is it running\?\n$/,
@@ -274,7 +254,7 @@ describe("deaddrop info", PATIENCE, () => {
   ])("exits with 1 where something else answers: %s", async (_, status, body) => {
     const server = createServer((_request, response) => response.writeHead(status).end(body));
     const address = await listening(server);
-    const { code, out, err } = await deaddrop(["info", `ws://${address}`]);
+    const { code, out, err } = await run(["info", `ws://${address}`]);
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err).toContain(`no relay answers at ws://${address}`);
   });
@@ -282,7 +262,7 @@ describe("deaddrop info", PATIENCE, () => {
   it.each(["nonsense", "drop.example.com", "ftp://drop.example.com", ""])(
     "exits with 1 for what is no relay's URL: %j",
     async (url) => {
-      const { code, out, err } = await deaddrop(["info", url]);
+      const { code, out, err } = await run(["info", url]);
       expect({ code, out }).toEqual({ code: 1, out: "" });
       expect(err).toContain("wss://drop.example.com");
     },
@@ -297,6 +277,6 @@ function lastLine({ out, err }: Ran): string {
 async function listening(server: Server): Promise<string> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  onTestFinished(() => void server.close());
+  atEnd(() => void server.close());
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }

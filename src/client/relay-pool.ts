@@ -1,10 +1,11 @@
-import { relayFacts, type RelayFacts, UNKNOWN } from "./information.ts";
-import type { LineSettings, WebSocketFactory } from "./line.ts";
-import { Link } from "./link.ts";
-import type { Chance, Receiver } from "./wrap.ts";
+import { fetchRelayInformation, type RelayInformation, UNKNOWN } from "./relay-information.ts";
+import { RelayConnection } from "./relay-connection.ts";
+import type { Runtime } from "./runtime.ts";
+import type { SocketSettings, WebSocketFactory } from "./socket.ts";
+import type { Receiver } from "./unwrap.ts";
 
-export type LinksParts = {
-  readonly chance: Chance;
+export type PoolParts = {
+  readonly runtime: Runtime;
   /** Undefined: the global one. */
   readonly webSocket: WebSocketFactory | undefined;
   /** One's keys, by the key that is addressed. */
@@ -14,18 +15,25 @@ export type LinksParts = {
   readonly notice: ((url: string, text: string) => void) | undefined;
 };
 
-export type LinksSettings = {
+export type PoolSettings = {
   /** How many connections to each relay one's own keys are spread over, and as many again the receiving keys. */
   readonly connections: number;
   readonly patienceSeconds: number;
   readonly retrySeconds: number;
 };
 
+/** Keys that one connection authenticates: the relay sees them together. */
+export type KeyGroup = {
+  readonly addresses: readonly string[];
+  /** Whether they are receiving keys (NIP-RK), and not one's own. */
+  readonly isReceiving: boolean;
+};
+
 export const MAX_RETRY_SECONDS = 60;
 // What dead drops let one connection authenticate, and one filter name, by default.
 const MAX_KEYS = 1_000;
 // A message waits for what its relays ask of it, and for the slowest of them no longer than this.
-const FACTS_SECONDS = 3;
+const INFORMATION_SECONDS = 3;
 const IDLE_SECONDS = 30;
 const HEARTBEAT_SECONDS = 60;
 
@@ -33,20 +41,20 @@ const HEARTBEAT_SECONDS = 60;
  * The connections of one client. A drop travels over connections that never authenticate with one's keys, and a pickup over others: over one and the same, a
  * relay would learn who sends. So there are up to two sockets to a relay that is used for both, or more where the keys are spread, and one otherwise.
  */
-export class Links {
-  /** The keys, spread over connections: those of one group are seen together. */
-  readonly groups: readonly (readonly string[])[];
+export class RelayPool {
+  /** The keys, spread over connections. */
+  readonly groups: readonly KeyGroup[];
   readonly patienceSeconds: number;
   readonly retrySeconds: number;
-  readonly #parts: LinksParts;
-  readonly #settings: LineSettings;
+  readonly #parts: PoolParts;
+  readonly #settings: SocketSettings;
   readonly #webSocket: WebSocketFactory;
-  readonly #links = new Map<string, Link>();
-  readonly #facts = new Map<string, Promise<RelayFacts>>();
+  readonly #connections = new Map<string, RelayConnection>();
+  readonly #information = new Map<string, Promise<RelayInformation>>();
   #isClosed = false;
 
   /** Throws when there is no WebSocket. */
-  constructor(parts: LinksParts, settings: LinksSettings) {
+  constructor(parts: PoolParts, settings: PoolSettings) {
     this.#parts = parts;
     this.#webSocket = parts.webSocket ?? globalWebSocket();
     this.patienceSeconds = settings.patienceSeconds;
@@ -62,60 +70,61 @@ export class Links {
     const receivers = [...parts.receivers.values()];
     const own = receivers.filter(({ address, identity }) => address.key === identity.key);
     const made = receivers.filter(({ address, identity }) => address.key !== identity.key);
-    this.groups = [own, made].flatMap((some) =>
-      spread(
-        some.map(({ address }) => address.key),
-        settings.connections,
-      ),
-    );
+    this.groups = [
+      ...groupsOf(own, settings.connections, false),
+      ...groupsOf(made, settings.connections, true),
+    ];
   }
 
   /** For drops, and whatever else does not say who one is. */
-  toDrop(url: string): Link {
-    return this.#link(`drops ${url}`, url, []);
+  forDrops(url: string): RelayConnection {
+    return this.#connection(`drops ${url}`, url, []);
   }
 
   /** For what one of one's keys picks up and acknowledges; also one that was among them once, as a receiving key of a past week. */
-  toPickUp(url: string, key: string): Link {
-    const index = this.groups.findIndex((keys) => keys.includes(key));
+  forPickup(url: string, key: string): RelayConnection {
+    const index = this.groups.findIndex(({ addresses }) => addresses.includes(key));
     const name = index < 0 ? `key ${key}` : `keys ${index}`;
-    return this.#link(`${name} ${url}`, url, this.groups[index] ?? []);
+    return this.#connection(`${name} ${url}`, url, this.groups[index]?.addresses ?? []);
   }
 
   /** For what everybody may know to be one's own. */
-  inPublic(url: string): Link {
-    return this.#link(`public ${url}`, url, []);
+  forPublic(url: string): RelayConnection {
+    return this.#connection(`public ${url}`, url, []);
   }
 
   /** What a relay says of itself, asked for once. */
-  factsOf(url: string): Promise<RelayFacts> {
-    const known = this.#facts.get(url);
+  informationOf(url: string): Promise<RelayInformation> {
+    const known = this.#information.get(url);
     if (known !== undefined) return known;
-    const asked = relayFacts(url, Math.min(this.patienceSeconds, FACTS_SECONDS)).then((facts) => {
+    const asked = fetchRelayInformation(
+      url,
+      Math.min(this.patienceSeconds, INFORMATION_SECONDS),
+    ).then((information) => {
       // Whoever was away is asked again.
-      if (facts === UNKNOWN) this.#facts.delete(url);
-      return facts;
+      if (information === UNKNOWN) this.#information.delete(url);
+      return information;
     });
-    this.#facts.set(url, asked);
+    this.#information.set(url, asked);
     return asked;
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const link of this.#links.values()) link.close();
-    this.#links.clear();
+    for (const connection of this.#connections.values()) connection.close();
+    this.#connections.clear();
   }
 
-  #link(name: string, url: string, keys: readonly string[]): Link {
-    const known = this.#links.get(name);
+  #connection(name: string, url: string, keys: readonly string[]): RelayConnection {
+    const known = this.#connections.get(name);
     if (known !== undefined) return known;
-    const { chance, notice, receivers, ready } = this.#parts;
+    const { runtime, notice, receivers, ready } = this.#parts;
     const signers = keys.flatMap((key) => receivers.get(key)?.address ?? []);
-    const link = new Link(
+    const connection = new RelayConnection(
       url,
       {
         webSocket: this.#webSocket,
-        chance,
+        runtime,
         signers,
         ready: () => {
           if (signers.length > 0) ready(url);
@@ -124,9 +133,9 @@ export class Links {
       },
       this.#settings,
     );
-    if (this.#isClosed) link.close();
-    else this.#links.set(name, link);
-    return link;
+    if (this.#isClosed) connection.close();
+    else this.#connections.set(name, connection);
+    return connection;
   }
 }
 
@@ -136,9 +145,16 @@ function globalWebSocket(): WebSocketFactory {
   throw new Error("there is no WebSocket here; give one, such as the class of the package ws");
 }
 
-function spread(keys: readonly string[], atLeast: number): string[][] {
-  const wanted = Math.max(atLeast, Math.ceil(keys.length / MAX_KEYS));
-  const groups: string[][] = Array.from({ length: Math.min(wanted, keys.length) }, () => []);
-  for (const [index, key] of keys.entries()) groups[index % groups.length]?.push(key);
+function groupsOf(
+  receivers: readonly Receiver[],
+  atLeast: number,
+  isReceiving: boolean,
+): KeyGroup[] {
+  const wanted = Math.max(atLeast, Math.ceil(receivers.length / MAX_KEYS));
+  const count = Math.min(wanted, receivers.length);
+  const groups = Array.from({ length: count }, () => ({ addresses: [] as string[], isReceiving }));
+  for (const [index, { address }] of receivers.entries()) {
+    groups[index % count]?.addresses.push(address.key);
+  }
   return groups;
 }

@@ -1,7 +1,7 @@
 import type { RetentionRule } from "../nostr/drop.ts";
 
 /** What a client needs to know of a relay before it sends (NIP-11, NIP-DD). */
-export type RelayFacts = {
+export type RelayInformation = {
   /** Leading zero bits that ids must have (NIP-13). */
   readonly proofOfWork: number;
   /** How long drops are held, seconds; undefined for a relay that is no dead drop. */
@@ -12,7 +12,7 @@ export type RelayFacts = {
 };
 
 /** What is taken for granted of a relay that says nothing. */
-export const UNKNOWN: RelayFacts = {
+export const UNKNOWN: RelayInformation = {
   proofOfWork: 0,
   retentionSeconds: undefined,
   maxEventBytes: undefined,
@@ -28,14 +28,17 @@ const MOST_IDS = 1_000;
 const MAX_DOCUMENT_CHARS = 256 * 1024;
 
 /** Asks a relay for its NIP-11 document. One that does not answer in time, or nonsense, is a relay of which nothing is known. */
-export async function relayFacts(url: string, patienceSeconds: number): Promise<RelayFacts> {
+export async function fetchRelayInformation(
+  url: string,
+  patienceSeconds: number,
+): Promise<RelayInformation> {
   try {
     const response = await fetch(url.replace(/^ws/i, "http"), {
       headers: { accept: "application/nostr+json" },
       signal: AbortSignal.timeout(patienceSeconds * 1_000),
     });
     if (!response.ok) return UNKNOWN;
-    return factsIn(JSON.parse(await textOf(response)));
+    return informationIn(JSON.parse(await textOf(response)));
   } catch {
     return UNKNOWN;
   }
@@ -56,7 +59,7 @@ async function textOf({ body }: Response): Promise<string> {
   }
 }
 
-function factsIn(document: unknown): RelayFacts {
+function informationIn(document: unknown): RelayInformation {
   const { limitation, dead_drop } = Object(document) as Record<string, unknown>;
   const limits = Object(limitation) as Record<string, unknown>;
   const deadDrop = Object(dead_drop) as Record<string, unknown>;

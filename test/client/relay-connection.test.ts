@@ -1,15 +1,15 @@
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocket } from "ws";
 
-import type { LineSettings, WebSocketFactory } from "../../src/client/line.ts";
-import { Link } from "../../src/client/link.ts";
+import type { SocketSettings, WebSocketFactory } from "../../src/client/socket.ts";
+import { RelayConnection } from "../../src/client/relay-connection.ts";
 import { secretSigner } from "../../src/client/signer.ts";
 import { now } from "../support/client.ts";
 import { giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
 import { scriptedRelay } from "./support.ts";
 
-const SETTINGS: LineSettings = {
+const SETTINGS: SocketSettings = {
   patienceSeconds: 5,
   retrySeconds: 1,
   maxRetrySeconds: 60,
@@ -17,18 +17,22 @@ const SETTINGS: LineSettings = {
   heartbeatSeconds: 60,
 };
 
-function link(
+function connection(
   url: string,
-  change: Partial<LineSettings> = {},
+  change: Partial<SocketSettings> = {},
   webSocket: WebSocketFactory = WebSocket,
-): Link {
-  const chance = { now, random: () => 0.5 };
-  const made = new Link(url, { webSocket, chance, signers: [] }, { ...SETTINGS, ...change });
+): RelayConnection {
+  const runtime = { now, random: () => 0.5 };
+  const made = new RelayConnection(
+    url,
+    { webSocket, runtime, signers: [] },
+    { ...SETTINGS, ...change },
+  );
   onTestFinished(() => made.close());
   return made;
 }
 
-describe("a link", () => {
+describe("a connection to a relay", () => {
   afterEach(() => {
     vi.useRealTimers();
   });
@@ -45,7 +49,7 @@ describe("a link", () => {
       send(): void {}
       close(): void {}
     }
-    const own = link("ws://nowhere/", {}, Unreachable as unknown as WebSocketFactory);
+    const own = connection("ws://nowhere/", {}, Unreachable as unknown as WebSocketFactory);
     own.subscribe([{}], { event: () => {} });
     await vi.advanceTimersByTimeAsync(200_000);
     // Three quarters of 1, 2, 4, … seconds, as chance would have it here, and at most of 60.
@@ -63,7 +67,7 @@ describe("a link", () => {
         if (verb === "REQ" && id !== "heartbeat") say("EOSE", id);
       },
     });
-    const own = link(relay.url, {
+    const own = connection(relay.url, {
       heartbeatSeconds: 0.05,
       patienceSeconds: 0.2,
       retrySeconds: 0.01,
@@ -71,7 +75,7 @@ describe("a link", () => {
     await new Promise<void>((resolve) => {
       own.subscribe([{ kinds: [1059] }], {
         event: () => {},
-        stored: () => connections === 2 && resolve(),
+        eose: () => connections === 2 && resolve(),
       });
     });
     expect(relay.heard).toContainEqual(["REQ", "heartbeat", { kinds: [1059], limit: 0 }]);
@@ -88,7 +92,7 @@ describe("a link", () => {
         if (relay.heard.filter(([, name]) => name === "heartbeat").length > 5) enough?.();
       },
     });
-    const own = link(relay.url, { heartbeatSeconds: 0.02, patienceSeconds: 5 });
+    const own = connection(relay.url, { heartbeatSeconds: 0.02, patienceSeconds: 5 });
     own.subscribe([{ kinds: [1059] }], { event: () => {} });
     await beaten;
     expect(connections).toBe(1);
@@ -107,11 +111,11 @@ describe("a link", () => {
         say("OK", id, isTrusted, isTrusted ? "" : "restricted: not you");
       },
     });
-    const own = new Link(
+    const own = new RelayConnection(
       relay.url,
       {
         webSocket: WebSocket,
-        chance: { now, random: Math.random },
+        runtime: { now, random: Math.random },
         signers: [doubted, trusted].map(({ secret }) => secretSigner(secret)),
         notice: (text) => notices.push(text),
       },
@@ -119,7 +123,7 @@ describe("a link", () => {
     );
     onTestFinished(() => own.close());
     await new Promise<void>((resolve) => {
-      own.subscribe([{}], { event: () => {}, stored: () => resolve() });
+      own.subscribe([{}], { event: () => {}, eose: () => resolve() });
     });
     expect(notices).toEqual([`${doubted.key} is not authenticated: restricted: not you`]);
     expect([trusted, doubted].map(({ key }) => own.refusalOf(key))).toEqual([
@@ -139,8 +143,8 @@ describe("a link", () => {
       },
     });
     const signers = people.map(({ secret }) => secretSigner(secret));
-    const parts = { webSocket: WebSocket, chance: { now, random: Math.random }, signers };
-    const own = new Link(relay.url, parts, { ...SETTINGS, patienceSeconds: 0.3 });
+    const parts = { webSocket: WebSocket, runtime: { now, random: Math.random }, signers };
+    const own = new RelayConnection(relay.url, parts, { ...SETTINGS, patienceSeconds: 0.3 });
     onTestFinished(() => own.close());
     const answer = await own.publish(giftWrap({ to: person() }));
     expect(answer).toHaveProperty("unreachable");
@@ -150,7 +154,7 @@ describe("a link", () => {
 
   it("answers at once when it is closed", async () => {
     const relay = await scriptedRelay({ heard: () => {} });
-    const own = link(relay.url);
+    const own = connection(relay.url);
     const publishing = own.publish(giftWrap({ to: person() }));
     own.close();
     expect(await publishing).toEqual({ unreachable: "given up" });

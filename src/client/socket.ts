@@ -1,12 +1,12 @@
 // One WebSocket to one relay, kept while something is wanted of it.
 //
-// - Connects when asked to `want`, and again when it breaks while it is still wanted. Between two tries it waits, each time up to twice as long, a random part
+// - Connects when asked to `connect`, and again when it breaks while it is still wanted. Between two tries it waits, each time up to twice as long, a random part
 //   of that: a relay that comes back is not met by everybody at once.
 // - A relay that does not take part in the handshake, or does not answer what is `expected` of it, counts as broken; so does one that goes silent and
 //   does not answer a heartbeat.
-// - `opened` and `heard` are called for the newest socket alone; `gone` whenever there was one and is none any more, for whatever reason, `close` included.
+// - `opened` and `received` are called for the newest socket alone; `closed` whenever there was one and is none any more, for whatever reason, `close` included.
 
-import type { Chance } from "./wrap.ts";
+import type { Runtime } from "./runtime.ts";
 
 /** The WebSocket of browsers and of Node 22; `ws` is one too. */
 export type WebSocketLike = {
@@ -18,7 +18,7 @@ export type WebSocketLike = {
 };
 export type WebSocketFactory = new (url: string) => WebSocketLike;
 
-export type LineSettings = {
+export type SocketSettings = {
   /** How long a relay may take to answer before it counts as not there, seconds. */
   readonly patienceSeconds: number;
   /** The first and the longest wait before another try, seconds. */
@@ -30,16 +30,16 @@ export type LineSettings = {
   readonly heartbeatSeconds: number;
 };
 
-export type LineParts = {
+export type SocketParts = {
   readonly webSocket: WebSocketFactory;
-  readonly chance: Chance;
+  readonly runtime: Runtime;
   readonly isWanted: () => boolean;
   readonly opened: () => void;
   /** A message: its verb, and what follows. */
-  readonly heard: (message: readonly [unknown, ...unknown[]]) => void;
-  readonly gone: () => void;
+  readonly received: (message: readonly [unknown, ...unknown[]]) => void;
+  readonly closed: () => void;
   /** Asks the relay something that it answers; false when there is nothing to ask. */
-  readonly beat: () => boolean;
+  readonly heartbeat: () => boolean;
 };
 
 // A relay that sends more than this in one message does not keep to any limit that a drop could need.
@@ -48,20 +48,20 @@ const NO_ANSWER = "no answer";
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
 
-export class Line {
+export class RelaySocket {
   readonly #url: string;
-  readonly #parts: LineParts;
-  readonly #settings: LineSettings;
+  readonly #parts: SocketParts;
+  readonly #settings: SocketSettings;
   #socket: WebSocketLike | undefined;
   #isOpen = false;
-  #tries = 0;
+  #attempts = 0;
   #failure = NO_ANSWER;
-  #retry: Timer;
-  #grace: Timer;
-  #heartbeat: Timer;
-  #idle: Timer;
+  #retryTimer: Timer;
+  #answerTimer: Timer;
+  #heartbeatTimer: Timer;
+  #idleTimer: Timer;
 
-  constructor(url: string, parts: LineParts, settings: LineSettings) {
+  constructor(url: string, parts: SocketParts, settings: SocketSettings) {
     this.#url = url;
     this.#parts = parts;
     this.#settings = settings;
@@ -77,68 +77,68 @@ export class Line {
     return this.#socket;
   }
 
-  say(message: readonly unknown[]): void {
+  send(message: readonly unknown[]): void {
     if (this.#isOpen) this.#socket?.send(JSON.stringify(message));
   }
 
   /** Somebody waits for an answer now: connects, however long the relay was not there. */
-  want(): void {
-    clearTimeout(this.#idle);
-    this.#idle = undefined;
+  connect(): void {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
     if (this.#socket !== undefined) return;
-    clearTimeout(this.#retry);
-    this.#tries = 0;
-    this.#connect();
+    clearTimeout(this.#retryTimer);
+    this.#attempts = 0;
+    this.#open();
   }
 
   /** Something is wanted no more. If that was the last, the connection is closed after a while. */
-  rest(): void {
-    if (this.#parts.isWanted() || this.#idle !== undefined) return;
-    this.#idle = setTimeout(() => this.close(), this.#settings.idleSeconds * 1_000);
+  release(): void {
+    if (this.#parts.isWanted() || this.#idleTimer !== undefined) return;
+    this.#idleTimer = setTimeout(() => this.close(), this.#settings.idleSeconds * 1_000);
   }
 
   /** Whatever the relay says next is an answer; without one in time it counts as broken, for the reason `otherwise`. */
-  expect(otherwise: string): void {
-    clearTimeout(this.#grace);
+  expectAnswer(otherwise: string): void {
+    clearTimeout(this.#answerTimer);
     if (this.#socket === undefined) return;
     const { patienceSeconds } = this.#settings;
-    this.#grace = setTimeout(() => this.#break(otherwise), patienceSeconds * 1_000);
+    this.#answerTimer = setTimeout(() => this.#break(otherwise), patienceSeconds * 1_000);
   }
 
   /** The relay did what it was asked: the next break is a new one. One that only talks and hangs up is met less and less often. */
-  worked(): void {
-    this.#tries = 0;
+  resetBackoff(): void {
+    this.#attempts = 0;
   }
 
   /** Closes the connection until somebody wants it again. */
   close(): void {
-    for (const timer of [this.#retry, this.#idle]) clearTimeout(timer);
-    this.#idle = undefined;
-    this.#drop();
+    for (const timer of [this.#retryTimer, this.#idleTimer]) clearTimeout(timer);
+    this.#idleTimer = undefined;
+    this.#discard();
   }
 
-  #connect(): void {
+  #open(): void {
     let socket: WebSocketLike;
     try {
       socket = new this.#parts.webSocket(this.#url);
     } catch (error) {
       this.#failure = (error as Error).message;
-      this.#again();
+      this.#reconnectLater();
       return;
     }
     this.#socket = socket;
-    this.expect("no connection");
+    this.expectAnswer("no connection");
     // What an earlier socket still says is of no interest.
     const isCurrent = (): boolean => this.#socket === socket;
     socket.addEventListener("open", () => {
       if (!isCurrent()) return;
       this.#isOpen = true;
       this.#failure = NO_ANSWER;
-      this.#alive();
+      this.#sawLife();
       this.#parts.opened();
     });
     socket.addEventListener("message", ({ data }) => {
-      if (isCurrent()) this.#hear(data);
+      if (isCurrent()) this.#receive(data);
     });
     socket.addEventListener("error", (event) => {
       const { message } = event as { message?: unknown };
@@ -151,7 +151,7 @@ export class Line {
     });
   }
 
-  #hear(data: unknown): void {
+  #receive(data: unknown): void {
     if (typeof data !== "string" || data.length > MAX_MESSAGE_CHARS) return;
     let message: unknown;
     try {
@@ -160,43 +160,43 @@ export class Line {
       return;
     }
     if (!Array.isArray(message) || message.length === 0) return;
-    this.#alive();
-    this.#parts.heard(message as unknown as readonly [unknown, ...unknown[]]);
+    this.#sawLife();
+    this.#parts.received(message as unknown as readonly [unknown, ...unknown[]]);
   }
 
   // A connection that breaks without a word, as one behind a sleeping router does, tells neither side.
-  #alive(): void {
-    clearTimeout(this.#grace);
-    clearTimeout(this.#heartbeat);
-    this.#heartbeat = setTimeout(() => {
-      if (this.#parts.beat()) this.expect("the connection is dead");
+  #sawLife(): void {
+    clearTimeout(this.#answerTimer);
+    clearTimeout(this.#heartbeatTimer);
+    this.#heartbeatTimer = setTimeout(() => {
+      if (this.#parts.heartbeat()) this.expectAnswer("the connection is dead");
     }, this.#settings.heartbeatSeconds * 1_000);
   }
 
   #break(why: string): void {
     this.#failure = why;
-    this.#drop();
-    if (this.#parts.isWanted()) this.#again();
+    this.#discard();
+    if (this.#parts.isWanted()) this.#reconnectLater();
   }
 
-  #drop(): void {
-    clearTimeout(this.#grace);
-    clearTimeout(this.#heartbeat);
+  #discard(): void {
+    clearTimeout(this.#answerTimer);
+    clearTimeout(this.#heartbeatTimer);
     const socket = this.#socket;
     if (socket === undefined) return;
     this.#socket = undefined;
     this.#isOpen = false;
     socket.close();
-    this.#parts.gone();
+    this.#parts.closed();
   }
 
-  #again(): void {
+  #reconnectLater(): void {
     const { retrySeconds, maxRetrySeconds } = this.#settings;
-    const most = Math.min(maxRetrySeconds, retrySeconds * 2 ** this.#tries);
-    this.#tries += 1;
-    const seconds = most * (0.5 + this.#parts.chance.random() / 2);
-    this.#retry = setTimeout(() => {
-      if (this.#parts.isWanted() && this.#socket === undefined) this.#connect();
+    const most = Math.min(maxRetrySeconds, retrySeconds * 2 ** this.#attempts);
+    this.#attempts += 1;
+    const seconds = most * (0.5 + this.#parts.runtime.random() / 2);
+    this.#retryTimer = setTimeout(() => {
+      if (this.#parts.isWanted() && this.#socket === undefined) this.#open();
     }, seconds * 1_000);
   }
 }

@@ -1,34 +1,34 @@
 /** What is remembered of a drop from its pickup to its acknowledgement. */
-export type Remembered = {
+export type SeenDrop = {
   readonly created_at: number;
   /** Unix seconds, if its sender set one. */
   readonly expiration: number | undefined;
   /** The key it was addressed to. */
   readonly address: string;
   /** The message inside and who wrote it; undefined when it could not be opened. */
-  readonly message: RememberedMessage | undefined;
+  readonly message: SeenMessage | undefined;
 };
 
-export type RememberedMessage = {
+export type SeenMessage = {
   readonly id: string;
   readonly from: string;
   readonly isReceipt: boolean;
 };
 
 /** How many drops: what is forgotten can still be acknowledged, by whoever says to which key it was addressed. */
-export const MAX_REMEMBERED = 200_000;
+export const MAX_SEEN = 200_000;
 
 /** The drops that were picked up, and which of them hold the same message: a sender may wrap it for each relay anew (NIP-DD, Privacy). */
-export class Memory {
-  readonly #drops = new Map<string, Remembered>();
+export class SeenDrops {
+  readonly #drops = new Map<string, SeenDrop>();
   readonly #copies = new Map<string, Set<string>>();
 
-  get(id: string): Remembered | undefined {
+  get(id: string): SeenDrop | undefined {
     return this.#drops.get(id);
   }
 
-  remember(id: string, drop: Remembered): void {
-    if (this.#drops.size >= MAX_REMEMBERED) this.#forgetOldest();
+  add(id: string, drop: SeenDrop): void {
+    if (this.#drops.size >= MAX_SEEN) this.#forgetOldest();
     this.#drops.set(id, drop);
     if (drop.message === undefined) return;
     const copies = this.#copies.get(drop.message.id) ?? new Set();

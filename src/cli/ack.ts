@@ -1,0 +1,55 @@
+import { isHex32 } from "../nostr/hex.ts";
+import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
+import { acknowledge, reportUntold } from "./acknowledge.ts";
+import { withClient } from "./client.ts";
+import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
+import { harmlessLine } from "./show.ts";
+import type { Terminal } from "./terminal.ts";
+
+export type AckOptions = ProfileOptions & {
+  readonly ids: readonly string[];
+  readonly graceSeconds: number | undefined;
+  /** Print the acknowledgement, and tell nobody. */
+  readonly print: boolean;
+  readonly json: boolean;
+};
+
+// As many as NIP-DD's relays take.
+const IDS_AN_EVENT = 1_000;
+
+/** `deaddrop ack`. Answers the exit code: 3 when some relay could not be told yet, 1 when none could. */
+export async function ack(options: AckOptions, terminal: Terminal): Promise<number> {
+  const { ids, json, print } = options;
+  if (ids.length === 0)
+    throw new CliError(WRONG_USE, "which drops? Give the ids that pickup shows");
+  if (!ids.every(isHex32)) {
+    throw new CliError(WRONG_USE, "an id is 64 hex digits; give the ids that pickup shows");
+  }
+  if (print) return printAcknowledgements(options, terminal);
+  const profile = await openProfile(options, terminal);
+  mustHaveRelays(profile);
+  return withClient(profile, options, async (client) => {
+    const reports = await acknowledge(client, ids, options, terminal);
+    for (const report of reports) {
+      const { url, state, reason } = report;
+      const why = reason === "" ? "" : `: ${harmlessLine(reason)}`;
+      terminal.stdout.write(json ? `${JSON.stringify(report)}\n` : `${url} ${state}${why}\n`);
+    }
+    return reportUntold(reports, terminal);
+  });
+}
+
+async function printAcknowledgements(options: AckOptions, terminal: Terminal): Promise<number> {
+  const { ids, graceSeconds } = options;
+  const { signer } = await openProfile(options, terminal);
+  const created_at = Math.floor(Date.now() / 1_000);
+  const grace =
+    graceSeconds === undefined ? [] : [["expiration", String(created_at + graceSeconds)]];
+  for (let next = 0; next < ids.length; next += IDS_AN_EVENT) {
+    const tags = [...ids.slice(next, next + IDS_AN_EVENT).map((id) => ["e", id]), ...grace];
+    const event = await signer.sign({ kind: ACKNOWLEDGEMENT, created_at, tags, content: "" });
+    terminal.stdout.write(`${JSON.stringify(event)}\n`);
+  }
+  return DONE;
+}

@@ -1,0 +1,151 @@
+// Shows a relay the keys of one connection (NIP-42).
+//
+// - A connection with keys shows all of them as soon as the challenge comes, and again when the relay sends another challenge, a few times.
+// - One without keys stays anonymous. Only where a relay refuses a drop with `auth-required` does the connection ask for `hide`, which shows it a key that
+//   was made for this moment: once, as a relay that is not content with it wants to know who sends.
+// - `started` and `finished` come in pairs, but for a connection that breaks in between: then `closed` ends it, and what was not answered is refused.
+
+import type { NostrEvent } from "../nostr/event.ts";
+import { AUTHENTICATION } from "../nostr/kinds.ts";
+import type { Runtime } from "./runtime.ts";
+import { type Signer, throwAwaySigner } from "./signer.ts";
+import type { RelaySocket } from "./socket.ts";
+
+export type AuthenticationParts = {
+  readonly url: string;
+  readonly runtime: Runtime;
+  /** The keys to authenticate with; none: stay anonymous. */
+  readonly signers: readonly Signer[];
+  readonly socket: Pick<RelaySocket, "current" | "send" | "expectAnswer">;
+  /** From now on the relay would refuse what needs a key. */
+  readonly started: () => void;
+  /** The relay has answered for every key. */
+  readonly finished: () => void;
+  readonly notice: ((text: string) => void) | undefined;
+};
+
+const NO_ANSWER_TO_AUTH = "no answer to AUTH";
+// A relay that challenges again and again would have every key sign for ever.
+const MAX_CHALLENGES = 3;
+// Signing is milliseconds of arithmetic for each key; the page, and what the relay sends, has its turn in between.
+const TURN_MS = 20;
+
+export class Authentication {
+  readonly #parts: AuthenticationParts;
+  // By the id of the AUTH event: what to do with the answer to it.
+  readonly #pending = new Map<string, (refusal: string | undefined) => void>();
+  // Keys that did not authenticate on this connection, and why.
+  readonly #refused = new Map<string, string>();
+  #challenge: string | undefined;
+  #challenges = 0;
+  #throwAway: Signer | undefined;
+  #isRunning = false;
+
+  constructor(parts: AuthenticationParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether keys are being shown to the relay, which takes as long as there are keys. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  get isAnonymous(): boolean {
+    return this.#parts.signers.length === 0;
+  }
+
+  /** Why a key is not authenticated; undefined when it is, or has not been tried. */
+  refusalOf(key: string): string | undefined {
+    return this.#refused.get(key);
+  }
+
+  /** The relay sent a challenge. */
+  challenged(challenge: string): void {
+    const isNew = challenge !== this.#challenge;
+    if (this.#isRunning || !isNew || this.#challenges >= MAX_CHALLENGES) return;
+    this.#challenge = challenge;
+    this.#challenges += 1;
+    if (!this.isAnonymous) void this.#show(this.#parts.signers);
+  }
+
+  /** The relay answered an event. Answers whether that was one of these here. */
+  answered(id: string, accepted: boolean, reason: string): boolean {
+    const resolve = this.#pending.get(id);
+    if (resolve === undefined) return false;
+    this.#pending.delete(id);
+    resolve(accepted ? undefined : reason);
+    return true;
+  }
+
+  /** The relay said anything at all: a sign of life, though its answers to AUTH are still owed. */
+  sawLife(): void {
+    if (this.#isRunning && !this.isAnonymous) this.#parts.socket.expectAnswer(NO_ANSWER_TO_AUTH);
+  }
+
+  /** Shows the relay a throw-away key. Answers whether one is on its way to it; false: it has seen one, or sent no challenge. */
+  hide(): boolean {
+    if (this.#challenge === undefined) return false;
+    if (this.#throwAway !== undefined) return this.#isRunning;
+    this.#throwAway = throwAwaySigner();
+    void this.#show([this.#throwAway]);
+    return true;
+  }
+
+  /** The connection broke: the next one begins anew. */
+  closed(): void {
+    this.#isRunning = false;
+    this.#challenge = this.#throwAway = undefined;
+    this.#challenges = 0;
+    this.#refused.clear();
+    for (const resolve of this.#pending.values()) resolve("the connection broke");
+    this.#pending.clear();
+  }
+
+  async #show(signers: readonly Signer[]): Promise<void> {
+    const { url, runtime, socket } = this.#parts;
+    const { current } = socket;
+    this.#isRunning = true;
+    this.#parts.started();
+    this.sawLife();
+    const tags = [
+      ["relay", url],
+      ["challenge", this.#challenge ?? ""],
+    ];
+    const template = { kind: AUTHENTICATION, created_at: runtime.now(), tags, content: "" };
+    const answers: Promise<void>[] = [];
+    let turn = performance.now();
+    for (const signer of signers) {
+      let event: NostrEvent;
+      try {
+        event = await signer.sign(template);
+      } catch (error) {
+        this.#refuse(signer, (error as Error).message);
+        continue;
+      }
+      if (performance.now() - turn > TURN_MS) {
+        await new Promise((resolve) => setTimeout(resolve));
+        turn = performance.now();
+      }
+      if (socket.current !== current) return;
+      answers.push(this.#answerTo(event, signer));
+      socket.send(["AUTH", event]);
+      this.sawLife();
+    }
+    await Promise.all(answers);
+    if (socket.current !== current) return;
+    this.#isRunning = false;
+    this.#parts.finished();
+  }
+
+  async #answerTo({ id }: NostrEvent, signer: Signer): Promise<void> {
+    const refusal = await new Promise<string | undefined>((resolve) => {
+      this.#pending.set(id, resolve);
+    });
+    if (refusal !== undefined) this.#refuse(signer, refusal);
+  }
+
+  #refuse({ key }: Signer, why: string): void {
+    this.#refused.set(key, why);
+    this.#parts.notice?.(`${key} is not authenticated: ${why}`);
+  }
+}

@@ -1,0 +1,81 @@
+// Opens what `wrap.ts` closes: a gift wrap, the seal in it, the rumor in that (NIP-59, NIP-17); and old messages of kind 4 (NIP-04).
+
+import { type NostrEvent, parseEvent, tagValue } from "../nostr/event.ts";
+import { isHex32 } from "../nostr/hex.ts";
+import { DIRECT_MESSAGE } from "../nostr/kinds.ts";
+import { isReason } from "../nostr/reason.ts";
+import { idOf, isGenuine } from "./genuine.ts";
+import type { Signer } from "./signer.ts";
+import { type Rumor, SEAL } from "./wrap.ts";
+
+const NO_ID = "0".repeat(64);
+const NO_SIGNATURE = "0".repeat(128);
+
+/** Who can open what is addressed to a key: that key itself, and the identity to which the seal inside is encrypted. */
+export type Receiver = {
+  readonly address: Signer;
+  readonly identity: Signer;
+  /** The only one who may write to this key (NIP-RK): whoever else knows it could see by a reaction whose it is. */
+  readonly contact?: string;
+};
+
+export type Opened = { readonly message: Rumor } | { readonly why: string };
+
+/**
+ * Opens a drop as its receiver: a gift wrap, or an old message of kind 4. Answers the message, or why there is none: it is not for this key, it is malformed, or it
+ * claims to be by somebody who did not seal it (NIP-17: "Clients MUST verify if pubkey of the kind:13 is the same pubkey on the kind:14").
+ */
+export async function open(drop: NostrEvent, receiver: Receiver): Promise<Opened> {
+  try {
+    return drop.kind === DIRECT_MESSAGE
+      ? await openLegacy(drop, receiver)
+      : await openWrap(drop, receiver);
+  } catch (error) {
+    // Not for this key, or the signer was not to be had: whoever acknowledges it now may lose a message.
+    return { why: `it cannot be decrypted with this key: ${(error as Error).message}` };
+  }
+}
+
+async function openWrap(
+  drop: NostrEvent,
+  { address, identity, contact }: Receiver,
+): Promise<Opened> {
+  const sealed = parseEvent(JSON.parse(await address.decrypt(drop.pubkey, drop.content)));
+  if (isReason(sealed) || sealed.kind !== SEAL) return { why: "there is no seal in the wrap" };
+  if (contact !== undefined && sealed.pubkey !== contact) {
+    return { why: "it is addressed to a receiving key and not by the contact that has it" };
+  }
+  if (!isGenuine(sealed)) return { why: "the signature of the seal is wrong" };
+  const message = parseRumor(JSON.parse(await identity.decrypt(sealed.pubkey, sealed.content)));
+  if (message === undefined) return { why: "there is no message in the seal" };
+  if (message.pubkey !== sealed.pubkey) {
+    return { why: "the message claims to be by somebody who did not seal it" };
+  }
+  return { message };
+}
+
+async function openLegacy(drop: NostrEvent, { address, identity }: Receiver): Promise<Opened> {
+  // NIP-RK: nobody who has one sends kind 4 to a receiving key, so this is somebody who wants to see whose it is.
+  if (address.key !== identity.key) return { why: "kind 4 is not sent to a receiving key" };
+  if (address.decryptLegacy === undefined) return { why: "this signer cannot read kind 4" };
+  if (!isGenuine(drop)) return { why: "the signature is wrong" };
+  const { id, pubkey, created_at, kind, tags } = drop;
+  const content = await address.decryptLegacy(pubkey, drop.content);
+  return { message: { id, pubkey, created_at, kind, tags, content } };
+}
+
+/** The key that a drop is addressed to. */
+export function addressOf(drop: NostrEvent): string | undefined {
+  const address = tagValue(drop, "p");
+  return isHex32(address) ? address : undefined;
+}
+
+// A rumor is an event without a signature; its id is made anew and must be what it says, where it says one.
+function parseRumor(value: unknown): Rumor | undefined {
+  const event = parseEvent({ id: NO_ID, ...(value as object), sig: NO_SIGNATURE });
+  if (isReason(event)) return undefined;
+  const id = idOf(event);
+  if (event.id !== id && event.id !== NO_ID) return undefined;
+  const { pubkey, created_at, kind, tags, content } = event;
+  return { id, pubkey, created_at, kind, tags, content };
+}
