@@ -6,6 +6,6 @@ export default defineConfig({
     // A relay is started for most tests, on two cores.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    maxWorkers: 4,
   },
 });

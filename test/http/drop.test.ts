@@ -13,7 +13,13 @@ import {
   vanishing,
 } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { type RelayProcess, sharedRelay, startRelay, temporaryFolder } from "../support/relay.ts";
+import {
+  OVERTAKING,
+  type RelayProcess,
+  sharedRelay,
+  startRelay,
+  temporaryFolder,
+} from "../support/relay.ts";
 import {
   ask,
   bytesOf,
@@ -34,7 +40,7 @@ import {
 const KIB = 1_024;
 const DAY = 24 * 60 * 60;
 const PASSED_ON = 202;
-const relay = sharedRelay();
+const relay = sharedRelay({ env: OVERTAKING });
 
 /** A gift wrap whose JSON has exactly so many bytes. */
 function wrapOf(bytes: number, to: Person): NostrEvent {

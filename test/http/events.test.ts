@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { Client } from "../support/client.ts";
 import { acknowledgement, ephemeralWrap, giftWrap } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { sharedRelay, startRelay } from "../support/relay.ts";
+import { OVERTAKING, sharedRelay, startRelay } from "../support/relay.ts";
 import {
   ALL,
   brought,
@@ -25,7 +25,7 @@ import {
 // A wait so long that a test which has to wait for its end fails.
 const LONG = "600";
 const METRICS = { DEADDROP_METRICS: "127.0.0.1:0", DEADDROP_LIMITS_WAIT_SECONDS: "10m" };
-const relay = sharedRelay({ env: METRICS });
+const relay = sharedRelay({ env: { ...METRICS, ...OVERTAKING } });
 
 describe("a pickup that waits", () => {
   it("is answered at once when there is something", async () => {
@@ -64,7 +64,9 @@ describe("a pickup that waits", () => {
   });
 
   it("claims no drop that it does not send, however many come at once", async () => {
-    const small = await startRelay({ env: { ...METRICS, DEADDROP_LIMITS_LIMIT: "2" } });
+    const small = await startRelay({
+      env: { ...METRICS, ...OVERTAKING, DEADDROP_LIMITS_LIMIT: "2" },
+    });
     for (let round = 1; round <= 5; round++) {
       const bob = person();
       const sender = await Client.connect(small.url);

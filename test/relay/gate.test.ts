@@ -8,9 +8,9 @@ import { expect, it } from "vitest";
 import { Client, type Message, now } from "../support/client.ts";
 import { acknowledgement, signed } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { sharedRelay } from "../support/relay.ts";
+import { OVERTAKING, sharedRelay } from "../support/relay.ts";
 
-const relay = sharedRelay();
+const relay = sharedRelay({ env: OVERTAKING });
 
 // --- what is drawn: small numbers that stand for people, events and seconds, so that they meet
 

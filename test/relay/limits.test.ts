@@ -8,7 +8,7 @@ import { documented } from "../support/documented.ts";
 import { acknowledgement, deletion, ephemeralWrap, giftWrap, signed } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { frame, HALF_HANDSHAKE, RawSocket } from "../support/raw.ts";
-import { sharedRelay, startRelay, temporaryFolder } from "../support/relay.ts";
+import { OVERTAKING, sharedRelay, startRelay, temporaryFolder } from "../support/relay.ts";
 
 const KIB = 1_024;
 
@@ -233,6 +233,7 @@ describe("by default", () => {
 describe("with low limits", () => {
   const relay = sharedRelay({
     env: {
+      ...OVERTAKING,
       DEADDROP_LIMITS_BOX_DROPS: "5",
       DEADDROP_LIMITS_BOX_BYTES: "8KiB",
       DEADDROP_LIMITS_EVENT_BYTES: "8KiB",

@@ -9,11 +9,11 @@ import {
   signed,
 } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { sharedRelay } from "../support/relay.ts";
+import { OVERTAKING, sharedRelay } from "../support/relay.ts";
 
 const FINISH = ["finish"];
 
-const relay = sharedRelay();
+const relay = sharedRelay({ env: OVERTAKING });
 
 describe("live delivery", () => {
   it("brings a drop to every device of its recipient that listens", async () => {

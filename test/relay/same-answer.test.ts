@@ -12,9 +12,9 @@ import {
   vanishing,
 } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { sharedRelay, startRelay, temporaryFolder } from "../support/relay.ts";
+import { OVERTAKING, sharedRelay, startRelay, temporaryFolder } from "../support/relay.ts";
 
-const relay = sharedRelay();
+const relay = sharedRelay({ env: OVERTAKING });
 
 const DUPLICATE = '["OK","<id>",true,"duplicate: already have this event"]';
 

@@ -7,10 +7,10 @@ import { describe, expect, it } from "vitest";
 import { Client, type Message, now } from "../support/client.ts";
 import { acknowledgement } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { sharedRelay } from "../support/relay.ts";
+import { OVERTAKING, sharedRelay } from "../support/relay.ts";
 import { finalizeEvent } from "../support/sign.ts";
 
-const relay = sharedRelay();
+const relay = sharedRelay({ env: OVERTAKING });
 
 const PUBLISHERS = 4;
 // Few enough that the storm lasts for hundreds of commits, more than one so that commits hold several drops.

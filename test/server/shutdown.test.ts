@@ -5,7 +5,7 @@ import { Client, type Message, now } from "../support/client.ts";
 import { acknowledgement } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { HALF_HANDSHAKE, RawSocket } from "../support/raw.ts";
-import { startRelay, temporaryFolder } from "../support/relay.ts";
+import { OVERTAKING, startRelay, temporaryFolder } from "../support/relay.ts";
 import { finalizeEvent } from "../support/sign.ts";
 
 const GOING_AWAY = { code: 1001, reason: "the relay is shutting down" };
@@ -13,7 +13,7 @@ const GOING_AWAY = { code: 1001, reason: "the relay is shutting down" };
 describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
   it("has what is in flight answered and on disk, closes the sockets with 1001 and exits with 0", async () => {
     const data = temporaryFolder();
-    const relay = await startRelay({ data });
+    const relay = await startRelay({ data, env: OVERTAKING });
     const bob = person();
     const [released, ...drops] = dropsFor(bob, 241);
     const senders = await Promise.all([1, 2, 3].map(() => Client.connect(relay.url)));
@@ -58,7 +58,7 @@ describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
 describe("a relay that shuts down", () => {
   it("has on disk whatever it said OK to, when senders do not stop", async () => {
     const data = temporaryFolder();
-    const relay = await startRelay({ data });
+    const relay = await startRelay({ data, env: OVERTAKING });
     const bob = person();
     const drops = dropsFor(bob, 3_000);
     const accepted = new Set<string>();
@@ -103,7 +103,7 @@ describe("a relay that shuts down", () => {
   });
 
   it("answers a COUNT with the whole count or not at all", async () => {
-    const relay = await startRelay();
+    const relay = await startRelay({ env: OVERTAKING });
     const bob = person();
     const client = await (await Client.connect(relay.url)).authenticate(bob);
     const drops = dropsFor(bob, 200);

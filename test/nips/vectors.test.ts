@@ -5,16 +5,16 @@ import { readFileSync } from "node:fs";
 import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 
-import { admission } from "../src/policy/admission.ts";
-import { RateLimiter } from "../src/policy/rate-limiter.ts";
-import { examiner } from "../src/relay/examine.ts";
-import { Relay } from "../src/relay/relay.ts";
-import { scan } from "../src/relay/scan.ts";
-import { openKnownDrops } from "../src/store/known-drops.ts";
-import { openLmdbStore } from "../src/store/lmdb.ts";
-import type { Store } from "../src/store/store.ts";
-import { plainVerifier } from "../src/verify/plain.ts";
-import { temporaryFolder } from "./support/relay.ts";
+import { admission } from "../../src/policy/admission.ts";
+import { RateLimiter } from "../../src/policy/rate-limiter.ts";
+import { examiner } from "../../src/relay/examine.ts";
+import { Relay } from "../../src/relay/relay.ts";
+import { scan } from "../../src/relay/scan.ts";
+import { openKnownDrops } from "../../src/store/known-drops.ts";
+import { openLmdbStore } from "../../src/store/lmdb.ts";
+import type { Store } from "../../src/store/store.ts";
+import { plainVerifier } from "../../src/verify/plain.ts";
+import { temporaryFolder } from "../support/relay.ts";
 
 type Step =
   | { now: number; publish: NostrEvent; answer: [string, string, boolean, string] }
@@ -130,7 +130,7 @@ async function goThrough({ retention, steps }: Case): Promise<[seen: unknown[], 
 }
 
 for (const name of ["drops", "expiry", "acknowledgements"]) {
-  const file = new URL(`../nips/vectors/${name}.json`, import.meta.url);
+  const file = new URL(`../../nips/vectors/${name}.json`, import.meta.url);
   const cases = JSON.parse(readFileSync(file, "utf8")) as Case[];
   describe(`nips/vectors/${name}.json`, () => {
     it.each(cases)("$title", async (testCase) => {

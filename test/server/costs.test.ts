@@ -6,16 +6,16 @@ import { MessageChannel } from "node:worker_threads";
 
 import { describe, expect, it, onTestFinished } from "vitest";
 
-import type { Drop } from "../src/nostr/drop.ts";
-import { openLmdbStore, type OpenedStore } from "../src/store/lmdb.ts";
-import { remoteStore } from "../src/store/remote.ts";
-import { shareStore } from "../src/store/shared.ts";
-import type { Store } from "../src/store/store.ts";
-import { Client } from "./support/client.ts";
-import { giftWrap } from "./support/events.ts";
-import { person } from "./support/people.ts";
-import { startRelay, temporaryFolder } from "./support/relay.ts";
-import { aDrop, DAY, hex, LIMITS, NOW } from "./store/contract.ts";
+import type { Drop } from "../../src/nostr/drop.ts";
+import { openLmdbStore, type OpenedStore } from "../../src/store/lmdb.ts";
+import { remoteStore } from "../../src/store/remote.ts";
+import { shareStore } from "../../src/store/shared.ts";
+import type { Store } from "../../src/store/store.ts";
+import { Client } from "../support/client.ts";
+import { giftWrap } from "../support/events.ts";
+import { person } from "../support/people.ts";
+import { startRelay, temporaryFolder } from "../support/relay.ts";
+import { aDrop, DAY, hex, LIMITS, NOW } from "../store/contract.ts";
 
 const BATCH = 64;
 const isLinux = process.platform === "linux";

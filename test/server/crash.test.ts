@@ -10,7 +10,7 @@ import { openEnvironment, type Tables } from "../../src/store/tables.ts";
 import { Client, type Message, now } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { startRelay, temporaryFolder } from "../support/relay.ts";
+import { OVERTAKING, startRelay, temporaryFolder } from "../support/relay.ts";
 import { finalizeEvent } from "../support/sign.ts";
 
 const KILLS = 25;
@@ -238,7 +238,7 @@ describe("kill -9", () => {
     const data = temporaryFolder();
     const ledger = new Ledger();
     for (let kills = 0; ; kills++) {
-      const relay = await startRelay({ data });
+      const relay = await startRelay({ data, env: OVERTAKING });
       await ledger.begin(relay.url);
       const writers = await Promise.all(
         Array.from({ length: WRITERS }, () => Client.connect(relay.url)),

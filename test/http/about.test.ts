@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { verifierLoaders } from "../src/verify/loaders.ts";
-import { VERSION } from "../src/version.ts";
-import { Client, type Message, now } from "./support/client.ts";
+import { verifierLoaders } from "../../src/verify/loaders.ts";
+import { VERSION } from "../../src/version.ts";
+import { Client, type Message, now } from "../support/client.ts";
 import {
   acknowledgement,
   deletion,
@@ -11,9 +11,9 @@ import {
   giftWrap,
   signed,
   vanishing,
-} from "./support/events.ts";
-import { person } from "./support/people.ts";
-import { type RelayProcess, sharedRelay, startRelay } from "./support/relay.ts";
+} from "../support/events.ts";
+import { person } from "../support/people.ts";
+import { type RelayProcess, sharedRelay, startRelay } from "../support/relay.ts";
 
 type Information = {
   readonly limitation: Readonly<Record<string, number>>;

@@ -7,11 +7,12 @@ import { decode } from "nostr-tools/nip19";
 import { getPublicKey } from "nostr-tools/pure";
 import { describe, expect, it } from "vitest";
 
-import { COMMANDS } from "../src/cli/commands.ts";
-import { Client } from "./support/client.ts";
-import { startRelay, temporaryFolder } from "./support/relay.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
+import { Client } from "../support/client.ts";
+import { startRelay, temporaryFolder } from "../support/relay.ts";
 
-const ROOT = new URL("../", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 
 describe("the README", () => {
   it("shows a program that drops, picks up and acknowledges", async () => {
@@ -66,10 +67,10 @@ describe("the README", () => {
 
   it("names settings that exist", () => {
     const readme = readFileSync(new URL("README.md", ROOT), "utf8");
-    const config = readFileSync(new URL("src/config.ts", ROOT), "utf8");
+    const settings = SETTINGS.map(({ path }) => path.at(-1));
     const named = [...readme.matchAll(/^\| `([a-zA-Z]+)` /gm)].map(([, name]) => name);
     expect(named.length).toBeGreaterThan(5);
-    for (const name of named) expect(config).toContain(`${name}:`);
+    for (const name of named) expect(settings).toContain(name);
   });
 });
 
