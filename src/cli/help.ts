@@ -1,3 +1,4 @@
+import { conformanceHelp } from "../conformance/help.ts";
 import { COMMANDS } from "./commands.ts";
 
 const WIDTH = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
@@ -41,22 +42,7 @@ Asks a relay for its NIP-11 document and prints it; by default the relay that th
 
 Example: deaddrop info wss://drop.example.com
 `,
-  conformance: `Usage: deaddrop conformance <url> [--only <name>]... [--all] [--json] [--timeout <seconds>]
-       deaddrop conformance --list
-
-Checks a relay against the obligations of NIP-DD, NIP-01 and the others it advertises. Each check passes, fails with the
-transcript that shows it, or is skipped with the reason. What it drops there it acknowledges in the end.
-
-  --only <name>        a check, a subject, an obligation such as "ack-3", or a NIP such as "nip-42"; may be repeated
-  --all                also what the relay does not advertise
-  --json               one object per line; the last one is the summary
-  --list               the checks, and what each tests
-  --timeout <seconds>  for one check (default 30)
-
-Exit status: 0 when nothing failed, 1 when something did, 2 for wrong use.
-
-Example: deaddrop conformance wss://drop.example.com
-`,
+  conformance: conformanceHelp("deaddrop conformance"),
   keys: `Usage: deaddrop keys new|show|import [--key <file>] [--json]
        deaddrop keys show --secret
        deaddrop keys auth <url> [--method <method>] [--json]

@@ -2,13 +2,12 @@
 
 import type { Readable } from "node:stream";
 
+import type { Stream } from "../conformance/progress-line.ts";
 import { CliError, FAILED, INTERRUPTED, WRONG_USE } from "./failure.ts";
 
 type Input = Readable & { readonly isTTY?: boolean; setRawMode?(isRaw: boolean): unknown };
-type Stream = {
-  readonly isTTY?: boolean;
-  write(text: string, done?: (error?: Error | null) => void): unknown;
-};
+
+export { progressLine } from "../conformance/progress-line.ts";
 
 /** `process` is one. */
 export type Terminal = {
@@ -21,7 +20,6 @@ export type Terminal = {
 /** A question that was answered wrongly so often is not asked again. */
 export const MAX_TRIES = 3;
 const MAX_ANSWER_BYTES = 4 * 1024;
-const ERASE_LINE = "\r\u001b[K";
 
 const CTRL_C = 0x03;
 const CTRL_D = 0x04;
@@ -138,18 +136,4 @@ export async function readAll(
   } catch {
     throw new CliError(FAILED, `${name} is no text; give UTF-8`);
   }
-}
-
-/** A line that is written anew again and again, on a terminal alone: a report in a file or a pipe has no use for it. */
-export function progressLine(stderr: Stream): {
-  readonly progress: (text: string) => void;
-  readonly done: () => void;
-} {
-  const write = (text: string): void => {
-    if (stderr.isTTY === true) stderr.write(text);
-  };
-  return {
-    progress: (text) => write(`${ERASE_LINE}${text}`),
-    done: () => write(ERASE_LINE),
-  };
 }

@@ -1,8 +1,8 @@
 import type { NostrEvent } from "../nostr/event.ts";
 import { AUTHENTICATION } from "../nostr/kinds.ts";
-import { Failed, must } from "./check.ts";
 import type { Connection, Heard, Message } from "./connection.ts";
 import { nowSeconds, type Person, sign, type Template } from "./people.ts";
+import { Failed, must } from "./verdict.ts";
 
 /** An `OK` (NIP-01). */
 export type Answer = {

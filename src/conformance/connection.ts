@@ -6,8 +6,8 @@
 
 import { WebSocket } from "ws";
 
-import { Failed } from "./check.ts";
 import type { Transcript } from "./transcript.ts";
+import { Failed } from "./verdict.ts";
 
 /** A message of the relay: a JSON array that begins with its verb. */
 export type Message = readonly [verb: string, ...rest: unknown[]];

@@ -6,11 +6,11 @@ import { npubEncode } from "nostr-tools/nip19";
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import { HTTP_AUTHORIZATION } from "../nostr/kinds.ts";
 import { isReason } from "../nostr/reason.ts";
-import { must } from "./check.ts";
 import { MAX_RATE_LIMITED, pause, RATE_LIMITED_PAUSE_MS } from "./client.ts";
 import type { HttpAnswer, HttpRequest } from "./http.ts";
 import { objectIn } from "./information.ts";
 import { nowSeconds, type Person, sign, type Template } from "./people.ts";
+import { must } from "./verdict.ts";
 
 /** What `POST` is answered with: an OK as JSON. */
 export type Posted = {

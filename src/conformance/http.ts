@@ -1,5 +1,5 @@
 import type { NostrEvent } from "../nostr/event.ts";
-import { Failed } from "./check.ts";
+import { Failed } from "./verdict.ts";
 
 export type HttpRequest = {
   readonly url: string;

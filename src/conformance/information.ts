@@ -1,5 +1,8 @@
-import { Failed } from "./check.ts";
 import type { HttpAnswer, HttpRequest } from "./http.ts";
+import { Failed } from "./verdict.ts";
+
+/** What a relay says it does: a NIP in `supported_nips`, the `dead_drop` object of NIP-DD, or `http` in that object. */
+export type Advertised = number | "dead_drop" | "http";
 
 /** A JSON object of the relay, its fields unchecked. */
 export type Document = Readonly<Record<string, unknown>>;

@@ -1,7 +1,8 @@
-import { type Check, Failed, Skipped } from "./check.ts";
+import type { Check } from "./check.ts";
 import type { Session } from "./session.ts";
 import type { Line } from "./transcript.ts";
 import { Trial } from "./trial.ts";
+import { Failed, Skipped } from "./verdict.ts";
 
 export type Result = {
   readonly check: Check;

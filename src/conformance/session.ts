@@ -6,11 +6,11 @@
 import type { NostrEvent } from "../nostr/event.ts";
 import { tagValue } from "../nostr/event.ts";
 import { ACKNOWLEDGEMENT, DELETION, HELD_KINDS } from "../nostr/kinds.ts";
-import type { Advertised } from "./check.ts";
 import { Client } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { askHttp } from "./http.ts";
 import {
+  type Advertised,
   type DeadDrop,
   deadDropIn,
   type Document,

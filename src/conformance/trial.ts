@@ -7,7 +7,6 @@ import {
   GIFT_WRAP,
   VANISH,
 } from "../nostr/kinds.ts";
-import { Failed, must, Skipped } from "./check.ts";
 import { Client, pause } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { type Door, httpDoor } from "./door.ts";
@@ -16,6 +15,7 @@ import { type DeadDrop, informationRequest } from "./information.ts";
 import { makePerson, nowSeconds, type Person, sign, type Template } from "./people.ts";
 import type { Session } from "./session.ts";
 import { Transcript } from "./transcript.ts";
+import { Failed, must, Skipped } from "./verdict.ts";
 
 type Change = Partial<Omit<Template, "kind">>;
 type Named = { readonly id: string };

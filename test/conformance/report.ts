@@ -1,4 +1,4 @@
-import { conformance, type ConformanceOptions } from "../../src/cli/conformance.ts";
+import { conformance, type ConformanceOptions } from "../../src/conformance/command.ts";
 
 /** A line of `--json`. */
 export type Line = {
@@ -37,7 +37,16 @@ export async function conformanceText(
 ): Promise<{ status: number; stdout: string; stderr: string }> {
   const written = { stdout: "", stderr: "" };
   const status = await conformance(
-    { url, json: false, only: [], all: false, list: false, timeoutSeconds: undefined, ...options },
+    {
+      program: "deaddrop",
+      url,
+      json: false,
+      only: [],
+      all: false,
+      list: false,
+      timeoutSeconds: undefined,
+      ...options,
+    },
     {
       stdout: { isTTY, write: (text) => (written.stdout += text) },
       stderr: { isTTY, write: (text) => (written.stderr += text) },

@@ -1,6 +1,7 @@
 import { ACKNOWLEDGEMENT } from "../../nostr/kinds.ts";
-import { type Check, must, mustBe } from "../check.ts";
+import type { Check } from "../check.ts";
 import { nowSeconds } from "../people.ts";
+import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck } from "./define.ts";
 
 const GRACE_SECONDS = 3;

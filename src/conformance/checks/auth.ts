@@ -1,9 +1,10 @@
 import type { NostrEvent } from "../../nostr/event.ts";
 import { AUTHENTICATION, GIFT_WRAP } from "../../nostr/kinds.ts";
-import { type Check, must, mustBe } from "../check.ts";
+import type { Check } from "../check.ts";
 import type { Client } from "../client.ts";
 import { nowSeconds, type Person } from "../people.ts";
 import type { Trial } from "../trial.ts";
+import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
 const NIP_42 = { nip: "42", needs: [42] } as const;

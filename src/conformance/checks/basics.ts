@@ -1,5 +1,6 @@
-import { type Check, must, mustBe } from "../check.ts";
+import type { Check } from "../check.ts";
 import { nowSeconds } from "../people.ts";
+import { must, mustBe } from "../verdict.ts";
 import { nipCheck } from "./define.ts";
 
 const OK_ANSWERS =

@@ -1,4 +1,5 @@
-import { type Check, must } from "../check.ts";
+import type { Check } from "../check.ts";
+import { must } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 import { probes } from "./pickup.ts";
 

@@ -1,6 +1,7 @@
-import type { Advertised, Check } from "../check.ts";
-import { Skipped } from "../check.ts";
+import type { Check } from "../check.ts";
+import type { Advertised } from "../information.ts";
 import { type ObligationId, OBLIGATIONS } from "../obligations.ts";
+import { Skipped } from "../verdict.ts";
 
 type Described = Pick<Check, "id" | "title" | "run">;
 type Covered = readonly [ObligationId, ...ObligationId[]];

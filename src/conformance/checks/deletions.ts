@@ -1,6 +1,7 @@
 import { DELETION } from "../../nostr/kinds.ts";
-import { type Check, must, mustBe, Skipped } from "../check.ts";
+import type { Check } from "../check.ts";
 import { nowSeconds } from "../people.ts";
+import { must, mustBe, Skipped } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
 const DAY = 24 * 60 * 60;

@@ -1,5 +1,6 @@
 import { DIRECT_MESSAGE, EPHEMERAL_GIFT_WRAP, GIFT_WRAP } from "../../nostr/kinds.ts";
-import { type Check, must, mustBe, Skipped } from "../check.ts";
+import type { Check } from "../check.ts";
+import { must, mustBe, Skipped } from "../verdict.ts";
 import { deadDropCheck } from "./define.ts";
 
 // Notes, profiles, lists, a seal, a bare message, ephemeral and addressable kinds: what a drop relay is sent by clients that treat it like any other.

@@ -1,7 +1,8 @@
 import type { NostrEvent } from "../../nostr/event.ts";
-import { type Check, must, mustBe } from "../check.ts";
+import type { Check } from "../check.ts";
 import { nowSeconds, type Person } from "../people.ts";
 import type { Trial } from "../trial.ts";
+import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
 /** How far ahead something expires that is waited for. */

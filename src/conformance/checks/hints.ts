@@ -1,6 +1,7 @@
-import { type Check, must, mustBe } from "../check.ts";
+import type { Check } from "../check.ts";
 import type { Box } from "../client.ts";
 import { nowSeconds } from "../people.ts";
+import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
 const FINISH =

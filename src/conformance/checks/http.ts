@@ -1,6 +1,6 @@
 import type { NostrEvent } from "../../nostr/event.ts";
 import { ALREADY_HAVE } from "../../nostr/reason.ts";
-import { type Check, must, mustBe } from "../check.ts";
+import type { Check } from "../check.ts";
 import {
   type AuthorizationChange,
   boxOf,
@@ -13,6 +13,7 @@ import {
 import type { HttpAnswer } from "../http.ts";
 import { nowSeconds, type Person } from "../people.ts";
 import type { Trial } from "../trial.ts";
+import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
 const HTTP = { needs: ["http"] } as const;

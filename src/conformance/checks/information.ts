@@ -1,5 +1,6 @@
-import { type Check, must } from "../check.ts";
+import type { Check } from "../check.ts";
 import { documentIn, objectIn } from "../information.ts";
+import { must } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
 const DOCUMENT =

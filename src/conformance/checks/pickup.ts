@@ -1,8 +1,9 @@
 import type { NostrEvent } from "../../nostr/event.ts";
 import { DIRECT_MESSAGE, GIFT_WRAP } from "../../nostr/kinds.ts";
-import { type Check, must, mustBe } from "../check.ts";
+import type { Check } from "../check.ts";
 import type { Filter } from "../client.ts";
 import { nowSeconds, type Person } from "../people.ts";
+import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
 const DAY = 24 * 60 * 60;

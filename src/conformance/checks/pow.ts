@@ -1,6 +1,7 @@
 import { leadingZeroBits } from "../../nostr/pow.ts";
-import { type Check, must, Skipped } from "../check.ts";
+import type { Check } from "../check.ts";
 import { sign } from "../people.ts";
+import { must, Skipped } from "../verdict.ts";
 import { nipCheck } from "./define.ts";
 
 // An id has the one bit that the least difficulty asks for by chance every other time, and not so many times in a row.

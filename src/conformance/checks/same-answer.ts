@@ -1,8 +1,9 @@
 import type { NostrEvent } from "../../nostr/event.ts";
 import { ALREADY_HAVE } from "../../nostr/reason.ts";
-import { type Check, must } from "../check.ts";
+import type { Check } from "../check.ts";
 import type { Answer, Client } from "../client.ts";
 import { nowSeconds } from "../people.ts";
+import { must } from "../verdict.ts";
 import { deadDropCheck } from "./define.ts";
 
 const TIMED_ANSWERS = 60;

@@ -1,17 +1,12 @@
-import {
-  listed,
-  listedAsJson,
-  shown,
-  shownAsJson,
-  summary,
-  summaryAsJson,
-} from "../conformance/report.ts";
-import { run } from "../conformance/runner.ts";
-import { Session } from "../conformance/session.ts";
-import { checksNamed, SUITE } from "../conformance/suite.ts";
-import { progressLine, type Terminal } from "./terminal.ts";
+import { progressLine, type Stream } from "./progress-line.ts";
+import { listed, listedAsJson, shown, shownAsJson, summary, summaryAsJson } from "./report.ts";
+import { run } from "./runner.ts";
+import { Session } from "./session.ts";
+import { checksNamed, SUITE } from "./suite.ts";
 
 export type ConformanceOptions = {
+  /** What says that it was used wrongly, such as "deaddrop". */
+  readonly program: string;
   /** ws:// or wss:// */
   readonly url: string | undefined;
   readonly json: boolean;
@@ -24,25 +19,25 @@ export type ConformanceOptions = {
   readonly timeoutSeconds: number | undefined;
 };
 
-/** Where the report and the progress line go. */
-type Output = Pick<Terminal, "stdout" | "stderr">;
+/** Where the report and the progress line go. `process` is one. */
+type Output = { readonly stdout: Stream; readonly stderr: Stream };
 
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 60 * 60;
 // One answer may take a sixth of what a check may, so that a check that waits in vain can still say for what.
 const ANSWERS_PER_CHECK = 6;
 
-const ALL_WELL = 0;
+export const ALL_WELL = 0;
 const SOMETHING_FAILED = 1;
-const WRONG_USE = 2;
+export const WRONG_USE = 2;
 
 /**
- * `deaddrop conformance`: checks any relay against NIP-DD and what it builds on. Answers the exit status: 0 only when no check failed, 2 for wrong use.
+ * The command behind `deaddrop conformance` and `deaddrop-conformance`: checks any relay against NIP-DD and what it builds on. Answers the exit status: 0 only when no check failed, 2 for wrong use.
  */
 export async function conformance(options: ConformanceOptions, out: Output): Promise<number> {
-  const { json, only, list, url, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS } = options;
+  const { program, json, only, list, url, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS } = options;
   const misused = (what: string): number => {
-    out.stderr.write(`deaddrop: ${what}\n`);
+    out.stderr.write(`${program}: ${what}\n`);
     return WRONG_USE;
   };
   const unknown = only.find((name) => checksNamed(name).length === 0);
