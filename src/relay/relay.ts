@@ -41,57 +41,47 @@ export type RelaySettings = {
 const CHALLENGE_BYTES = 16;
 const REFUSALS_MS = 60_000;
 
-export class Relay implements ConnectionHost {
-  readonly publisher: Publisher;
-  readonly authenticator: Authenticator;
-  readonly store: Store;
-  readonly live: LiveIndex;
-  readonly connections: Connections;
-  readonly rates: Rates;
-  readonly refusals: Refusals;
-  readonly observer: Observer;
-  readonly log: Log;
-  readonly runtime: Runtime;
-  readonly limits: ConnectionLimits;
+export class Relay {
+  /** What connections and requests find here. */
+  readonly host: ConnectionHost;
+  readonly #limits: ConnectionLimits;
   readonly #timer: NodeJS.Timeout;
   readonly #unfollow: () => void;
 
   constructor(parts: RelayParts, { hosts, limits }: RelaySettings) {
-    const { store, observer, log, runtime, passOn } = parts;
-    this.store = store;
-    this.observer = observer;
-    this.log = log;
-    this.runtime = runtime;
-    this.limits = limits;
-    const live = (this.live = new LiveIndex());
-    const rates = (this.rates = new Rates(parts));
-    const refusals = (this.refusals = new Refusals(parts));
-    const examination = new Examination(parts.pool, refusals);
+    const { store, pool, passOn, observer, log, runtime } = parts;
+    const live = new LiveIndex();
+    const rates = new Rates(parts);
+    const refusals = new Refusals(parts);
+    const examination = new Examination(pool, refusals);
     const common = { examination, refusals, observer, log, runtime, hosts };
-    this.publisher = new Publisher({ ...common, store, live, rates, passOn });
-    this.authenticator = new Authenticator(common);
-    this.connections = new Connections(observer, limits);
+    const publisher = new Publisher({ ...common, store, live, rates, passOn });
+    const authenticator = new Authenticator(common);
+    const connections = new Connections(observer, limits);
+    const asked = { publisher, authenticator, connections, rates, refusals };
+    this.host = { ...asked, store, live, observer, log, runtime, limits };
+    this.#limits = limits;
     this.#unfollow = live.follow(store, observer);
     this.#timer = setInterval(() => refusals.flush(), REFUSALS_MS);
   }
 
   connected(socket: Socket): SocketHandlers {
-    const challenge = this.runtime.randomHex(CHALLENGE_BYTES);
-    const connection = new Connection(socket, this, this.limits, challenge);
-    this.connections.opened(connection);
+    const challenge = this.host.runtime.randomHex(CHALLENGE_BYTES);
+    const connection = new Connection(socket, this.host, this.#limits, challenge);
+    this.host.connections.opened(connection);
     return connection;
   }
 
   /** Lets what was asked be answered, for at most `deadlineMs`, then closes every connection. Admits no new ones from here on. */
   drain(deadlineMs: number): Promise<void> {
-    return this.connections.drain(deadlineMs);
+    return this.host.connections.drain(deadlineMs);
   }
 
   /** Stops everything that runs by itself. */
   close(): void {
     clearInterval(this.#timer);
-    this.connections.close();
+    this.host.connections.close();
     this.#unfollow();
-    this.refusals.flush();
+    this.host.refusals.flush();
   }
 }

@@ -70,8 +70,8 @@ export async function startEventLoop(
 ): Promise<EventLoop> {
   const { config } = settings;
   const { limits } = config;
-  const policies = admissionOf(config);
-  const pool = await startPool(settings, policies, log);
+  const admitted = admissionOf(config);
+  const pool = await startPool(settings, admitted, log);
   onFailure(() => pool.close());
   const others =
     settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
@@ -92,12 +92,12 @@ export async function startEventLoop(
   );
   onFailure(async () => relay.close());
   others?.addEventListener("message", (message) => {
-    relay.live.deliver((message as unknown as { data: Drop }).data, undefined);
+    relay.host.live.deliver((message as unknown as { data: Drop }).data, undefined);
   });
 
   let isStopping = false;
   const transport = await loadTransport(config.transport);
-  const { connections } = relay;
+  const { connections } = relay.host;
   const listener = await transport(
     {
       host: config.listen.host,
@@ -115,10 +115,10 @@ export async function startEventLoop(
       ended: (address) => connections.ended(address),
       request: routes(
         {
-          information: relayInformation(config, admission(policies), VERSION),
+          information: relayInformation(config, admission(admitted), VERSION),
           version: VERSION,
           isReady: () => !isStopping && pool.isAlive,
-          relay,
+          relay: relay.host,
         },
         { maxBodyBytes: limits.messageBytes, maxWaitSeconds: limits.waitSeconds },
       ),
@@ -157,7 +157,7 @@ function admissionOf(config: Config): AdmissionSettings {
 
 function startPool(
   { config, rule, shared, verifier, verifiers }: EventLoopSettings,
-  policies: AdmissionSettings,
+  admitted: AdmissionSettings,
   log: Log,
 ): Promise<Pool<PackedExamined>> {
   const data: VerificationData = {
@@ -165,7 +165,7 @@ function startPool(
     recentIds: shared.recentIds,
     verifier,
     rule,
-    admission: policies,
+    admission: admitted,
     maxAcknowledgementIds: config.limits.acknowledgementIds,
   };
   return Pool.start(

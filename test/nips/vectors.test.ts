@@ -119,7 +119,10 @@ async function goThrough({ retention, steps }: Case): Promise<[seen: unknown[], 
       seen.push(await box(running.store, step.box, step.now));
     } else {
       const text = JSON.stringify(["EVENT", step.publish]);
-      const { id, accepted, message } = await running.relay.publisher.publish(text, "127.0.0.1");
+      const { id, accepted, message } = await running.relay.host.publisher.publish(
+        text,
+        "127.0.0.1",
+      );
       const isPrefix = step.answer[3].endsWith(":");
       told.push(step.answer);
       seen.push(["OK", id, accepted, isPrefix ? `${message.split(":")[0]}:` : message]);
