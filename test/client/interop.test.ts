@@ -1,21 +1,13 @@
 // Foreign libraries on the other side: what NDK and nostr-tools send is picked up by ours, and what ours sends by them.
 
-import {
-  giftUnwrap,
-  giftWrap,
-  NDKEvent,
-  NDKRelaySet,
-  NDKSubscriptionCacheUsage,
-} from "@nostr-dev-kit/ndk";
+import type { NostrEvent } from "nostr-tools";
 import * as nip17 from "nostr-tools/nip17";
-import { SimplePool } from "nostr-tools/pool";
-import { finalizeEvent } from "nostr-tools/pure";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { now } from "../support/client.ts";
-import { signedIn } from "../support/ndk.ts";
+import { nextEvent, publishAt, readBy, signedIn, wrapBy } from "../support/ndk.ts";
 import { person } from "../support/people.ts";
 import { sharedRelay } from "../support/relay.ts";
+import { newPool, publish, signer } from "../support/simple-pool.ts";
 import { all, deadDrop, held, idsOf } from "./support.ts";
 
 const relay = sharedRelay();
@@ -24,15 +16,8 @@ describe("NDK", () => {
   it("sends, and DeadDrop picks up and acknowledges", async () => {
     const [alice, bob] = [person(), person()];
     const sender = await signedIn(alice, relay().url);
-    const message = new NDKEvent(sender, {
-      kind: 14,
-      pubkey: alice.key,
-      created_at: now(),
-      tags: [["p", bob.key]],
-      content: "from NDK",
-    });
-    const wrap = await giftWrap(message, sender.getUser({ pubkey: bob.key }));
-    await wrap.publish(NDKRelaySet.fromRelayUrls([relay().url], sender));
+    const wrap = await wrapBy(sender, { from: alice, to: bob, content: "from NDK" });
+    await publishAt(relay().url, sender, wrap);
     const recipient = deadDrop(bob, [relay()]);
     const picked = await all(recipient.pickup());
     expect(picked).toMatchObject([
@@ -49,13 +34,8 @@ describe("NDK", () => {
       expiresInSeconds: 3_600,
     });
     const recipient = await signedIn(bob, relay().url);
-    const subscription = recipient.subscribe(
-      { "#p": [bob.key] },
-      { cacheUsage: NDKSubscriptionCacheUsage.ONLY_RELAY },
-    );
-    const wrap = await new Promise<NDKEvent>((resolve) => subscription.once("event", resolve));
-    const read = await giftUnwrap(wrap);
-    expect([read.kind, read.pubkey, read.content]).toEqual([14, alice.key, "to NDK"]);
+    const wrap = await nextEvent(recipient, { "#p": [bob.key] }).event;
+    expect(await readBy(wrap)).toEqual([14, alice.key, "to NDK"]);
   });
 });
 
@@ -63,9 +43,7 @@ describe("nostr-tools", () => {
   it("sends, and DeadDrop picks up", async () => {
     const [alice, bob] = [person(), person()];
     const wrap = nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "from nostr-tools");
-    const pool = new SimplePool();
-    onTestFinished(() => pool.destroy());
-    await Promise.all(pool.publish([relay().url], wrap));
+    await publish(relay().url, [wrap]);
     expect(await all(deadDrop(bob, [relay()]).pickup())).toMatchObject([
       { type: "message", id: wrap.id, from: alice.key, message: { content: "from nostr-tools" } },
     ]);
@@ -74,14 +52,9 @@ describe("nostr-tools", () => {
   it("picks up what DeadDrop sends", async () => {
     const [alice, bob] = [person(), person()];
     await deadDrop(alice, []).send(bob.key, "to nostr-tools", { relays: [relay().url] });
-    const pool = new SimplePool();
-    onTestFinished(() => pool.destroy());
-    const wrap = await new Promise<Parameters<typeof nip17.unwrapEvent>[0]>((resolve) => {
-      pool.subscribe(
-        [relay().url],
-        { kinds: [1059] },
-        { onauth: async (template) => finalizeEvent(template, bob.secret), onevent: resolve },
-      );
+    const wrap = await new Promise<NostrEvent>((resolve) => {
+      const asked = { onauth: signer(bob), onevent: resolve };
+      newPool().subscribe([relay().url], { kinds: [1059] }, asked);
     });
     expect(nip17.unwrapEvent(wrap, bob.secret)).toMatchObject({
       pubkey: alice.key,

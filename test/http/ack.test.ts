@@ -15,7 +15,7 @@ import {
   vanishing,
 } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { type RelayProcess, sharedRelay, startRelay, temporaryFolder } from "../support/relay.ts";
+import { sharedRelay, startRelay, temporaryFolder } from "../support/relay.ts";
 import {
   ask,
   count,
@@ -26,25 +26,14 @@ import {
   idsOf,
   inOrder,
   KNOWN,
-  pickup,
   post,
   refusal,
   taken,
+  heldFor,
+  recipientOf,
 } from "./support.ts";
 
 const relay = sharedRelay();
-
-/** Somebody with so many drops in the box, and these in the order in which they are shown. */
-async function recipientOf(length: number): Promise<{ bob: Person; drops: NostrEvent[] }> {
-  const bob = person();
-  const drops = dropsFor(bob, length);
-  await hold(relay(), drops);
-  return { bob, drops: inOrder(drops) };
-}
-
-async function held(at: RelayProcess, bob: Person): Promise<string[]> {
-  return idsOf((await pickup(at, bob)).events);
-}
 
 describe("POST /ack", () => {
   it.each<[string, (bob: Person, drops: readonly NostrEvent[]) => NostrEvent]>([
@@ -53,13 +42,13 @@ describe("POST /ack", () => {
   ])(
     "takes %s, and its drops are gone from pickup, count, REQ and COUNT",
     async (_, acknowledge) => {
-      const { bob, drops } = await recipientOf(5);
+      const { bob, drops } = await recipientOf(relay(), 5);
       const client = await (await Client.connect(relay().url)).authenticate(bob);
       const ack = acknowledge(bob, drops.slice(1, 4));
       expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
 
       const kept = [drops[0]!.id, drops[4]!.id];
-      expect(await held(relay(), bob)).toEqual(kept);
+      expect(await heldFor(relay(), bob)).toEqual(kept);
       expect(await count(relay(), bob)).toEqual({ count: 2 });
       expect(await client.pickup()).toEqual(kept);
       expect(await client.count({})).toEqual(["COUNT", "count", { count: 2 }]);
@@ -79,13 +68,13 @@ describe("POST /ack", () => {
   });
 
   it("lets nothing come back: a drop that is dropped again is known, and not held", async () => {
-    const { bob, drops } = await recipientOf(2);
+    const { bob, drops } = await recipientOf(relay(), 2);
     const [gone, kept] = drops;
     await post(relay(), "/ack", acknowledgement(bob, [gone!]));
     for (let again = 0; again < 2; again++) {
       expect(await post(relay(), "/drop", gone!)).toEqual(taken(KNOWN, gone!));
     }
-    expect(await held(relay(), bob)).toEqual([kept!.id]);
+    expect(await heldFor(relay(), bob)).toEqual([kept!.id]);
   });
 
   it("may come before the drop, which is then known from the first time on", async () => {
@@ -94,33 +83,33 @@ describe("POST /ack", () => {
     const ack = acknowledgement(bob, [drop]);
     expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
     expect(await post(relay(), "/drop", drop)).toEqual(taken(KNOWN, drop));
-    expect(await held(relay(), bob)).toEqual([]);
+    expect(await heldFor(relay(), bob)).toEqual([]);
   });
 
   it("does nothing more when it comes again, from whomever", async () => {
-    const { bob, drops } = await recipientOf(3);
+    const { bob, drops } = await recipientOf(relay(), 3);
     const ack = acknowledgement(bob, drops.slice(0, 1));
     for (let again = 0; again < 3; again++) {
       expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
     }
-    expect(await held(relay(), bob)).toEqual(idsOf(drops.slice(1)));
+    expect(await heldFor(relay(), bob)).toEqual(idsOf(drops.slice(1)));
   });
 
   it("thanks a stranger, and deletes nothing of the recipient's", async () => {
-    const { bob, drops } = await recipientOf(2);
+    const { bob, drops } = await recipientOf(relay(), 2);
     for (const acknowledge of [acknowledgement, deletion]) {
       const ack = acknowledge(person(), drops);
       expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
     }
-    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+    expect(await heldFor(relay(), bob)).toEqual(idsOf(drops));
   });
 
   it("asks for no authorization, since the signature is enough", async () => {
-    const { bob, drops } = await recipientOf(1);
+    const { bob, drops } = await recipientOf(relay(), 1);
     const headers = { authorization: "Nostr nonsense" };
     const ack = acknowledgement(bob, drops);
     expect(await post(relay(), "/ack", ack, headers)).toEqual(done(ack));
-    expect(await held(relay(), bob)).toEqual([]);
+    expect(await heldFor(relay(), bob)).toEqual([]);
   });
 
   it("lets a direct message be deleted by its author, and a gift wrap not", async () => {
@@ -130,11 +119,11 @@ describe("POST /ack", () => {
     await hold(relay(), [message, wrap]);
     const ack = deletion(alice, [message, wrap]);
     expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
-    expect(await held(relay(), bob)).toEqual([wrap.id]);
+    expect(await heldFor(relay(), bob)).toEqual([wrap.id]);
   });
 
   it("is not shown to anybody", async () => {
-    const { bob, drops } = await recipientOf(1);
+    const { bob, drops } = await recipientOf(relay(), 1);
     const client = await (await Client.connect(relay().url)).authenticate(bob);
     await client.request("live", {});
     const tags = [
@@ -146,41 +135,41 @@ describe("POST /ack", () => {
     const drop = giftWrap({ to: bob });
     await hold(relay(), [drop]);
     expect(await client.hear()).toEqual(["EVENT", "live", drop]);
-    expect(await held(relay(), bob)).toEqual([drop.id]);
+    expect(await heldFor(relay(), bob)).toEqual([drop.id]);
   });
 });
 
 describe("a grace", () => {
   it("leaves the drops for other devices until it is over, and no longer", async () => {
-    const { bob, drops } = await recipientOf(3);
+    const { bob, drops } = await recipientOf(relay(), 3);
     const later = acknowledgement(bob, drops.slice(0, 1), now() + 3_600);
     const soon = acknowledgement(bob, drops.slice(1, 2), now() + 2);
     expect(await post(relay(), "/ack", later)).toEqual(done(later));
     expect(await post(relay(), "/ack", soon)).toEqual(done(soon));
     expect(await post(relay(), "/drop", drops[0]!)).toEqual(taken(KNOWN, drops[0]!));
     const kept = [drops[0]!.id, drops[2]!.id];
-    let seen = await held(relay(), bob);
+    let seen = await heldFor(relay(), bob);
     expect(seen).toEqual(expect.arrayContaining(kept));
-    while (seen.includes(drops[1]!.id)) seen = await held(relay(), bob);
+    while (seen.includes(drops[1]!.id)) seen = await heldFor(relay(), bob);
     expect(seen).toEqual(kept);
     expect(await count(relay(), bob)).toEqual({ count: 2 });
     expect(await post(relay(), "/drop", drops[1]!)).toEqual(taken(KNOWN, drops[1]!));
-    expect(await held(relay(), bob)).toEqual(kept);
+    expect(await heldFor(relay(), bob)).toEqual(kept);
   });
 
   it("in the past is over at once", async () => {
-    const { bob, drops } = await recipientOf(2);
+    const { bob, drops } = await recipientOf(relay(), 2);
     const ack = acknowledgement(bob, drops.slice(0, 1), now() - 1);
     expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
-    expect(await held(relay(), bob)).toEqual(idsOf(drops.slice(1)));
+    expect(await heldFor(relay(), bob)).toEqual(idsOf(drops.slice(1)));
   });
 
   it("ends early when the drop is acknowledged without one", async () => {
-    const { bob, drops } = await recipientOf(1);
+    const { bob, drops } = await recipientOf(relay(), 1);
     await post(relay(), "/ack", acknowledgement(bob, drops, now() + 3_600));
-    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+    expect(await heldFor(relay(), bob)).toEqual(idsOf(drops));
     await post(relay(), "/ack", acknowledgement(bob, drops));
-    expect(await held(relay(), bob)).toEqual([]);
+    expect(await heldFor(relay(), bob)).toEqual([]);
   });
 });
 
@@ -196,11 +185,11 @@ describe("what was acknowledged", () => {
     expect(await first.stop()).toBe(0);
 
     const second = await startRelay({ data });
-    expect(await held(second, bob)).toEqual(idsOf(drops.slice(10)));
+    expect(await heldFor(second, bob)).toEqual(idsOf(drops.slice(10)));
     for (const drop of [...drops, early]) {
       expect(await post(second, "/drop", drop)).toEqual(taken(KNOWN, drop));
     }
-    expect(await held(second, bob)).toEqual(idsOf(drops.slice(10)));
+    expect(await heldFor(second, bob)).toEqual(idsOf(drops.slice(10)));
   });
 
   it("stays gone when the process is killed as soon as it has answered", async () => {
@@ -220,7 +209,7 @@ describe("what was acknowledged", () => {
     expect(gone.size).toBeGreaterThanOrEqual(40);
 
     const second = await startRelay({ data });
-    expect((await held(second, bob)).filter((id) => gone.has(id))).toEqual([]);
+    expect((await heldFor(second, bob)).filter((id) => gone.has(id))).toEqual([]);
     for (const drop of drops.filter(({ id }) => gone.has(id))) {
       expect(await post(second, "/drop", drop)).toEqual(taken(KNOWN, drop));
     }
@@ -239,11 +228,11 @@ describe("POST /ack refuses", () => {
     ["an AUTH", (bob) => signed(bob, { kind: 22242 })],
     ["an authorization", (bob) => signed(bob, { kind: 27235 })],
   ])("%s with 400, and does nothing with it", async (_, make) => {
-    const { bob, drops } = await recipientOf(1);
+    const { bob, drops } = await recipientOf(relay(), 1);
     const event = make(bob);
     const said = { id: event.id, ...refusal(NEITHER) };
     expect(await post(relay(), "/ack", event)).toEqual({ status: 400, said });
-    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+    expect(await heldFor(relay(), bob)).toEqual(idsOf(drops));
   });
 
   it.each(["null", "5", '"x"', "[]", "{}", '{"kind":"20221"}', '{"kind":20221.5}', '{"kind":[5]}'])(
@@ -305,12 +294,12 @@ describe("POST /ack refuses", () => {
       (bob, drop) => ({ ...acknowledgement(person(), [drop]), pubkey: bob.key }),
     ],
   ])("%s with 400 and “%s”, and deletes nothing", async (sends, reason, make) => {
-    const { bob, drops } = await recipientOf(1);
+    const { bob, drops } = await recipientOf(relay(), 1);
     const event = make(bob, drops[0]!);
     documented(sends, ["OK", event.id, false, reason]);
     const said = { id: event.id, accepted: false, reason };
     expect(await post(relay(), "/ack", event)).toEqual({ status: 400, said });
-    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+    expect(await heldFor(relay(), bob)).toEqual(idsOf(drops));
   });
 
   it("one id too many that never came with 429, and takes those of drops that are held", async () => {
@@ -324,18 +313,18 @@ describe("POST /ack refuses", () => {
     documented(sends, ["OK", ack.id, false, reason]);
     const said = { id: ack.id, accepted: false, reason };
     expect(await post(small, "/ack", ack)).toEqual({ status: 429, said });
-    expect(await held(small, bob)).toEqual([]);
+    expect(await heldFor(small, bob)).toEqual([]);
   });
 
   it("a body of more than 128 KiB with 413", async () => {
-    const { bob, drops } = await recipientOf(1);
+    const { bob, drops } = await recipientOf(relay(), 1);
     const ack = JSON.stringify(acknowledgement(bob, drops)).padEnd(128 * 1_024 + 1);
     const { status } = await post(relay(), "/ack", ack);
     expect(status).toBe(413);
-    expect(await held(relay(), bob)).toEqual(idsOf(drops));
+    expect(await heldFor(relay(), bob)).toEqual(idsOf(drops));
     const most = acknowledgement(bob, [...drops, ...manyIds(999)]);
     expect(await post(relay(), "/ack", most)).toEqual(done(most));
-    expect(await held(relay(), bob)).toEqual([]);
+    expect(await heldFor(relay(), bob)).toEqual([]);
   });
 });
 
@@ -354,12 +343,12 @@ describe("what is picked up, acknowledged and dropped again by many at once", ()
         const answer = await post(relay(), "/drop", drop);
         if (answer.status !== HELD) throw new Error(`dropped for the first time: ${answer.status}`);
         if (index % 3 === 0) await post(relay(), "/ack", acknowledgement(bob, [drop]));
-        if (index % 5 === 0) seen.push(await held(relay(), bob));
+        if (index % 5 === 0) seen.push(await heldFor(relay(), bob));
         expect(await post(relay(), "/drop", drop)).toEqual(taken(KNOWN, drop));
       }),
     );
     for (const ids of seen) expect(new Set(ids).size).toBe(ids.length);
     const kept = drops.filter((drop) => !gone.includes(drop));
-    expect(await held(relay(), bob)).toEqual(idsOf(inOrder(kept)));
+    expect(await heldFor(relay(), bob)).toEqual(idsOf(inOrder(kept)));
   });
 });

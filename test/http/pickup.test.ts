@@ -19,17 +19,10 @@ import {
   type Pickup,
   pickup,
   post,
+  recipientOf,
 } from "./support.ts";
 
 const relay = sharedRelay();
-
-/** Somebody with so many drops in the box, and these drops in the order in which they are shown. */
-async function recipientOf(length: number): Promise<{ bob: Person; drops: NostrEvent[] }> {
-  const bob = person();
-  const drops = dropsFor(bob, length);
-  await hold(relay(), drops);
-  return { bob, drops: inOrder(drops) };
-}
 
 /** What an answer says of the page it is. */
 function pageOf({ headers }: Pickup): object {
@@ -52,7 +45,7 @@ function next(owner: Person, { headers }: Pickup): Promise<Pickup> {
 
 describe("GET /pickup", () => {
   it("brings all drops, each as it came, a line each, newest first and by id within a second", async () => {
-    const { bob, drops } = await recipientOf(40);
+    const { bob, drops } = await recipientOf(relay(), 40);
     const answer = await pickup(relay(), bob);
     expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
     expect(answer.headers.get("cache-control")).toBe("no-store");
@@ -67,7 +60,7 @@ describe("GET /pickup", () => {
   });
 
   it("finds the box by npub as by hex digits", async () => {
-    const { bob, drops } = await recipientOf(2);
+    const { bob, drops } = await recipientOf(relay(), 2);
     const url = `${relay().http}/pickup/${npubEncode(bob.key)}`;
     const answer = await askAs(bob, url);
     expect(answer.status).toBe(200);
@@ -77,7 +70,7 @@ describe("GET /pickup", () => {
   });
 
   it("shows what a REQ shows, in its order", async () => {
-    const { bob } = await recipientOf(20);
+    const { bob } = await recipientOf(relay(), 20);
     const short = giftWrap({ to: bob, tags: [["expiration", String(now() + 2)]] });
     const message = directMessage({ from: person(), to: bob });
     await hold(relay(), [message, short]);
@@ -89,7 +82,7 @@ describe("GET /pickup", () => {
   });
 
   it("deletes nothing, however often and in whatever way it is read", async () => {
-    const { bob, drops } = await recipientOf(3);
+    const { bob, drops } = await recipientOf(relay(), 3);
     for (const query of ["", "?limit=1", "?wait=1", "/count", ""]) {
       await askAs(bob, `${relay().http}/pickup/${bob.key}${query}`);
     }
@@ -98,7 +91,7 @@ describe("GET /pickup", () => {
   });
 
   it("brings at most `limit` drops, and says whether there are more", async () => {
-    const { bob, drops } = await recipientOf(5);
+    const { bob, drops } = await recipientOf(relay(), 5);
     const pages = [];
     for (const limit of [1, 4, 5, 6, 999_999_999]) {
       const answer = await pickup(relay(), bob, `?limit=${limit}`);
@@ -128,7 +121,7 @@ describe("GET /pickup", () => {
   });
 
   it("shows what came behind the cursor of the last page when that is asked for again", async () => {
-    const { bob, drops } = await recipientOf(4);
+    const { bob, drops } = await recipientOf(relay(), 4);
     const { headers } = await pickup(relay(), bob);
     const query = `?cursor=${headers.get("dead-drop-cursor")}`;
     expect((await pickup(relay(), bob, query)).events).toEqual([]);
@@ -142,15 +135,15 @@ describe("GET /pickup", () => {
   it.each(["99999999999-ffffffffffffffffffffffffffffffff", "0-00000000000000000000000000000000"])(
     "takes a cursor that it never gave: %s",
     async (cursor) => {
-      const { bob, drops } = await recipientOf(2);
+      const { bob, drops } = await recipientOf(relay(), 2);
       const { events } = await pickup(relay(), bob, `?cursor=${cursor}`);
       expect(events).toEqual(cursor.startsWith("0") ? [] : drops);
     },
   );
 
   it("brings a cursor of another box nobody else's drops", async () => {
-    const { bob } = await recipientOf(3);
-    const alice = await recipientOf(3);
+    const { bob } = await recipientOf(relay(), 3);
+    const alice = await recipientOf(relay(), 3);
     const { headers } = await pickup(relay(), bob, "?limit=1");
     const cursor = headers.get("dead-drop-cursor") ?? "";
     const { events } = await pickup(relay(), alice.bob, `?cursor=${cursor}`);
@@ -169,7 +162,7 @@ describe("GET /pickup", () => {
   ])(
     "brings a box of %i drops in pages of %i, each drop once and in order",
     async (length, limit) => {
-      const { bob, drops } = await recipientOf(length);
+      const { bob, drops } = await recipientOf(relay(), length);
       let page = await pickup(relay(), bob, `?limit=${limit}`);
       const pages = [page.events];
       while (page.headers.has("link")) {
@@ -186,7 +179,7 @@ describe("GET /pickup", () => {
   );
 
   it("brings each drop once while others, seen and not yet seen, are acknowledged between the pages", async () => {
-    const { bob, drops } = await recipientOf(300);
+    const { bob, drops } = await recipientOf(relay(), 300);
     const gone = new Set<string>();
     const seen: NostrEvent[] = [];
     const expected: NostrEvent[] = [];
@@ -223,7 +216,7 @@ describe("HEAD /pickup", () => {
   it.each(["", "?limit=2", "/count"])(
     "answers what GET would, but for the body (%s)",
     async (rest) => {
-      const { bob } = await recipientOf(3);
+      const { bob } = await recipientOf(relay(), 3);
       const url = `${relay().http}/pickup/${bob.key}${rest}`;
       const get = await askAs(bob, url);
       const head = await askAs(bob, url, { method: "HEAD" });
@@ -236,7 +229,7 @@ describe("HEAD /pickup", () => {
   );
 
   it("is allowed by an authorization for HEAD and not by one for GET", async () => {
-    const { bob } = await recipientOf(1);
+    const { bob } = await recipientOf(relay(), 1);
     const url = `${relay().http}/pickup/${bob.key}`;
     const authorization = inHeader(authorizationEvent(bob, url));
     const answer = await ask(url, { method: "HEAD", headers: { authorization } });
@@ -251,7 +244,7 @@ function isOurs(name: string): boolean {
 
 describe("GET /pickup/…/count", () => {
   it("says how many drops a COUNT counts", async () => {
-    const { bob } = await recipientOf(7);
+    const { bob } = await recipientOf(relay(), 7);
     const client = await (await Client.connect(relay().url)).authenticate(bob);
     expect(await client.count({})).toEqual(["COUNT", "count", { count: 7 }]);
     const answer = await askAs(bob, `${relay().http}/pickup/${bob.key}/count`);
@@ -270,7 +263,7 @@ describe("an authorization", () => {
   it.each(["http", "https", "HTTP", "Https"])(
     "may name the scheme that the proxy in front was asked for: %s",
     async (scheme) => {
-      const { bob, drops } = await recipientOf(1);
+      const { bob, drops } = await recipientOf(relay(), 1);
       const url = `${relay().http}/pickup/${bob.key}`;
       const authorization = inHeader(authorizationEvent(bob, url.replace("http", scheme)));
       const answer = await ask(url, { headers: { authorization } });
@@ -281,7 +274,7 @@ describe("an authorization", () => {
   it.each(["nostr", "NOSTR", "Nostr  "])(
     "is read whatever the case of its scheme: %s",
     async (scheme) => {
-      const { bob } = await recipientOf(1);
+      const { bob } = await recipientOf(relay(), 1);
       const url = `${relay().http}/pickup/${bob.key}`;
       const authorization = inHeader(authorizationEvent(bob, url)).replace("Nostr", scheme);
       expect((await ask(url, { headers: { authorization } })).status).toBe(200);
@@ -289,7 +282,7 @@ describe("an authorization", () => {
   );
 
   it.each([-50, 50])("may be %i seconds off", async (seconds) => {
-    const { bob } = await recipientOf(1);
+    const { bob } = await recipientOf(relay(), 1);
     const url = `${relay().http}/pickup/${bob.key}`;
     const event = authorizationEvent(bob, url, { created_at: now() + seconds });
     expect((await ask(url, { headers: { authorization: inHeader(event) } })).status).toBe(200);

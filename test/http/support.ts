@@ -310,3 +310,19 @@ async function until(
     if (isSo(metrics)) return;
   }
 }
+
+/** Somebody with so many drops in the box, and these drops in the order in which they are shown. */
+export async function recipientOf(
+  relay: RelayProcess,
+  length: number,
+): Promise<{ bob: Person; drops: NostrEvent[] }> {
+  const bob = person();
+  const drops = dropsFor(bob, length);
+  await hold(relay, drops);
+  return { bob, drops: inOrder(drops) };
+}
+
+/** The ids of what a box holds, as they are shown. */
+export async function heldFor(relay: RelayProcess, owner: Person): Promise<string[]> {
+  return idsOf((await pickup(relay, owner)).events);
+}

@@ -1,26 +1,18 @@
 // What real client libraries do with the relay, nothing installed on their side: written, published, picked up with automatic AUTH, and read.
 
-import type NDK from "@nostr-dev-kit/ndk";
-import {
-  giftUnwrap,
-  giftWrap,
-  NDKEvent,
-  NDKRelaySet,
-  NDKSubscriptionCacheUsage,
-} from "@nostr-dev-kit/ndk";
-import type { EventTemplate, Filter, NostrEvent, VerifiedEvent } from "nostr-tools";
+import type { NostrEvent } from "nostr-tools";
 import * as nip04 from "nostr-tools/nip04";
 import * as nip17 from "nostr-tools/nip17";
 import * as nip59 from "nostr-tools/nip59";
-import { SimplePool } from "nostr-tools/pool";
 import { finalizeEvent } from "nostr-tools/pure";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { now } from "../support/client.ts";
 import { acknowledgement, deletion } from "../support/events.ts";
-import { signedIn } from "../support/ndk.ts";
-import { type Person, person } from "../support/people.ts";
+import { messageBy, nextEvent, publishAt, readBy, signedIn, wrapBy } from "../support/ndk.ts";
+import { person } from "../support/people.ts";
 import { sharedRelay } from "../support/relay.ts";
+import { newPool, pickUp, publish, shownTo, signer } from "../support/simple-pool.ts";
 
 const relay = sharedRelay();
 
@@ -33,10 +25,13 @@ describe("nostr-tools", () => {
       "the fox is in the barn 🦊",
       "barn",
     );
-    await publish(wraps);
+    await publish(relay().url, wraps);
 
     for (const recipient of [alice, bob, carol]) {
-      const [wrap, ...others] = await pickUp(recipient, { kinds: [1059], "#p": [recipient.key] });
+      const [wrap, ...others] = await pickUp(relay().url, recipient, {
+        kinds: [1059],
+        "#p": [recipient.key],
+      });
       expect(others).toEqual([]);
       const message = nip17.unwrapEvent(wrap as NostrEvent, recipient.secret);
       expect(message).toMatchObject({
@@ -51,8 +46,8 @@ describe("nostr-tools", () => {
   it("delivers any rumor wrapped by NIP-59", async () => {
     const [alice, bob] = [person(), person()];
     const rumor = { kind: 7, content: "🔥", tags: [["e", "0".repeat(64)]], created_at: now() };
-    await publish([nip59.wrapEvent(rumor, alice.secret, bob.key)]);
-    const [wrap] = await pickUp(bob, {});
+    await publish(relay().url, [nip59.wrapEvent(rumor, alice.secret, bob.key)]);
+    const [wrap] = await pickUp(relay().url, bob, {});
     expect(nip59.unwrapEvent(wrap as NostrEvent, bob.secret)).toMatchObject({
       ...rumor,
       pubkey: alice.key,
@@ -63,8 +58,8 @@ describe("nostr-tools", () => {
     const [alice, bob] = [person(), person()];
     const content = nip04.encrypt(alice.secret, bob.key, "old but read");
     const template = { kind: 4, created_at: now(), tags: [["p", bob.key]], content };
-    await publish([finalizeEvent(template, alice.secret)]);
-    const [message] = await pickUp(bob, { kinds: [4], "#p": [bob.key] });
+    await publish(relay().url, [finalizeEvent(template, alice.secret)]);
+    const [message] = await pickUp(relay().url, bob, { kinds: [4], "#p": [bob.key] });
     expect(nip04.decrypt(bob.secret, alice.key, message?.content ?? "")).toBe("old but read");
   });
 
@@ -79,7 +74,7 @@ describe("nostr-tools", () => {
         {
           onauth: signer(bob),
           onevent: resolve,
-          oneose: () => void publish([wrap]).catch(reject),
+          oneose: () => void publish(relay().url, [wrap]).catch(reject),
         },
       );
     });
@@ -88,10 +83,12 @@ describe("nostr-tools", () => {
 
   it("authenticates by itself when the pool is told to, before it is asked to", async () => {
     const [alice, bob] = [person(), person()];
-    await publish([nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "automatically")]);
+    await publish(relay().url, [
+      nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "automatically"),
+    ]);
     const pool = newPool();
     pool.automaticallyAuth = () => signer(bob);
-    const [wrap] = await shownTo(pool, {}, async () => {
+    const [wrap] = await shownTo(pool, relay().url, {}, async () => {
       throw new Error("the challenge that came first was not answered");
     });
     expect(nip17.unwrapEvent(wrap as NostrEvent, bob.secret).content).toBe("automatically");
@@ -99,12 +96,12 @@ describe("nostr-tools", () => {
 
   it("counts what waits", async () => {
     const [alice, bob] = [person(), person()];
-    await publish([nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "one")]);
-    await publish([nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "two")]);
+    await publish(relay().url, [nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "one")]);
+    await publish(relay().url, [nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "two")]);
     const pool = newPool();
     const connection = await pool.ensureRelay(relay().url);
     // `count` does not wait for AUTH by itself: a subscription that has been answered shows that it is done.
-    await shownTo(pool, { limit: 0 }, signer(bob));
+    await shownTo(pool, relay().url, { limit: 0 }, signer(bob));
     expect(await connection.count([{ "#p": [bob.key] }], {})).toBe(2);
   });
 
@@ -114,22 +111,22 @@ describe("nostr-tools", () => {
   ])("is not shown again what its owner released with %s", async (_, release) => {
     const [alice, bob] = [person(), person()];
     const wrap = nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "read and burn");
-    await publish([wrap]);
-    const picked = await pickUp(bob, {});
+    await publish(relay().url, [wrap]);
+    const picked = await pickUp(relay().url, bob, {});
     expect(picked.map(({ id }) => id)).toEqual([wrap.id]);
 
-    await publish([release(bob, picked)]);
-    expect(await pickUp(bob, {})).toEqual([]);
-    await publish([wrap]);
-    expect(await pickUp(bob, {})).toEqual([]);
+    await publish(relay().url, [release(bob, picked)]);
+    expect(await pickUp(relay().url, bob, {})).toEqual([]);
+    await publish(relay().url, [wrap]);
+    expect(await pickUp(relay().url, bob, {})).toEqual([]);
   });
 
   it("shows nobody else's messages, whoever asks", async () => {
     const [alice, bob, eve] = [person(), person(), person()];
     const wrap = nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "not for Eve");
-    await publish([wrap]);
-    expect(await pickUp(eve, { ids: [wrap.id] })).toEqual([]);
-    expect(await pickUp(eve, {})).toEqual([]);
+    await publish(relay().url, [wrap]);
+    expect(await pickUp(relay().url, eve, { ids: [wrap.id] })).toEqual([]);
+    expect(await pickUp(relay().url, eve, {})).toEqual([]);
   });
 });
 
@@ -137,30 +134,17 @@ describe("NDK", () => {
   it("delivers a gift wrap it made, live and from the box, to a recipient who signs in", async () => {
     const [alice, bob] = [person(), person()];
     const sender = await signedIn(alice, relay().url);
-    const message = new NDKEvent(sender, {
-      kind: 14,
-      pubkey: alice.key,
-      created_at: now(),
-      tags: [["p", bob.key]],
-      content: "from one kit to another",
-    });
-    const wrap = await giftWrap(message, sender.getUser({ pubkey: bob.key }));
+    const wrap = await wrapBy(sender, { from: alice, to: bob, content: "from one kit to another" });
     const listener = await signedIn(bob, relay().url);
     const live = nextEvent(listener, { kinds: [1059], "#p": [bob.key] });
     await live.ready;
-    const on = await wrap.publish(NDKRelaySet.fromRelayUrls([relay().url], sender));
-    expect([...on].map(({ url }) => url)).toEqual([`${relay().url}/`]);
+    expect(await publishAt(relay().url, sender, wrap)).toEqual([`${relay().url}/`]);
 
     for (const picked of [
       await live.event,
       await nextEvent(await signedIn(bob, relay().url), {}).event,
     ]) {
-      const read = await giftUnwrap(picked);
-      expect([read.kind, read.pubkey, read.content]).toEqual([
-        14,
-        alice.key,
-        "from one kit to another",
-      ]);
+      expect(await readBy(picked)).toEqual([14, alice.key, "from one kit to another"]);
     }
   });
 
@@ -168,16 +152,10 @@ describe("NDK", () => {
     const [alice, bob] = [person(), person()];
     const sender = await signedIn(alice, relay().url);
     const recipient = sender.getUser({ pubkey: bob.key });
-    const message = new NDKEvent(sender, {
-      kind: 4,
-      pubkey: alice.key,
-      created_at: now(),
-      tags: [["p", bob.key]],
-      content: "legacy",
-    });
+    const message = messageBy(sender, { from: alice, to: bob, content: "legacy", kind: 4 });
     await message.encrypt(recipient, undefined, "nip04");
     expect(message.content).not.toContain("legacy");
-    await message.publish(NDKRelaySet.fromRelayUrls([relay().url], sender));
+    await publishAt(relay().url, sender, message);
 
     const ndk = await signedIn(bob, relay().url);
     const picked = await nextEvent(ndk, { kinds: [4], "#p": [bob.key] }).event;
@@ -187,80 +165,20 @@ describe("NDK", () => {
 
   it("reads what nostr-tools wrote", async () => {
     const [alice, bob] = [person(), person()];
-    await publish([nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "across libraries")]);
+    await publish(relay().url, [
+      nip17.wrapEvent(alice.secret, { publicKey: bob.key }, "across libraries"),
+    ]);
     const picked = await nextEvent(await signedIn(bob, relay().url), {}).event;
-    const read = await giftUnwrap(picked);
-    expect([read.pubkey, read.content]).toEqual([alice.key, "across libraries"]);
+    expect(await readBy(picked)).toEqual([14, alice.key, "across libraries"]);
   });
 
   it("writes what nostr-tools reads", async () => {
     const [alice, bob] = [person(), person()];
     const sender = await signedIn(alice, relay().url);
-    const message = new NDKEvent(sender, {
-      kind: 14,
-      pubkey: alice.key,
-      created_at: now(),
-      tags: [["p", bob.key]],
-      content: "and back",
-    });
-    const wrap = await giftWrap(message, sender.getUser({ pubkey: bob.key }));
-    await wrap.publish(NDKRelaySet.fromRelayUrls([relay().url], sender));
-    const [picked] = await pickUp(bob, { kinds: [1059] });
+    const wrap = await wrapBy(sender, { from: alice, to: bob, content: "and back" });
+    await publishAt(relay().url, sender, wrap);
+    const [picked] = await pickUp(relay().url, bob, { kinds: [1059] });
     const read = nip17.unwrapEvent(picked as NostrEvent, bob.secret);
     expect([read.pubkey, read.content]).toEqual([alice.key, "and back"]);
   });
 });
-
-type Signer = (template: EventTemplate) => Promise<VerifiedEvent>;
-
-function signer({ secret }: Person): Signer {
-  return async (template) => finalizeEvent(template, secret);
-}
-
-function newPool(): SimplePool {
-  const pool = new SimplePool();
-  onTestFinished(() => pool.destroy());
-  return pool;
-}
-
-/** Publishes as somebody who signs in to nothing. */
-async function publish(events: readonly NostrEvent[]): Promise<void> {
-  const pool = newPool();
-  for (const event of events) await Promise.all(pool.publish([relay().url], event));
-  pool.destroy();
-}
-
-/** Everything in the box that matches, asked for by a pool of its own. */
-async function pickUp(who: Person, filter: Filter): Promise<NostrEvent[]> {
-  const pool = newPool();
-  const events = await shownTo(pool, filter, signer(who));
-  pool.destroy();
-  return events;
-}
-
-function shownTo(pool: SimplePool, filter: Filter, onauth: Signer): Promise<NostrEvent[]> {
-  return new Promise((resolve, reject) => {
-    const events: NostrEvent[] = [];
-    pool.subscribe([relay().url], filter, {
-      onauth,
-      onevent: (event) => events.push(event),
-      oneose: () => resolve(events),
-      onclose: (closed) => reject(new Error(closed.map(({ reason }) => reason).join())),
-    });
-  });
-}
-
-/** Subscribes. `ready` when all that is held was shown, `event` the first that is shown. */
-function nextEvent(
-  ndk: NDK,
-  filter: { kinds?: number[]; "#p"?: string[] },
-): { ready: Promise<void>; event: Promise<NDKEvent> } {
-  const subscription = ndk.subscribe(filter, {
-    closeOnEose: false,
-    cacheUsage: NDKSubscriptionCacheUsage.ONLY_RELAY,
-  });
-  return {
-    ready: new Promise((resolve) => subscription.once("eose", () => resolve())),
-    event: new Promise((resolve) => subscription.once("event", resolve)),
-  };
-}

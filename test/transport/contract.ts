@@ -107,8 +107,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         const fixture = await started();
         const client = await opened(fixture);
         client.webSocket.terminate();
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+        expect(await eventsUntilClosed(fixture)).toEqual(["opened", "closed"]);
       });
 
       test("do not tell of half a frame whose sender hangs up", async () => {
@@ -116,8 +115,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         const peer = await RawPeer.upgraded(fixture.port);
         peer.stream.write(frame("whole"));
         peer.stream.end(frame("half a frame").subarray(0, 9));
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual([
+        expect(await eventsUntilClosed(fixture)).toEqual([
           "opened",
           "heard",
           "received whole",
@@ -131,8 +129,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         const unmasked = Buffer.from([0x81, 0x02, 0x68, 0x69]);
         const reserved = Buffer.from([0xf3, 0x80, 0, 0, 0, 0]);
         peer.stream.write(Buffer.concat([reserved, unmasked, frame("later")]));
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+        expect(await eventsUntilClosed(fixture)).toEqual(["opened", "closed"]);
         await peer.closed;
       });
     });
@@ -153,8 +150,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         client.send("x".repeat(MAX + 1));
         client.send("next");
         expect((await client.closed).code).toBe(1009);
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+        expect(await eventsUntilClosed(fixture)).toEqual(["opened", "closed"]);
       });
 
       test("is measured in bytes, not in characters", async () => {
@@ -171,8 +167,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         const client = await opened(fixture);
         client.send("x".repeat(64 * MAX));
         expect([1006, 1009]).toContain((await client.closed).code);
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "closed"]);
+        expect(await eventsUntilClosed(fixture)).toEqual(["opened", "closed"]);
       });
 
       test("in fragments is received as one", async () => {
@@ -291,8 +286,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         const client = await opened(fixture);
         fixture.tell({ do: "close", socket: 1, code: 4001, reason: "says why" });
         expect(await client.closed).toEqual({ code: 4001, reason: "says why" });
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "returned", "closed"]);
+        expect(await eventsUntilClosed(fixture)).toEqual(["opened", "returned", "closed"]);
       });
 
       test("answers the peer's close with its code", async () => {
@@ -310,8 +304,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         peer.stream.write(Buffer.concat([close, frame("too late"), frame("later still")]));
         await fixture.event("returned");
         peer.stream.end();
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual([
+        expect(await eventsUntilClosed(fixture)).toEqual([
           "opened",
           "heard",
           'received {"do":"close","code":1000,"reason":""}',
@@ -377,8 +370,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         const client = await opened(fixture);
         fixture.tell({ do: "terminate", socket: 1 });
         expect((await client.closed).code).toBe(1006);
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual(["opened", "returned", "closed"]);
+        expect(await eventsUntilClosed(fixture)).toEqual(["opened", "returned", "closed"]);
       });
 
       test.each(["in a message", "out of the blue"])(
@@ -402,8 +394,7 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         fixture.tell({ do: "sendMany", socket: 1, count: 256, bytes: 65_536, corked: false });
         fixture.tell({ do: "close", socket: 1, code: 1001, reason: "" });
         fixture.tell({ do: "terminate", socket: 1 });
-        await fixture.event("closed");
-        expect(eventsOf(await fixture.settled(), 1)).toEqual([
+        expect(await eventsUntilClosed(fixture)).toEqual([
           "opened",
           "returned",
           "returned",
@@ -1077,9 +1068,8 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
 
     describe("the handshake", () => {
       test("that is not finished is cut off", { timeout: slowHandshake.withinMs }, async () => {
-        const { fixture, peers } = unfinished!;
-        await Promise.all(peers.map((peer) => peer.closed));
-        expect(fixture.of("opened")).toEqual([]);
+        await Promise.all(unfinished?.peers.map((peer) => peer.closed) ?? []);
+        expect(unfinished?.fixture.of("opened")).toEqual([]);
       });
     });
   });
@@ -1119,6 +1109,12 @@ function eventsOf(lines: readonly Line[], socket: number): string[] {
     .map((line) =>
       line.event === "received" ? `received ${line.text ?? "(binary)"}` : line.event,
     );
+}
+
+// What happened to the one socket that there was, to its end.
+async function eventsUntilClosed(fixture: Fixture): Promise<string[]> {
+  await fixture.event("closed");
+  return eventsOf(await fixture.settled(), 1);
 }
 
 async function opened(fixture: Fixture, url = fixture.url): Promise<Client> {
