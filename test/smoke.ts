@@ -1,8 +1,16 @@
-// What a user of the published package does first: install the tarball into an empty folder, start the relay, ask it who it is, send and pick up with the
-// library as its documentation shows, end it.
+// What a user of a packed file does first: install it into an empty folder. Of the whole: start the relay, ask it who it is, send and pick up with the library
+// as its documentation shows, end it. Of the library alone and of the suite alone: the same program, the same checks, without the relay's native parts.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -13,6 +21,40 @@ function npm(args: string[], cwd?: string): string {
     stdio: ["ignore", "pipe", "inherit"],
     ...(cwd !== undefined && { cwd }),
   });
+}
+
+// Packs a part, installs it into a folder of its own, and answers the folder.
+function installAlone(part: "client" | "conformance"): string {
+  const alone = join(folder, part);
+  mkdirSync(alone);
+  writeFileSync(join(alone, "package.json"), '{ "private": true }');
+  execFileSync(join(import.meta.dirname, "../.ci/pack"), [part, alone], { stdio: "ignore" });
+  const packed = readdirSync(alone).find((name) => name.endsWith(".tgz")) ?? "";
+  npm(["install", "--ignore-scripts", join(alone, packed)], alone);
+  const stray = ["lmdb", "koffi", "uWebSockets.js"].filter((name) =>
+    existsSync(join(alone, "node_modules", name)),
+  );
+  if (stray.length > 0) throw new Error(`${packed} brings ${stray.join()}`);
+  return alone;
+}
+
+// The example of docs/CLIENT.md prints what is said there.
+function runExample(cwd: string, program: string): void {
+  const file = join(cwd, "example.mjs");
+  writeFileSync(file, program);
+  const shown = execFileSync(process.execPath, [file], { cwd, encoding: "utf8" });
+  const isAsShown = [/ held \d{4}$/m, /^Under the third bench\.$/m, / done$/m].every((line) =>
+    line.test(shown),
+  );
+  if (!isAsShown) throw new Error(`the example of docs/CLIENT.md printed: ${shown}`);
+}
+
+// The suite alone checks the relay, as far as the first subjects go.
+function runSuite(cwd: string, url: string): void {
+  const bin = join(cwd, "node_modules/.bin/deaddrop-conformance");
+  const args = [url, "--only", "information", "--only", "drops"];
+  const shown = execFileSync(bin, args, { cwd, encoding: "utf8" });
+  if (!/^all +\d+ +0 +\d+$/m.test(shown)) throw new Error(`the suite alone printed: ${shown}`);
 }
 
 let relay: ChildProcess | undefined;
@@ -47,18 +89,15 @@ try {
   if (!nips.includes(1)) throw new Error(`unexpected information: ${info}`);
 
   const guide = readFileSync(join(folder, "node_modules/deaddrop/docs/CLIENT.md"), "utf8");
-  const [, program = ""] = /```js\n([^]*?)```/.exec(guide) ?? [];
-  const example = join(folder, "example.mjs");
-  writeFileSync(example, program.replace("ws://127.0.0.1:7777", url));
-  const shown = execFileSync(process.execPath, [example], { cwd: folder, env, encoding: "utf8" });
-  const isAsShown = [/ held \d{4}$/m, /^Under the third bench\.$/m, / done$/m].every((line) =>
-    line.test(shown),
-  );
-  if (!isAsShown) throw new Error(`the example of docs/CLIENT.md printed: ${shown}`);
+  const [, example = ""] = /```js\n([^]*?)```/.exec(guide) ?? [];
+  const program = example.replace("ws://127.0.0.1:7777", url);
+  runExample(folder, program.replace("deaddrop-client", "deaddrop/client"));
+  runExample(installAlone("client"), program);
+  runSuite(installAlone("conformance"), url);
   child.kill("SIGTERM");
   const code = await exited;
   if (code !== 0) throw new Error(`the relay ended with ${code}`);
-  console.log(`smoke: installed, served ${url}, sent, picked up, stopped`);
+  console.log(`smoke: installed, served ${url}, sent, picked up, stopped; library and suite alone`);
 } finally {
   relay?.kill("SIGKILL");
   rmSync(folder, { recursive: true, force: true });

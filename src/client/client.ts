@@ -1,4 +1,4 @@
-// What `deaddrop/client` offers: sending to dead drops and picking up from them, in browsers and in Node.
+// What `deaddrop-client` offers: sending to dead drops and picking up from them, in browsers and in Node.
 
 export { DeadDrop, NoRelaysError } from "./dead-drop.ts";
 export type { DeadDropOptions } from "./options.ts";

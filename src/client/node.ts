@@ -1,4 +1,4 @@
-// What `deaddrop/client/node` offers beside `deaddrop/client`: an outbox in a folder.
+// What `deaddrop-client/node` offers beside `deaddrop-client`: an outbox in a folder.
 
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";

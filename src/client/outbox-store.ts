@@ -37,7 +37,7 @@ export type ReceiptRecord = {
 
 export type OutboxRecord = AcknowledgementRecord | ReceiptRecord;
 
-/** Where an outbox is kept: a folder in Node (`fileOutbox` of `deaddrop/client/node`), IndexedDB in a browser, or memory. Records are plain JSON. */
+/** Where an outbox is kept: a folder in Node (`fileOutbox` of `deaddrop-client/node`), IndexedDB in a browser, or memory. Records are plain JSON. */
 export type OutboxStore = {
   load(): Promise<OutboxRecord[]>;
   /** Resolves when the record would survive the end of the process. Replaces one with the same id. */
