@@ -125,7 +125,7 @@ export class Connection implements SocketHandlers, OpenConnection {
     if (!("verb" in message)) {
       const id = message.subscription === undefined ? peekId(text) : undefined;
       if (message.subscription !== undefined) {
-        this.#session.closeSubscription(message.subscription, reason);
+        this.#session.refuseSubscription(message.subscription, reason);
       } else if (id !== undefined && /"EVENT"/.test(text.slice(0, 64))) {
         this.#replies.ok({ id, accepted: false, message: reason });
       } else {
@@ -144,7 +144,7 @@ export class Connection implements SocketHandlers, OpenConnection {
         break;
       case "REQ":
       case "COUNT":
-        this.#session.closeSubscription(message.subscription, reason);
+        this.#session.refuseSubscription(message.subscription, reason);
     }
   }
 }

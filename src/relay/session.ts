@@ -13,7 +13,7 @@ import type { Outbox } from "./outbox.ts";
 import type { Replies } from "./replies.ts";
 import { countMatches } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
-import { Subscriptions } from "./subscriptions.ts";
+import { Subscriptions, UNREADABLE } from "./subscriptions.ts";
 
 export type SessionLimits = SubscriptionLimits & {
   readonly subscriptions: number;
@@ -29,8 +29,6 @@ export type SessionParts = {
   readonly challenge: string;
 };
 
-const UNREADABLE: Reason = "error: the box could not be read";
-
 export class Session implements Subscriber, Answering {
   readonly keys = new Set<string>();
   readonly limits: SessionLimits;
@@ -40,7 +38,7 @@ export class Session implements Subscriber, Answering {
   constructor(parts: SessionParts, limits: SessionLimits) {
     this.#parts = parts;
     this.limits = limits;
-    this.#subscriptions = new Subscriptions(parts.host.live, this);
+    this.#subscriptions = new Subscriptions(parts);
   }
 
   get isOpen(): boolean {
@@ -68,10 +66,9 @@ export class Session implements Subscriber, Answering {
     this.#subscriptions.close(id);
   }
 
-  /** Ends a subscription and tells the client so: a REQ that is refused ends the one it was to replace. */
-  closeSubscription(id: string, reason: Reason): void {
-    this.#subscriptions.close(id);
-    this.#parts.replies.closed(id, reason);
+  /** Answers a REQ or COUNT that cannot be obeyed. */
+  refuseSubscription(id: string, reason: Reason): void {
+    this.#subscriptions.refuse(id, reason);
   }
 
   close(): void {
@@ -95,17 +92,6 @@ export class Session implements Subscriber, Answering {
   /** Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking. */
   pause(): Promise<void> {
     return this.#parts.host.rates.endTurn(this.#parts.address);
-  }
-
-  async sendHeld(id: string, subscription: Subscription): Promise<void> {
-    const { host } = this.#parts;
-    try {
-      const sent = await subscription.send(await subscription.find());
-      host.observer.count("drop picked up", sent);
-    } catch (error) {
-      reportFailure(host.log, error);
-      if (this.#subscriptions.get(id) === subscription) this.closeSubscription(id, UNREADABLE);
-    }
   }
 
   // --- the messages
@@ -135,13 +121,13 @@ export class Session implements Subscriber, Answering {
     this.unsubscribe(id);
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
-      this.closeSubscription(id, scoped);
+      this.refuseSubscription(id, scoped);
       return;
     }
     const { subscriptions } = this.limits;
     if (this.#subscriptions.size >= subscriptions) {
       const reason: Reason = `rate-limited: ${subscriptions} subscriptions are open, the limit`;
-      this.closeSubscription(id, reason);
+      this.refuseSubscription(id, reason);
       return;
     }
     this.#subscriptions.open(id, new Subscription(scoped, this, new SocketFraming(id)));
@@ -151,7 +137,7 @@ export class Session implements Subscriber, Answering {
     const { host, replies } = this.#parts;
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
-      this.closeSubscription(id, scoped);
+      this.refuseSubscription(id, scoped);
       return;
     }
     try {
@@ -165,7 +151,7 @@ export class Session implements Subscriber, Answering {
       replies.count(id, count);
     } catch (error) {
       reportFailure(host.log, error);
-      this.closeSubscription(id, UNREADABLE);
+      this.refuseSubscription(id, UNREADABLE);
     }
   }
 
