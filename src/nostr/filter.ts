@@ -37,7 +37,7 @@ export function parseFilter(value: unknown, maxValues: number): Filter | Reason 
       if (typeof list === "string") return `invalid: kinds ${list || "must be whole numbers"}`;
       filter.kinds = list;
     } else if (field === "since" || field === "until" || field === "limit") {
-      if (!isWholeNumber(given)) return `invalid: ${field} must be a whole number`;
+      if (!isUnsigned(given)) return `invalid: ${field} must be a whole number`;
       filter[field] = given;
     } else if (TAG_FIELD.test(field)) {
       const list = listOf(given, HEX_TAGS.has(field) ? isHex32 : isString, maxValues);
@@ -50,6 +50,11 @@ export function parseFilter(value: unknown, maxValues: number): Filter | Reason 
     }
   }
   return filter;
+}
+
+/** Whether no event can match: one of the lists is empty. */
+export function matchesNothing({ ids, authors, kinds, tags }: Filter): boolean {
+  return [ids, authors, kinds, ...tags.values()].some((list) => list?.size === 0);
 }
 
 /** Whether the event matches every condition of the filter. `limit` is no condition: it bounds the stored events of a REQ alone (NIP-01). */
@@ -77,7 +82,6 @@ function listOf<T>(
   maxValues: number,
 ): Set<T> | string {
   if (!Array.isArray(list)) return "must be a list";
-  if (list.length === 0) return "must not be empty";
   if (list.length > maxValues) return `has ${list.length} values, the limit is ${maxValues}`;
   const values = new Set<T>();
   for (const value of list) {
@@ -89,6 +93,11 @@ function listOf<T>(
 
 function isWholeNumber(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+// Some clients write the largest number of 64 bits for "no end". JSON's numbers have no end.
+function isUnsigned(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 2 ** 64;
 }
 
 function isString(value: unknown): value is string {

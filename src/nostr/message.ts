@@ -9,7 +9,7 @@ export type ClientMessage =
   | { readonly verb: "COUNT"; readonly subscription: string; readonly filters: readonly Filter[] }
   | { readonly verb: "CLOSE"; readonly subscription: string };
 
-/** A message that cannot be obeyed, and the subscription to close with the reason when the message named one. */
+/** A message that cannot be obeyed, and the subscription to close with the reason when it named one: a refused REQ gets CLOSED (NIP-01). */
 export type MalformedMessage = { readonly reason: Reason; readonly subscription?: string };
 
 export type MessageLimits = { readonly filters: number; readonly filterValues: number };
@@ -27,7 +27,7 @@ export function parseMessage(
   try {
     message = JSON.parse(text);
   } catch {
-    return { reason: "invalid: message is not JSON" };
+    return { reason: "invalid: message is not JSON", ...named(text) };
   }
   if (!Array.isArray(message)) return { reason: "invalid: message is not a JSON array" };
   const verb: unknown = message[0];
@@ -38,30 +38,45 @@ export function parseMessage(
       return { verb, event: message[1] };
     case "REQ":
     case "COUNT": {
-      const subscription = parseSubscription(message[1]);
-      if (isReason(subscription.reason)) return { reason: subscription.reason };
+      const subscription: unknown = message[1];
+      if (!isSubscription(subscription)) return refused(subscription);
       const filters = parseFilters(message.slice(2), limits);
-      if (isReason(filters)) return { reason: filters, subscription: subscription.id };
-      return { verb, subscription: subscription.id, filters };
+      if (isReason(filters)) return { reason: filters, subscription };
+      return { verb, subscription, filters };
     }
     case "CLOSE": {
-      const subscription = parseSubscription(message[1]);
-      return isReason(subscription.reason)
-        ? { reason: subscription.reason }
-        : { verb, subscription: subscription.id };
+      const subscription: unknown = message[1];
+      return isSubscription(subscription) ? { verb, subscription } : { reason: BAD_SUBSCRIPTION };
     }
     default:
       return { reason: "unsupported: unknown message type" };
   }
 }
 
-// NIP-01: "an arbitrary, non-empty string of max length 64 chars".
-function parseSubscription(id: unknown): { id: string; reason?: Reason } {
-  if (typeof id === "string" && id.length > 0 && id.length <= MAX_SUBSCRIPTION_CHARS) return { id };
-  return {
-    id: "",
-    reason: `invalid: subscription id must be a string of 1 to ${MAX_SUBSCRIPTION_CHARS} characters`,
-  };
+const BAD_SUBSCRIPTION: Reason = `invalid: subscription id must be a string of 1 to ${MAX_SUBSCRIPTION_CHARS} characters`;
+
+// NIP-01: "an arbitrary, non-empty string of max length 64 chars". A character outside the basic plane is two units of a string, and one character.
+function isSubscription(id: unknown): id is string {
+  if (typeof id !== "string" || id === "" || id.length > 2 * MAX_SUBSCRIPTION_CHARS) return false;
+  return id.length <= MAX_SUBSCRIPTION_CHARS || Array.from(id).length <= MAX_SUBSCRIPTION_CHARS;
+}
+
+function refused(subscription: unknown): MalformedMessage {
+  const reason = BAD_SUBSCRIPTION;
+  return typeof subscription === "string" ? { reason, subscription } : { reason };
+}
+
+const BEGINNING = /^\s*\[\s*"(?:REQ|COUNT)"\s*,\s*("(?:[^"\\]|\\.)*")/;
+
+// The subscription that a message which is not JSON seems to speak of.
+function named(text: string): Pick<MalformedMessage, "subscription"> {
+  const [, id] = BEGINNING.exec(text) ?? [];
+  if (id === undefined) return {};
+  try {
+    return { subscription: JSON.parse(id) as string };
+  } catch {
+    return {};
+  }
 }
 
 function parseFilters(values: readonly unknown[], limits: MessageLimits): Filter[] | Reason {

@@ -1,4 +1,4 @@
-import type { Filter } from "../nostr/filter.ts";
+import { type Filter, matchesNothing } from "../nostr/filter.ts";
 import type { Reason } from "../nostr/reason.ts";
 
 /**
@@ -18,8 +18,9 @@ export function mayRead(keys: ReadonlySet<string>, recipient: string): boolean {
 }
 
 /**
- * What a REQ or COUNT is allowed to be about. A filter without `#p` is about the connection's keys; of one with `#p` the foreign keys are left out, and if
- * there are only foreign ones, the request is refused, whether anything is held for them or not.
+ * What a REQ or COUNT is allowed to be about. A filter without `#p` is about the connection's keys; of one with `#p` the foreign keys are left out. A filter
+ * that can match nothing, having foreign keys alone or an empty list, is left out while another remains, so that one part of a question does not spoil the
+ * rest. When none remains the request is refused if it named foreign keys, whether anything is held for them or not; else it is about nothing.
  */
 export function scope(
   filters: readonly Filter[],
@@ -28,13 +29,18 @@ export function scope(
   if (keys.size === 0) return AUTH_REQUIRED;
   const scoped: ScopedFilter[] = [];
   const own = new Set(keys);
+  let isForeign = false;
   for (const filter of filters) {
+    if (matchesNothing(filter)) continue;
     const named = filter.tags.get("p");
     const recipients = named ? new Set([...named].filter((key) => mayRead(keys, key))) : own;
-    if (recipients.size === 0) return NOT_YOURS;
+    if (recipients.size === 0) {
+      isForeign = true;
+      continue;
+    }
     const tags = new Map(filter.tags);
     tags.delete("p");
     scoped.push({ filter: { ...filter, tags }, recipients });
   }
-  return scoped;
+  return scoped.length === 0 && isForeign ? NOT_YOURS : scoped;
 }

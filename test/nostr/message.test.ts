@@ -42,12 +42,22 @@ describe("a client's message", () => {
     expect(parse(["CLOSE", "inbox", "now"])).toEqual({ verb: "CLOSE", subscription: "inbox" });
   });
 
-  it.each(["", " ", "hello", "[", '["REQ","x",{}', '{"a":1', "['REQ']", '["REQ","x",{}]]', "NaN"])(
+  it.each(["", " ", "hello", "[", '{"a":1', "['REQ']", "NaN", '["REQ","x', '["CLOSE","x"]]'])(
     "is refused when it is not JSON: %j",
     (text) => {
       expect(parseMessage(text, LIMITS)).toEqual({ reason: "invalid: message is not JSON" });
     },
   );
+
+  it.each([
+    ['["REQ","x",{}', "x"],
+    ['["REQ","x",{}]]', "x"],
+    [' [ "COUNT" , "in\\"box" , {"ids":[NaN]}]', 'in"box'],
+    ['["REQ","\\u0041",{"limit":01}]', "A"],
+  ])("says which subscription it was about when only the rest is not JSON: %j", (text, id) => {
+    const reason = "invalid: message is not JSON";
+    expect(parseMessage(text, LIMITS)).toEqual({ reason, subscription: id });
+  });
 
   it.each(["{}", "null", "1", '"REQ"', "true"])("is refused when it is no array: %s", (text) => {
     expect(parseMessage(text, LIMITS)).toEqual({ reason: "invalid: message is not a JSON array" });
@@ -67,13 +77,17 @@ describe("a client's message", () => {
 
   const VERBS = ["REQ", "COUNT", "CLOSE"];
   it.each(VERBS)("names a subscription of 1 to 64 characters in %s", (verb) => {
-    for (const id of ["x", " ", "x".repeat(64), "\u0000", "__proto__"]) {
+    for (const id of ["x", " ", "x".repeat(64), "\u0000", "__proto__", "💧".repeat(64)]) {
       expect(parse([verb, id, {}])).toMatchObject({ verb, subscription: id });
     }
-    for (const id of ["", "x".repeat(65), 7, null, ["x"], { id: "x" }, true]) {
-      expect(parse([verb, id, {}])).toEqual({
-        reason: "invalid: subscription id must be a string of 1 to 64 characters",
-      });
+    const reason = "invalid: subscription id must be a string of 1 to 64 characters";
+    // What is refused by name can be told from an empty box.
+    const isAnswered = verb !== "CLOSE";
+    for (const id of ["", "x".repeat(65), "💧".repeat(65)]) {
+      expect(parse([verb, id, {}])).toEqual({ reason, ...(isAnswered && { subscription: id }) });
+    }
+    for (const id of [7, null, ["x"], { id: "x" }, true]) {
+      expect(parse([verb, id, {}])).toEqual({ reason });
     }
     expect(parse([verb])).toHaveProperty("reason");
   });

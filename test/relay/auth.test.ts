@@ -260,8 +260,8 @@ describe("a filter", () => {
       [{ "#p": [stranger.key] }],
       [{ "#p": [stranger.key, person().key] }],
       [{ "#p": [stranger.key], kinds: [1059], limit: 1 }],
-      [{}, { "#p": [stranger.key] }],
-      [{ "#p": [bob.key] }, { "#p": [stranger.key] }],
+      [{ "#p": [stranger.key] }, { "#p": [person().key] }],
+      [{ "#p": [stranger.key] }, { kinds: [] }],
     ]) {
       client.say(verb, "s", ...filters);
       expect(await client.hear()).toEqual(
@@ -270,6 +270,40 @@ describe("a filter", () => {
     }
     expect((await client.request("s", { limit: 0 })).end[0]).toBe("EOSE");
   });
+
+  it("with a part that can match nothing is about the other parts", async () => {
+    const [carol, peer] = [person(), person()];
+    const client = await (await Client.connect(relay().url)).authenticate(carol);
+    const mine = signed(peer, { kind: 4, tags: [["p", carol.key]] });
+    const theirs = signed(carol, { kind: 4, tags: [["p", peer.key]] });
+    for (const drop of [mine, theirs]) await client.publish(drop);
+    // How most clients show a conversation of kind 4: what I wrote to them, and what they wrote to me.
+    const conversation = [
+      { kinds: [4], authors: [carol.key], "#p": [peer.key] },
+      { kinds: [4], authors: [peer.key], "#p": [carol.key] },
+    ];
+    for (const filters of [conversation, [...conversation, { ids: [] }], [{ "#p": [] }, {}]]) {
+      client.say("COUNT", "count", ...filters);
+      expect(await client.hear()).toEqual(["COUNT", "count", { count: 1 }]);
+      expect((await client.request("s", ...filters)).events).toEqual([mine]);
+    }
+    const next = signed(peer, { kind: 4, content: "live", tags: [["p", carol.key]] });
+    await (await Client.connect(relay().url)).publish(next);
+    expect(await client.hear()).toEqual(["EVENT", "s", next]);
+  });
+
+  it.each(["ids", "authors", "kinds", "#p", "#e"])(
+    "that is about nothing, having an empty %s alone, is answered and brings nothing",
+    async (field) => {
+      const client = await (await Client.connect(relay().url)).authenticate(bob);
+      await client.publish(giftWrap({ to: bob }));
+      const { events, end } = await client.request("s", { [field]: [] });
+      expect([events, end]).toEqual([[], ["EOSE", "s", ["finish"]]]);
+      expect(await client.count({ [field]: [] })).toEqual(["COUNT", "count", { count: 0 }]);
+      await (await Client.connect(relay().url)).publish(giftWrap({ to: bob }));
+      expect(await client.count({ limit: 0 })).toMatchObject(["COUNT", "count", {}]);
+    },
+  );
 
   it("for one's own and someone else's box is about one's own", async () => {
     const [carol, stranger] = [person(), person()];
