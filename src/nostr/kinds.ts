@@ -4,6 +4,12 @@
 export const DIRECT_MESSAGE = 4;
 /** NIP-09 deletion request. */
 export const DELETION = 5;
+/** NIP-59 seal, only ever inside a gift wrap. */
+export const SEAL = 13;
+/** NIP-17 chat message, only ever inside a seal. */
+export const CHAT_MESSAGE = 14;
+/** NIP-17 file message, only ever inside a seal. */
+export const FILE_MESSAGE = 15;
 /** NIP-62 request to vanish. */
 export const VANISH = 62;
 /** NIP-59 gift wrap. */

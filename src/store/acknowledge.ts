@@ -42,6 +42,7 @@ export function* acknowledge(
     if (++steps % DELETIONS_A_STEP === 0) yield;
     removeWithTombstone(context, held, acknowledged.at ?? now, now);
   }
+  if (acknowledged.remembersUnseen === false) return "done";
   return yield* rememberEarly(context, signer, missing, now);
 }
 

@@ -68,6 +68,8 @@ export type Acknowledged = {
   readonly at?: number | undefined;
   /** Also delete what the signer wrote (NIP-09). */
   readonly deletion: boolean;
+  /** Whether the ids that are not in the box are remembered. Undefined: they are. */
+  readonly remembersUnseen?: false | undefined;
 };
 
 /** `too many early`, `storage full`: what was held is acknowledged all the same, ids that were never seen here are not remembered. */

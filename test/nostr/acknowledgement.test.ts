@@ -8,6 +8,7 @@ const BOB = "b".repeat(64);
 const IDS = ["1", "2", "3", "4"].map((digit) => digit.repeat(64));
 const [FIRST = "", SECOND = "", THIRD = ""] = IDS;
 const e = (id: string): string[] => ["e", id];
+const MALFORMED = ["x", "", FIRST.slice(1), "F".repeat(64), `${FIRST}0`];
 
 function parse(kind: number, tags: readonly (readonly string[])[]) {
   const event: NostrEvent = {
@@ -52,14 +53,8 @@ describe("an acknowledgement", () => {
     },
   );
 
-  it.each([
-    [20221, "x"],
-    [20221, ""],
-    [5, FIRST.slice(1)],
-    [5, "F".repeat(64)],
-    [5, `${FIRST}0`],
-  ])("of kind %i is refused for the malformed id %j among good ones", (kind, id) => {
-    expect(parse(kind, [e(FIRST), e(id)])).toEqual({
+  it.each(MALFORMED)("is refused for the malformed id %j among good ones", (id) => {
+    expect(parse(20221, [e(FIRST), e(id), e(SECOND)])).toEqual({
       reason: "invalid: an e tag must hold 64 lowercase hex digits",
     });
   });
@@ -92,6 +87,15 @@ describe("an acknowledgement", () => {
 });
 
 describe("a deletion", () => {
+  it.each([...MALFORMED, undefined])("is good for its other ids beside %j", (id) => {
+    const malformed = id === undefined ? ["e"] : e(id);
+    expect(parse(5, [e(FIRST), malformed, e(SECOND), ["k", "1059"]])).toEqual({
+      signer: BOB,
+      ids: [FIRST, SECOND],
+      deletion: true,
+    });
+  });
+
   it("does what an acknowledgement without expiration does, whatever its tags say", () => {
     for (const expiration of ["10", "soon"]) {
       expect(parse(5, [e(FIRST), ["k", "1059"], ["expiration", expiration]])).toEqual({
@@ -115,10 +119,22 @@ describe("a deletion", () => {
     expect(parse(5, tags)).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
   });
 
-  it.each([[["k", "1"]], [["k", "30023"]], [["k", ""]], [["k", "soon"]], [["k"]]])(
-    "acknowledges nothing when its k tags name other kinds alone: %j",
+  it.each([[["k", ""]], [["k", "soon"]], [["k"]], [["k", "13"]], [["k", "14"]], [["k", "15"]]])(
+    "speaks of drops when its k tags name no kind, or what is inside a wrap: %j",
     (tag) => {
-      expect(parse(5, [e(FIRST), tag])).toEqual({ signer: BOB, ids: [], deletion: true });
+      expect(parse(5, [e(FIRST), tag])).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
+    },
+  );
+
+  it.each([[["k", "1"]], [["k", "30023"]]])(
+    "has nothing remembered that never came here when its k tags name other kinds alone: %j",
+    (tag) => {
+      expect(parse(5, [e(FIRST), tag])).toEqual({
+        signer: BOB,
+        ids: [FIRST],
+        deletion: true,
+        remembersUnseen: false,
+      });
     },
   );
 });

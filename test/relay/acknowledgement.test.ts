@@ -124,26 +124,39 @@ describe("an acknowledgement", () => {
     }
   });
 
-  it.each([20221, 5])(
-    "with a malformed `e` tag is refused whole, and deletes nothing (kind %d)",
-    async (kind) => {
-      const { bob, client } = await newcomer();
-      const drop = giftWrap({ to: bob });
-      await hold(client, drop);
-      for (const bad of [["e"], ["e", ""], ["e", hex.toUpperCase()], ["e", hex.slice(1)]]) {
-        const ack = signed(bob, { kind, tags: [["e", drop.id], bad] });
-        expect(await client.publish(ack)).toEqual(
-          documented("an acknowledgement or deletion with a malformed `e` tag", [
-            "OK",
-            ack.id,
-            false,
-            "invalid: an e tag must hold 64 lowercase hex digits",
-          ]),
-        );
-      }
-      expect(await client.pickup()).toEqual([drop.id]);
-    },
-  );
+  const MALFORMED = [["e"], ["e", ""], ["e", hex.toUpperCase()], ["e", hex.slice(1)]];
+
+  it("with a malformed `e` tag is refused whole, and deletes nothing", async () => {
+    const { bob, client } = await newcomer();
+    const drop = giftWrap({ to: bob });
+    await hold(client, drop);
+    for (const bad of MALFORMED) {
+      const ack = signed(bob, { kind: 20221, tags: [["e", drop.id], bad] });
+      expect(await client.publish(ack)).toEqual(
+        documented("an acknowledgement with a malformed `e` tag", [
+          "OK",
+          ack.id,
+          false,
+          "invalid: an e tag must hold 64 lowercase hex digits",
+        ]),
+      );
+    }
+    expect(await client.pickup()).toEqual([drop.id]);
+  });
+
+  it("of kind 5 deletes the rest of what it names beside a malformed `e` tag", async () => {
+    const { bob, client } = await newcomer();
+    for (const bad of MALFORMED) {
+      const drops = [giftWrap({ to: bob }), giftWrap({ to: bob })];
+      for (const drop of drops) await hold(client, drop);
+      const [first, last] = drops.map(({ id }) => ["e", id]);
+      const request = signed(bob, { kind: 5, tags: [first ?? [], bad, last ?? []] });
+      expect(await client.publish(request)).toEqual(
+        documented("a deletion with a malformed `e` tag", ok(request)),
+      );
+      expect(await client.pickup()).toEqual([]);
+    }
+  });
 
   it("with a malformed `expiration` is refused, and deletes nothing", async () => {
     const { bob, client } = await newcomer();
@@ -391,7 +404,7 @@ describe("a deletion (kind 5)", () => {
     expect((await client.pickup()).sort()).toEqual(drops.map(({ id }) => id).sort());
   });
 
-  it("that says with `k` tags that it means other kinds deletes nothing, and counts as early for none", async () => {
+  it("that says with `k` tags that it means other kinds deletes what it names all the same, and counts as early for none", async () => {
     const { bob, client } = await newcomer();
     const [held, late] = [giftWrap({ to: bob }), giftWrap({ to: bob })];
     await hold(client, held);
@@ -406,8 +419,20 @@ describe("a deletion (kind 5)", () => {
       documented("a deletion whose `k` tags name only kinds that are not held", ok(request)),
     );
     await hold(client, late);
-    expect((await client.pickup()).sort()).toEqual([held.id, late.id].sort());
+    expect(await client.pickup()).toEqual([late.id]);
   });
+
+  it.each([[["k"]], [["k", ""]], [["k", "14"]], [["k", "13"]]])(
+    "with the `k` tag %j deletes gift wraps, those that come later too",
+    async (tag) => {
+      const { bob, client } = await newcomer();
+      const [held, late] = [giftWrap({ to: bob }), giftWrap({ to: bob })];
+      await hold(client, held);
+      await client.publish(signed(bob, { kind: 5, tags: [["e", held.id], ["e", late.id], tag] }));
+      await client.publish(late);
+      expect(await client.pickup()).toEqual([]);
+    },
+  );
 
   it("that says with a `k` tag that it means gift wraps deletes them", async () => {
     const { bob, client } = await newcomer();

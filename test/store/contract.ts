@@ -405,6 +405,16 @@ export function storeContract(name: string, openStore: OpenStore): void {
     });
 
     describe("early acknowledgements", () => {
+      it("are not remembered when it is said that they are not", async () => {
+        const { store } = await open({ limits: { earlyTombstones: 0 } });
+        const [held, late] = [aDrop(), aDrop()];
+        await store.put(held, NOW);
+        const acknowledged = { ...deletionBy(BOB, held, late), remembersUnseen: false as const };
+        expect(await store.acknowledge(acknowledged, NOW)).toBe("done");
+        expect(await store.put(held, NOW)).toBe("known");
+        expect(await store.put(late, NOW)).toBe("stored");
+      });
+
       it("are refused one past the limit", async () => {
         const { store } = await open({ limits: { earlyTombstones: 2 } });
         const [one, two, three] = [aDrop(), aDrop(), aDrop()];

@@ -123,6 +123,7 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
       if (kept?.drop.recipient !== signer) unseen.push(id);
       if (kept !== undefined) this.#bury(kept, at, now);
     }
+    if (acknowledged.remembersUnseen === false) return "done";
     for (const id of unseen) {
       const outcome = this.#rememberEarly(signer, id, now);
       if (outcome !== "done") return outcome;

@@ -58,6 +58,7 @@ const writeArb = fc.oneof(
       events: fc.uniqueArray(eventIndexArb, { minLength: 1, maxLength: 4 }),
       graceSeconds: fc.option(fc.integer({ min: -10, max: 2 * DAY }), { freq: 2, nil: undefined }),
       deletion: fc.boolean(),
+      isAboutOthers: fc.boolean(),
     }),
   },
   {
@@ -302,7 +303,8 @@ class Side {
         const { deletion, graceSeconds } = write;
         const at = deletion || graceSeconds === undefined ? undefined : this.#now + graceSeconds;
         const ids = events.map(({ id }) => id);
-        return store.acknowledge({ signer, ids, at, deletion }, this.#now);
+        const remembersUnseen = write.isAboutOthers ? false : undefined;
+        return store.acknowledge({ signer, ids, at, deletion, remembersUnseen }, this.#now);
       }
       case "vanish": {
         const { created_at, signer } = this.#requests[write.request]!;
