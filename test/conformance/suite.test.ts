@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { startRelay } from "../support/relay.ts";
 import { checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
+import { smallRelay } from "./small-relay.ts";
 
 const FULL_RUN_MS = 3 * 60_000;
 
@@ -81,6 +82,14 @@ describe.concurrent("deaddrop conformance", () => {
     const relay = await startRelay({}, onTestFinished);
     const { stderr } = await conformanceText(relay.url, { only: ["information"] }, true);
     expect(stderr).toContain("[6/6] information/restricted-writes");
+  });
+
+  it("takes a time limit of which an answer may take no whole milliseconds", async ({
+    onTestFinished,
+  }) => {
+    const url = await smallRelay({}, onTestFinished);
+    const report = await conformanceReport(url, { only: ["information"], timeoutSeconds: 10 });
+    expect(failures(report)).toEqual([]);
   });
 
   it("lists its checks without a relay", async () => {
