@@ -59,7 +59,7 @@ export async function conformance(options: ConformanceOptions, out: Output): Pro
 
   const timeoutMs = timeoutSeconds * 1_000;
   const started = performance.now();
-  const session = await Session.begin(url, timeoutMs / ANSWERS_PER_CHECK);
+  const session = await Session.begin(url, Math.ceil(timeoutMs / ANSWERS_PER_CHECK));
   const progress = progressLine(out.stderr);
   const results = await run(session, checks, {
     timeoutMs,

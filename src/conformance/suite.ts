@@ -7,7 +7,8 @@ import { deletionsChecks } from "./checks/deletions.ts";
 import { dropsChecks } from "./checks/drops.ts";
 import { expiryChecks } from "./checks/expiry.ts";
 import { hintsChecks } from "./checks/hints.ts";
-import { httpChecks } from "./checks/http.ts";
+import { httpPickupChecks } from "./checks/http-pickup.ts";
+import { httpPublishChecks } from "./checks/http-publish.ts";
 import { informationChecks } from "./checks/information.ts";
 import { pickupChecks } from "./checks/pickup.ts";
 import { powChecks } from "./checks/pow.ts";
@@ -28,7 +29,8 @@ export const SUITE: readonly Check[] = [
   ...deletionsChecks,
   ...powChecks,
   ...hintsChecks,
-  ...httpChecks,
+  ...httpPublishChecks,
+  ...httpPickupChecks,
   ...unobservableChecks,
 ];
 

@@ -1,180 +1,19 @@
-import { createServer } from "node:http";
-import {
-  type AddressInfo,
-  createServer as createTcpServer,
-  type Server,
-  type Socket,
-} from "node:net";
-
-import { describe, expect, it, onTestFinished } from "vitest";
-import { type WebSocket, WebSocketServer } from "ws";
+import { describe, expect, it } from "vitest";
 
 import { run } from "../../src/conformance/runner.ts";
 import { Session } from "../../src/conformance/session.ts";
 import { SUITE } from "../../src/conformance/suite.ts";
-import { checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
-import { type Sin, smallRelay } from "./small-relay.ts";
-
-/** What every relay owes; no dead_drop object exempts it. */
-const OWED = SUITE.filter(({ nip, needs }) => nip === "01" && needs.length === 0).map(
-  ({ id }) => id,
-);
+import type { Fault } from "./fault.ts";
+import { checksThat, conformanceReport } from "./report.ts";
+import { smallRelay } from "./small-relay.ts";
 
 const HTTP = SUITE.filter(({ needs }) => needs.includes("http")).map(({ id }) => id);
 
-function listening(server: Server): Promise<string> {
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      resolve(`ws://127.0.0.1:${port}`);
-    });
-  });
-}
-
-/** A WebSocket server that does one thing to whoever connects. */
-async function strangeRelay(greet: (socket: WebSocket) => void): Promise<string> {
-  const server = createServer((_, response) => response.writeHead(404).end());
-  const sockets = new WebSocketServer({ server });
-  sockets.on("connection", (socket) => {
-    socket.on("error", () => {});
-    greet(socket);
-  });
-  onTestFinished(() => {
-    for (const socket of sockets.clients) socket.terminate();
-    server.closeAllConnections();
-    server.close();
-  });
-  return listening(server);
-}
-
-/** A TCP server that does one thing to whoever connects. */
-async function strangeServer(greet: (socket: Socket) => void): Promise<string> {
-  const open = new Set<Socket>();
-  const server = createTcpServer((socket) => {
-    open.add(socket);
-    socket.on("error", () => {});
-    greet(socket);
-  });
-  onTestFinished(() => {
-    for (const socket of open) socket.destroy();
-    server.close();
-  });
-  return listening(server);
-}
-
-async function closedPort(): Promise<string> {
-  const server = createTcpServer();
-  const url = await listening(server);
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return url;
-}
-
-// Sends until the peer hangs up, as fast as it is taken.
-function flood(socket: WebSocket, text: string): void {
-  const more = (): void => {
-    if (socket.readyState !== socket.OPEN) return;
-    for (let n = 0; n < 100 && socket.bufferedAmount < 1_000_000; n++) socket.send(text);
-    setImmediate(more);
-  };
-  more();
-}
-
-const BAD_RELAYS: Record<string, { serve: () => Promise<string>; seen: RegExp }> = {
-  "a closed port": { serve: closedPort, seen: /no connection: .*ECONNREFUSED/ },
-  "a plain HTTP server": {
-    serve: () => {
-      const server = createServer((_, response) => response.end("<h1>It works!</h1>"));
-      onTestFinished(() => {
-        server.closeAllConnections();
-        server.close();
-      });
-      return listening(server);
-    },
-    seen: /no connection: Unexpected server response: 200/,
-  },
-  "a server that speaks something else": {
-    serve: () => strangeServer((socket) => socket.end("220 mail.example.com ESMTP\r\n")),
-    seen: /no connection: Parse Error/,
-  },
-  "a server that never answers": {
-    serve: () => strangeServer(() => {}),
-    seen: /no connection: Opening handshake has timed out/,
-  },
-  "a relay that never answers": {
-    serve: () => strangeRelay(() => {}),
-    seen: /nothing for \d+ ms, before OK for EVENT/,
-  },
-  "a relay that hangs up": {
-    serve: () => strangeRelay((socket) => socket.close(1013, "try again later")),
-    seen: /the relay closed the connection \(1013 try again later\), before/,
-  },
-  "a relay that hangs up at the first word": {
-    serve: () => strangeRelay((socket) => socket.on("message", () => socket.terminate())),
-    seen: /the relay closed the connection \(1006 \), before OK/,
-  },
-  "a relay that sends garbage": {
-    serve: () => strangeRelay((socket) => socket.send("\u001b[2J{{{")),
-    seen: /the relay sent "\\u001b\[2J\{\{\{", which is no message, before/,
-  },
-  "a relay that sends bytes": {
-    serve: () => strangeRelay((socket) => socket.send(Buffer.alloc(100, 0xff))),
-    seen: /which is no message, before/,
-  },
-  "a relay that floods": {
-    serve: () => strangeRelay((socket) => flood(socket, '["NOTICE","buy"]')),
-    seen: /the relay sent more than 20000 messages, before/,
-  },
-  "a relay that floods with long messages": {
-    serve: () => strangeRelay((socket) => flood(socket, `["NOTICE","${"buy".repeat(30_000)}"]`)),
-    seen: /the relay sent more than 8388608 characters, before/,
-  },
-  "a relay that sends one endless message": {
-    serve: () => strangeRelay((socket) => socket.send(`["NOTICE","${"buy".repeat(500_000)}"]`)),
-    seen: /Max payload size exceeded/,
-  },
-  "a relay whose OK says nothing": {
-    serve: () =>
-      strangeRelay((socket) =>
-        socket.on("message", (frame: Buffer) => {
-          const [, id] = /"id":"(\w+)"/.exec(frame.toString()) ?? [];
-          socket.send(JSON.stringify(["OK", id, "yes"]));
-        }),
-      ),
-    seen: /OK takes true or false and then a string/,
-  },
-};
-
-describe("a URL that is no relay, or a broken one", () => {
-  it.each(Object.keys(BAD_RELAYS))("%s is reported, check by check, to the end", async (name) => {
-    const { serve, seen } = BAD_RELAYS[name] ?? { serve: closedPort, seen: /never/ };
-    const url = await serve();
-    const report = await conformanceReport(url, { timeoutSeconds: 1.5 });
-    expect(report.status).toBe(1);
-    expect(report.lines.map(({ check }) => check)).toEqual(SUITE.map(({ id }) => id));
-    expect(failures(report).filter((failure) => seen.test(failure))).not.toEqual([]);
-    // What needs nothing from a relay but to connect fails; only messages nobody has to answer may pass.
-    const failed = checksThat("failed", report);
-    expect(OWED.filter((id) => !failed.includes(id) && id !== "basics/malformed")).toEqual([]);
-    const skipped = report.lines.find(({ check }) => check === "pickup/foreign-p");
-    expect(skipped?.reason).toMatch(/^dead_drop is not advertised \(no NIP-11 document: /);
-    for (const { transcript = [] } of report.lines) {
-      expect(transcript.length).toBeLessThanOrEqual(201);
-      for (const { text } of transcript) expect(text.length).toBeLessThan(2_100);
-    }
-  });
-
-  it("cannot write to the terminal of whoever tests it", async () => {
-    const url = await strangeRelay((socket) => socket.send("\u001b[2J\u202e\u2028"));
-    const { stdout } = await conformanceText(url, { only: ["basics/ok"], timeoutSeconds: 1.5 });
-    expect(stdout).toContain("← \\u001b[2J\\u202e\\u2028");
-    expect(stdout).not.toMatch(/[^\P{C}\n]/u);
-  });
-});
+// Some checks wait for seconds until something has expired; in several parts they wait side by side.
+const PARTS = Array.from({ length: 6 }, (_, part) => SUITE.filter((_, n) => n % 6 === part));
 
 /** A broken promise, and the checks that are there to see it. */
-const SINS: Record<Sin, readonly string[]> = {
+const FAULTS: Record<Fault, readonly string[]> = {
   "shows drops to everybody": [
     "pickup/probes",
     "pickup/foreign-p",
@@ -261,18 +100,26 @@ const SINS: Record<Sin, readonly string[]> = {
   "takes drops at /ack": ["http/ack-alone"],
 };
 
-describe("a relay that breaks one promise", () => {
-  it("passes as long as it breaks none", { timeout: 3 * 60_000 }, async () => {
-    const report = await conformanceReport(await smallRelay([], 2));
-    expect(failures(report)).toEqual([]);
-    const others = checksThat("skipped", report).filter((id) => !id.startsWith("unobservable/"));
+describe.concurrent("a relay that breaks one promise", () => {
+  it("passes as long as it breaks none", async ({ onTestFinished }) => {
+    const results = await Promise.all(
+      PARTS.map(async (checks) => {
+        const url = await smallRelay({ minPow: 2 }, onTestFinished);
+        return run(await Session.begin(url, 5_000), checks, { timeoutMs: 30_000, force: false });
+      }),
+    );
+    const others = results.flat().filter(({ outcome, check: { id } }) => {
+      return outcome !== (id.startsWith("unobservable/") ? "skipped" : "passed");
+    });
+    expect(results.flat()).toHaveLength(SUITE.length);
     expect(others).toEqual([]);
   });
 
-  it.each(Object.entries(SINS) as [Sin, readonly string[]][])(
+  it.for(Object.entries(FAULTS) as [Fault, readonly string[]][])(
     "%s: is caught",
-    async (sin, only) => {
-      const report = await conformanceReport(await smallRelay([sin], 2), { only });
+    async ([fault, only], { onTestFinished }) => {
+      const url = await smallRelay({ faults: [fault], minPow: 2 }, onTestFinished);
+      const report = await conformanceReport(url, { only });
       expect(checksThat("failed", report).sort()).toEqual(only.toSorted());
       expect(report.status).toBe(1);
       for (const { transcript = [] } of report.lines) expect(transcript).not.toEqual([]);
@@ -280,9 +127,9 @@ describe("a relay that breaks one promise", () => {
   );
 });
 
-describe("a relay that does not advertise dead_drop", () => {
-  it("is checked for everything else, and for NIP-DD with --all", async () => {
-    const url = await smallRelay(["serves no document"]);
+describe.concurrent("a relay that does not advertise dead_drop", () => {
+  it("is checked for everything else, and for NIP-DD with --all", async ({ onTestFinished }) => {
+    const url = await smallRelay({ faults: ["serves no document"] }, onTestFinished);
     const report = await conformanceReport(url);
     expect(checksThat("failed", report)).toEqual([
       "information/document",
@@ -298,9 +145,10 @@ describe("a relay that does not advertise dead_drop", () => {
   });
 });
 
-describe("a relay that does not advertise an HTTP door", () => {
-  it("is not asked over HTTP, unless by name", async () => {
-    const session = await Session.begin(await smallRelay(["has no HTTP door"]), 5_000);
+describe.concurrent("a relay that does not advertise an HTTP door", () => {
+  it("is not asked over HTTP, unless by name", async ({ onTestFinished }) => {
+    const url = await smallRelay({ faults: ["has no HTTP door"] }, onTestFinished);
+    const session = await Session.begin(url, 5_000);
     const checks = SUITE.filter(({ id }) => id.startsWith("http/"));
     const results = await run(session, checks, { timeoutMs: 10_000, force: false });
     expect(results.map(({ check }) => check.id)).toEqual(HTTP);

@@ -1,5 +1,8 @@
 import { conformance, type ConformanceOptions } from "../../src/conformance/command.ts";
 
+/** Has something done when a test is over. Tests run side by side here, so each hands over its own `onTestFinished`. */
+export type AtEnd = (clean: () => void) => void;
+
 /** A line of `--json`. */
 export type Line = {
   readonly check: string;

@@ -6,20 +6,7 @@ import { verifyEvent } from "nostr-tools/pure";
 
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { unauthorized } from "../../src/nostr/http-auth.ts";
-
-/** A promise of NIP-DD's "HTTP" to break. */
-export type DoorSin =
-  | "has no HTTP door"
-  | "shows boxes over HTTP to everybody"
-  | "shows boxes over HTTP to any key"
-  | "counts over HTTP for everybody"
-  | "believes an authorization for another request"
-  | "tells full boxes from empty ones over HTTP"
-  | "deletes what is read over HTTP"
-  | "loses drops of one second between pages"
-  | "answers over HTTP otherwise than on the socket"
-  | "answers every event over HTTP with 200"
-  | "takes drops at /ack";
+import type { DoorFault } from "./fault.ts";
 
 /** What the door leads to. */
 export type Behind = {
@@ -36,8 +23,8 @@ type Answer = { status: number; body: string; headers?: Record<string, string> }
 const OF_PREFIX: Record<string, number> = { invalid: 400, blocked: 403, pow: 422 };
 
 /** Answers the requests that NIP-DD names; false for all others. */
-export function smallDoor(behind: Behind, sins: ReadonlySet<string>) {
-  const has = (sin: DoorSin): boolean => sins.has(sin);
+export function smallDoor(behind: Behind, faults: ReadonlySet<string>) {
+  const has = (fault: DoorFault): boolean => faults.has(fault);
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     const target = request.url ?? "";

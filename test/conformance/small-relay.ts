@@ -2,71 +2,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 
 import { verifyEvent } from "nostr-tools/pure";
-import { onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 
 import { misauthenticated } from "../../src/nostr/auth.ts";
-import { expiryOf, recipientOf, untimely } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { type Filter, matchFilter, parseFilter } from "../../src/nostr/filter.ts";
 import { isReason } from "../../src/nostr/reason.ts";
-import { type DoorSin, smallDoor } from "./small-door.ts";
+import type { Fault } from "./fault.ts";
+import type { AtEnd } from "./report.ts";
+import { BOX, type Held, now, RETENTION, SmallBoxes } from "./small-boxes.ts";
+import { smallDoor } from "./small-door.ts";
 
-/** A promise to break. Without any the relay keeps all of NIP-DD, as far as memory alone can. */
-export type Sin =
-  | DoorSin
-  | "shows drops to everybody"
-  | "delivers live to everybody"
-  | "shows drops to their author"
-  | "believes any AUTH"
-  | "believes any host"
-  | "believes any challenge"
-  | "believes an old AUTH"
-  | "knows one key a connection"
-  | "reads without AUTH"
-  | "counts for everybody"
-  | "ignores foreign keys in silence"
-  | "tells full boxes from empty ones"
-  | "takes drops for two"
-  | "takes every kind"
-  | "wants AUTH from senders"
-  | "evicts the oldest"
-  | "stores kind 21059"
-  | "answers kind 21059 by presence"
-  | "keeps what has expired"
-  | "uses the last expiration tag"
-  | "reads a malformed expiration as none"
-  | "takes what has expired"
-  | "takes the distant future"
-  | "delivers live by created_at"
-  | "forgets what was acknowledged"
-  | "obeys anybody's acknowledgement"
-  | "ignores an early acknowledgement"
-  | "ignores the grace"
-  | "extends the expiry by the grace"
-  | "acknowledges at EOSE"
-  | "broadcasts acknowledgements"
-  | "stores acknowledgements"
-  | "tells acknowledged from held"
-  | "refuses an acknowledgement of nothing"
-  | "accepts a malformed acknowledgement"
-  | "ignores kind 5 by the recipient"
-  | "obeys kind 5 by the author of a wrap"
-  | "ignores kind 5 by the author of a message"
-  | "obeys kind 5 by a stranger"
-  | "stores kind 5"
-  | "vanishes again at a replay"
-  | "vanishes for other relays"
-  | "vanishes without tombstones"
-  | "says finish always"
-  | "gives no hints"
-  | "serves no document"
-  | "takes forged events"
-  | "ignores CLOSE"
-  | "ignores limit"
-  | "checks no work";
-
-type Held = { event: NostrEvent; recipient: string; expiry: number; until: number };
 type Peer = {
   socket: WebSocket;
   challenge: string;
@@ -74,21 +20,19 @@ type Peer = {
   subscriptions: Map<string, Filter[]>;
 };
 
-const RETENTION = 2_592_000;
-const RULE = [{ upTo: Infinity, seconds: RETENTION }];
-const EVICTION_BOX = 2;
-const BOX = 100;
-
 /** Serves a small relay on the loopback until the test is over; answers its URL. */
-export async function smallRelay(sins: readonly Sin[] = [], minPow = 0): Promise<string> {
-  const relay = new SmallRelay(new Set(sins), minPow);
+export async function smallRelay(
+  { faults = [], minPow = 0 }: { faults?: readonly Fault[]; minPow?: number },
+  atEnd: AtEnd,
+): Promise<string> {
+  const relay = new SmallRelay(new Set(faults), minPow);
   const server = createServer((request, response) => void relay.http(request, response));
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (socket) => relay.connected(socket));
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
   });
-  onTestFinished(() => {
+  atEnd(() => {
     for (const socket of sockets.clients) socket.terminate();
     server.closeAllConnections();
     server.close();
@@ -100,31 +44,34 @@ export async function smallRelay(sins: readonly Sin[] = [], minPow = 0): Promise
 
 class SmallRelay {
   readonly hosts = new Set<string>();
-  readonly #sins: ReadonlySet<Sin>;
+  readonly #faults: ReadonlySet<Fault>;
   readonly #minPow: number;
   readonly #peers = new Set<Peer>();
-  readonly #drops = new Map<string, Held>();
-  readonly #tombstones = new Set<string>();
-  readonly #graces = new Map<string, number>();
-  readonly #consumed = new Set<string>();
-  readonly #kept: NostrEvent[] = [];
+  readonly #boxes: SmallBoxes;
   readonly #door: ReturnType<typeof smallDoor>;
 
-  constructor(sins: ReadonlySet<Sin>, minPow: number) {
-    this.#sins = sins;
+  constructor(faults: ReadonlySet<Fault>, minPow: number) {
+    this.#faults = faults;
     this.#minPow = minPow;
+    const boxes = new SmallBoxes({
+      faults,
+      hosts: this.hosts,
+      deliver: (held) => this.#deliver(held),
+      broadcast: (event) => this.#broadcast(event),
+    });
+    this.#boxes = boxes;
     const behind = {
       hosts: this.hosts,
       publish: (event: NostrEvent) => this.#outcome(new Set(), event),
-      box: (recipient: string) => this.#box(recipient),
-      remove: (id: string) => this.#drops.delete(id),
+      box: (recipient: string) => boxes.of(recipient),
+      remove: (id: string) => boxes.remove(id),
     };
-    this.#door = smallDoor(behind, sins);
+    this.#door = smallDoor(behind, faults);
   }
 
   async http(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (await this.#door(request, response)) return;
-    if (this.#sins.has("serves no document")) {
+    if (this.#faults.has("serves no document")) {
       response.writeHead(404).end("nothing here");
       return;
     }
@@ -150,7 +97,7 @@ class SmallRelay {
           max_early_acknowledgements: 100,
           max_auth_keys: 10,
           author_deletes_wraps: false,
-          http: !this.#sins.has("has no HTTP door"),
+          http: !this.#faults.has("has no HTTP door"),
         },
       }),
     );
@@ -181,7 +128,7 @@ class SmallRelay {
     if (verb === "EVENT") return this.#publish(peer, second as NostrEvent);
     if (verb === "AUTH") return this.#authenticate(peer, second as NostrEvent);
     if (verb === "CLOSE") {
-      if (!this.#sins.has("ignores CLOSE")) peer.subscriptions.delete(second as string);
+      if (!this.#faults.has("ignores CLOSE")) peer.subscriptions.delete(second as string);
       return;
     }
     if (verb === "REQ" || verb === "COUNT") return this.#read(peer, verb, second as string, rest);
@@ -190,7 +137,7 @@ class SmallRelay {
 
   #authenticate(peer: Peer, event: NostrEvent): void {
     const expected = { challenge: peer.challenge, hosts: this.hosts, now: now() };
-    const forgiven: Partial<Record<Sin, RegExp>> = {
+    const forgiven: Partial<Record<Fault, RegExp>> = {
       "believes any AUTH": /./,
       "believes any host": /another relay/,
       "believes any challenge": /challenge/,
@@ -198,14 +145,14 @@ class SmallRelay {
     };
     const isSigned = verifyEvent({ ...event, tags: event.tags.map((tag) => [...tag]) });
     const why = isSigned ? misauthenticated(event, expected) : "invalid: bad signature";
-    for (const [sin, pattern] of Object.entries(forgiven)) {
-      if (why !== undefined && this.#sins.has(sin as Sin) && pattern.test(why)) {
+    for (const [fault, pattern] of Object.entries(forgiven)) {
+      if (why !== undefined && this.#faults.has(fault as Fault) && pattern.test(why)) {
         peer.keys.add(event.pubkey);
         return say(peer, "OK", event.id, true, "");
       }
     }
     if (why !== undefined) return say(peer, "OK", event.id, false, why);
-    if (this.#sins.has("knows one key a connection")) peer.keys.clear();
+    if (this.#faults.has("knows one key a connection")) peer.keys.clear();
     peer.keys.add(event.pubkey);
     say(peer, "OK", event.id, true, "");
   }
@@ -216,151 +163,20 @@ class SmallRelay {
   }
 
   #outcome(keys: ReadonlySet<string>, event: NostrEvent): [boolean, string] {
-    const sins = this.#sins;
+    const faults = this.#faults;
     const isSigned = verifyEvent({ ...event, tags: event.tags.map((tag) => [...tag]) });
-    if (!isSigned && !sins.has("takes forged events")) return [false, "invalid: bad signature"];
+    if (!isSigned && !faults.has("takes forged events")) return [false, "invalid: bad signature"];
     const zeros = 256 - BigInt(`0x${event.id}`).toString(2).length;
-    if (zeros < this.#minPow && !sins.has("checks no work")) return [false, "pow: too little"];
-    if (sins.has("wants AUTH from senders") && keys.size === 0) {
+    if (zeros < this.#minPow && !faults.has("checks no work")) return [false, "pow: too little"];
+    if (faults.has("wants AUTH from senders") && keys.size === 0) {
       return [false, "auth-required: who are you?"];
     }
-    if (event.kind === 20_221 || event.kind === 5) return this.#acknowledge(event);
-    if (event.kind === 62) return this.#vanish(event);
-    if (![4, 1059, 21_059].includes(event.kind)) {
-      return sins.has("takes every kind") ? [true, ""] : [false, "blocked: not here"];
-    }
-    return this.#drop(event);
-  }
-
-  #drop(event: NostrEvent): [boolean, string] {
-    const sins = this.#sins;
-    let recipient = recipientOf(event);
-    if (typeof recipient !== "string") {
-      const [, first] = event.tags.find(([name]) => name === "p") ?? [];
-      if (!sins.has("takes drops for two") || first === undefined) return [false, recipient.reason];
-      recipient = first;
-    }
-    const tags = event.tags.filter(([name]) => name === "expiration");
-    const read = sins.has("uses the last expiration tag")
-      ? { ...event, tags: tags.slice(-1) }
-      : event;
-    let expiry = expiryOf(read, RULE);
-    if (typeof expiry !== "number") {
-      if (!sins.has("reads a malformed expiration as none")) return [false, expiry.reason];
-      expiry = event.created_at + 172_800 + RETENTION;
-    }
-    const why = untimely(event.created_at, expiry, now());
-    const isForgiven = sins.has(
-      why === "invalid: expired" ? "takes what has expired" : "takes the distant future",
-    );
-    if (why !== undefined && !isForgiven) return [false, why];
-    const held = { event, recipient, expiry, until: expiry };
-    if (event.kind === 21_059) {
-      const listeners = this.#deliver(held);
-      if (sins.has("stores kind 21059")) this.#drops.set(event.id, held);
-      return sins.has("answers kind 21059 by presence")
-        ? [true, listeners > 0 ? "" : "nobody listens"]
-        : [true, ""];
-    }
-    if (this.#isAcknowledged(event.id, recipient)) {
-      return [true, `duplicate: ${sins.has("tells acknowledged from held") ? "gone" : HAVE}`];
-    }
-    if (this.#drops.has(event.id)) return [true, `duplicate: ${HAVE}`];
-    const box = [...this.#drops.values()].filter((other) => other.recipient === recipient);
-    if (sins.has("evicts the oldest") && box.length >= EVICTION_BOX) {
-      const oldest = box.toSorted((a, b) => a.event.created_at - b.event.created_at)[0];
-      if (oldest !== undefined) this.#drops.delete(oldest.event.id);
-    } else if (box.length >= BOX) return [false, "rate-limited: mailbox full"];
-    const grace = this.#graces.get(`${event.id} ${recipient}`);
-    if (grace !== undefined) held.until = Math.min(expiry, grace);
-    this.#drops.set(event.id, held);
-    const isOld = event.created_at < now() - 600;
-    if (!isOld || !sins.has("delivers live by created_at")) this.#deliver(held);
-    return [true, ""];
-  }
-
-  #isAcknowledged(id: string, recipient: string): boolean {
-    return (
-      !this.#sins.has("forgets what was acknowledged") && this.#tombstones.has(`${id} ${recipient}`)
-    );
-  }
-
-  #acknowledge(event: NostrEvent): [boolean, string] {
-    const sins = this.#sins;
-    const isMalformed = event.kind === 20_221 && !isAcknowledgement(event);
-    if (isMalformed && !sins.has("accepts a malformed acknowledgement")) {
-      return [false, "invalid: malformed acknowledgement"];
-    }
-    if (event.kind === 5 && sins.has("stores kind 5")) this.#kept.push(event);
-    if (event.kind === 20_221 && sins.has("stores acknowledgements")) this.#kept.push(event);
-    if (sins.has("broadcasts acknowledgements")) this.#broadcast(event);
-    const expiration = event.tags.find(([name]) => name === "expiration")?.[1];
-    const grace = event.kind === 20_221 && !sins.has("ignores the grace") ? expiration : undefined;
-    let found = 0;
-    for (const [name, id = ""] of event.tags) {
-      if (name !== "e") continue;
-      const held = this.#drops.get(id);
-      if (held !== undefined) found++;
-      if (!this.#mayDelete(event, held)) continue;
-      const owner = held?.recipient ?? event.pubkey;
-      if (held === undefined && sins.has("ignores an early acknowledgement")) continue;
-      if (grace !== undefined && held !== undefined && Number(grace) > now()) {
-        held.until = Math.min(held.until, Number(grace));
-        if (sins.has("extends the expiry by the grace")) held.until = held.expiry = Number(grace);
-        if (!sins.has("extends the expiry by the grace")) {
-          // The tombstone begins where the grace ends; until then the drop itself answers.
-          setTimeout(
-            () => this.#tombstones.add(`${id} ${owner}`),
-            Number(grace) * 1_000 - Date.now(),
-          ).unref();
-        }
-        continue;
-      }
-      this.#tombstones.add(`${id} ${owner}`);
-      this.#drops.delete(id);
-    }
-    if (sins.has("refuses an acknowledgement of nothing") && found === 0) {
-      return [false, "invalid: no such drop"];
-    }
-    return [true, ""];
-  }
-
-  #mayDelete(event: NostrEvent, held: Held | undefined): boolean {
-    const sins = this.#sins;
-    if (sins.has("obeys anybody's acknowledgement") && event.kind === 20_221) return true;
-    if (sins.has("obeys kind 5 by a stranger") && event.kind === 5) return true;
-    if (held === undefined || held.recipient === event.pubkey) {
-      return event.kind !== 5 || !sins.has("ignores kind 5 by the recipient");
-    }
-    if (event.kind !== 5 || held.event.pubkey !== event.pubkey) return false;
-    return held.event.kind === 4
-      ? !sins.has("ignores kind 5 by the author of a message")
-      : sins.has("obeys kind 5 by the author of a wrap");
-  }
-
-  #vanish(event: NostrEvent): [boolean, string] {
-    const names = event.tags.filter(([name]) => name === "relay").map(([, value = ""]) => value);
-    const isHere = names.some(
-      (name) => name === "ALL_RELAYS" || this.hosts.has(name.replace(/^wss?:\/\/|\/$/g, "")),
-    );
-    if (!isHere && !this.#sins.has("vanishes for other relays")) return [true, ""];
-    if (this.#consumed.has(event.id) && !this.#sins.has("vanishes again at a replay")) {
-      return [true, ""];
-    }
-    this.#consumed.add(event.id);
-    for (const [id, { event: drop, recipient }] of this.#drops) {
-      if (recipient !== event.pubkey || drop.created_at > event.created_at) continue;
-      this.#drops.delete(id);
-      if (!this.#sins.has("vanishes without tombstones")) {
-        this.#tombstones.add(`${id} ${recipient}`);
-      }
-    }
-    return [true, ""];
+    return this.#boxes.publish(event);
   }
 
   #read(peer: Peer, verb: "REQ" | "COUNT", id: string, given: readonly unknown[]): void {
-    const sins = this.#sins;
-    if (peer.keys.size === 0 && !sins.has("reads without AUTH")) {
+    const faults = this.#faults;
+    if (peer.keys.size === 0 && !faults.has("reads without AUTH")) {
       return say(peer, "CLOSED", id, "auth-required: who are you?");
     }
     const filters: Filter[] = [];
@@ -370,53 +186,47 @@ class SmallRelay {
       filters.push(filter);
     }
     const isOpen =
-      sins.has("shows drops to everybody") ||
-      sins.has("ignores foreign keys in silence") ||
-      sins.has("reads without AUTH") ||
-      (verb === "COUNT" && sins.has("counts for everybody"));
+      faults.has("shows drops to everybody") ||
+      faults.has("ignores foreign keys in silence") ||
+      faults.has("reads without AUTH") ||
+      (verb === "COUNT" && faults.has("counts for everybody"));
     for (const filter of filters) {
       const named = [...(filter.tags.get("p") ?? [])];
       if (isOpen || named.length === 0 || named.some((key) => peer.keys.has(key))) continue;
-      const box = [...this.#drops.values()].filter(({ recipient }) => named.includes(recipient));
-      const isTold = sins.has("tells full boxes from empty ones") && box.length > 0;
+      const box = this.#boxes.held.filter(({ recipient }) => named.includes(recipient));
+      const isTold = faults.has("tells full boxes from empty ones") && box.length > 0;
       return say(peer, "CLOSED", id, `restricted: not yours${isTold ? ", but not empty" : ""}`);
     }
     const matching = this.#matching(peer, verb, filters);
-    const limit = sins.has("ignores limit")
+    const limit = faults.has("ignores limit")
       ? Infinity
       : Math.min(...filters.map(({ limit = Infinity }) => limit));
     if (verb === "COUNT") return say(peer, "COUNT", id, { count: matching.length });
     const sent = matching.slice(0, limit);
     for (const event of sent) say(peer, "EVENT", id, event);
-    const isWhole = sent.length === matching.length || sins.has("says finish always");
-    const hints = sins.has("gives no hints") ? [] : [[isWhole ? "finish" : "more"]];
+    const isWhole = sent.length === matching.length || faults.has("says finish always");
+    const hints = faults.has("gives no hints") ? [] : [[isWhole ? "finish" : "more"]];
     say(peer, "EOSE", id, ...hints);
-    if (sins.has("acknowledges at EOSE")) {
-      for (const event of sent) this.#drops.delete(event.id);
+    if (faults.has("acknowledges at EOSE")) {
+      for (const event of sent) this.#boxes.remove(event.id);
     }
     peer.subscriptions.set(id, filters);
   }
 
-  #box(recipient: string): NostrEvent[] {
-    return [...this.#drops.values()]
-      .filter((held) => held.recipient === recipient && now() < held.until)
-      .map(({ event }) => event);
-  }
-
   #matching(peer: Peer, verb: "REQ" | "COUNT", filters: readonly Filter[]): NostrEvent[] {
-    const sins = this.#sins;
+    const faults = this.#faults;
     const isEverybodys =
-      sins.has("shows drops to everybody") ||
-      (verb === "COUNT" && sins.has("counts for everybody")) ||
-      (sins.has("reads without AUTH") && peer.keys.size === 0);
-    const visible = [...this.#drops.values()].filter(
+      faults.has("shows drops to everybody") ||
+      (verb === "COUNT" && faults.has("counts for everybody")) ||
+      (faults.has("reads without AUTH") && peer.keys.size === 0);
+    const visible = this.#boxes.held.filter(
       (held) =>
         (isEverybodys ||
           peer.keys.has(held.recipient) ||
-          (sins.has("shows drops to their author") && peer.keys.has(held.event.pubkey))) &&
-        (now() < held.until || sins.has("keeps what has expired")),
+          (faults.has("shows drops to their author") && peer.keys.has(held.event.pubkey))) &&
+        (now() < held.until || faults.has("keeps what has expired")),
     );
-    return [...visible.map(({ event }) => event), ...this.#kept]
+    return [...visible.map(({ event }) => event), ...this.#boxes.kept]
       .filter((event) => filters.some((filter) => matchFilter(filter, event)))
       .toSorted((a, b) => b.created_at - a.created_at);
   }
@@ -426,8 +236,8 @@ class SmallRelay {
     for (const peer of this.#peers) {
       const isAllowed =
         peer.keys.has(recipient) ||
-        this.#sins.has("delivers live to everybody") ||
-        (this.#sins.has("shows drops to their author") && peer.keys.has(event.pubkey));
+        this.#faults.has("delivers live to everybody") ||
+        (this.#faults.has("shows drops to their author") && peer.keys.has(event.pubkey));
       if (isAllowed && this.#send(peer, event)) listeners++;
     }
     return listeners;
@@ -448,24 +258,6 @@ class SmallRelay {
   }
 }
 
-const HAVE = "already have this event";
-
-function now(): number {
-  return Math.floor(Date.now() / 1_000);
-}
-
 function say(peer: Peer, ...message: readonly unknown[]): void {
   peer.socket.send(JSON.stringify(message));
-}
-
-function isAcknowledgement({ tags }: NostrEvent): boolean {
-  const values = (wanted: string): string[] =>
-    tags.filter(([name]) => name === wanted).map(([, value = ""]) => value);
-  const ids = values("e");
-  return (
-    ids.length > 0 &&
-    ids.length <= 100 &&
-    ids.every((id) => /^[0-9a-f]{64}$/.test(id)) &&
-    values("expiration").every((time) => /^\d+$/.test(time))
-  );
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { startRelay } from "../support/relay.ts";
 import { checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
+import { smallRelay } from "./small-relay.ts";
 
 const FULL_RUN_MS = 3 * 60_000;
 
@@ -31,12 +32,12 @@ const SKIPPED = [
   "unobservable/store-first",
 ];
 
-describe("the suite against this relay", () => {
+describe.concurrent("the suite against this relay", () => {
   it(
     "finds no failure, skips what is listed, and leaves no drop behind",
     { timeout: FULL_RUN_MS },
-    async () => {
-      const relay = await startRelay();
+    async ({ expect, onTestFinished }) => {
+      const relay = await startRelay({}, onTestFinished);
       const report = await conformanceReport(relay.url);
       expect(failures(report)).toEqual([]);
       expect(checksThat("skipped", report).sort()).toEqual(SKIPPED);
@@ -45,30 +46,30 @@ describe("the suite against this relay", () => {
       await relay.stop();
       // What expired in the run is forgotten but on disk until it is swept; that is done more often here than by default.
       const env = { DEADDROP_SWEEP_SECONDS: "1s", DEADDROP_METRICS: "127.0.0.1:0" };
-      const { metrics = "" } = await startRelay({ data: relay.data, env });
+      const { metrics = "" } = await startRelay({ data: relay.data, env }, onTestFinished);
       await expect
         .poll(async () => (await fetch(metrics)).text(), { timeout: 20_000 })
         .toMatch(/^deaddrop_drops_held 0$/m);
     },
   );
 
-  it("fills a box that is small enough", async () => {
-    const relay = await startRelay({ env: { DEADDROP_LIMITS_BOX_DROPS: "20" } });
+  it("fills a box that is small enough", async ({ onTestFinished }) => {
+    const relay = await startRelay({ env: { DEADDROP_LIMITS_BOX_DROPS: "20" } }, onTestFinished);
     const report = await conformanceReport(relay.url, { only: ["drops/full-box"] });
     expect(checksThat("passed", report)).toEqual(["drops/full-box"]);
   });
 
-  it("is patient with a relay that limits the rate", async () => {
+  it("is patient with a relay that limits the rate", async ({ onTestFinished }) => {
     const env = { DEADDROP_LIMITS_DROPS_PER_SECOND: "20", DEADDROP_LIMITS_DROPS_BURST: "5" };
-    const relay = await startRelay({ env });
+    const relay = await startRelay({ env }, onTestFinished);
     const report = await conformanceReport(relay.url, { only: ["acknowledgement"] });
     expect(failures(report)).toEqual([]);
   });
 });
 
-describe("deaddrop conformance", () => {
-  it("prints a line for each check and a table at the end", async () => {
-    const relay = await startRelay();
+describe.concurrent("deaddrop conformance", () => {
+  it("prints a line for each check and a table at the end", async ({ onTestFinished }) => {
+    const relay = await startRelay({}, onTestFinished);
     const { status, stdout, stderr } = await conformanceText(relay.url, { only: ["information"] });
     expect(status).toBe(0);
     expect(stdout).toContain("✓ information/document  serves a JSON document");
@@ -77,10 +78,18 @@ describe("deaddrop conformance", () => {
     expect(stderr).toBe("");
   });
 
-  it("shows its progress on a terminal alone", async () => {
-    const relay = await startRelay();
+  it("shows its progress on a terminal alone", async ({ onTestFinished }) => {
+    const relay = await startRelay({}, onTestFinished);
     const { stderr } = await conformanceText(relay.url, { only: ["information"] }, true);
     expect(stderr).toContain("[6/6] information/restricted-writes");
+  });
+
+  it("takes a time limit of which an answer may take no whole milliseconds", async ({
+    onTestFinished,
+  }) => {
+    const url = await smallRelay({}, onTestFinished);
+    const report = await conformanceReport(url, { only: ["information"], timeoutSeconds: 10 });
+    expect(failures(report)).toEqual([]);
   });
 
   it("lists its checks without a relay", async () => {

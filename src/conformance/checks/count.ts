@@ -1,7 +1,7 @@
 import type { Check } from "../check.ts";
 import { must } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
-import { probes } from "./pickup.ts";
+import { probes } from "./probes.ts";
 
 export const countChecks: readonly Check[] = [
   nipCheck({

@@ -1,33 +1,12 @@
-import type { NostrEvent } from "../../nostr/event.ts";
-import { DIRECT_MESSAGE, GIFT_WRAP } from "../../nostr/kinds.ts";
+import { GIFT_WRAP } from "../../nostr/kinds.ts";
 import type { Check } from "../check.ts";
-import type { Filter } from "../client.ts";
-import { nowSeconds, type Person } from "../people.ts";
+import { nowSeconds } from "../people.ts";
 import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
+import { livePickupChecks } from "./pickup-live.ts";
+import { probes } from "./probes.ts";
 
 const DAY = 24 * 60 * 60;
-
-/** Every way to ask for somebody's drop without naming its recipient as a whole. */
-export function probes(drop: NostrEvent, to: Person): readonly Filter[] {
-  return [
-    {},
-    { limit: 500 },
-    { since: 0 },
-    { until: nowSeconds() + DAY },
-    { kinds: [GIFT_WRAP, DIRECT_MESSAGE] },
-    { ids: [drop.id] },
-    { ids: [drop.id], kinds: [drop.kind] },
-    { authors: [drop.pubkey] },
-    { authors: [drop.pubkey], since: drop.created_at, until: drop.created_at },
-    { since: drop.created_at, until: drop.created_at },
-    { "#e": [drop.id] },
-    { "#p": [to.key], ids: [drop.id] },
-    { "#p": [to.key] },
-    { "#p": [to.key], kinds: [drop.kind], limit: 1 },
-    { "#P": [to.key] },
-  ];
-}
 
 export const pickupChecks: readonly Check[] = [
   deadDropCheck({
@@ -210,70 +189,7 @@ export const pickupChecks: readonly Check[] = [
       must(answers.size === 1, `the answers differ: ${[...answers].join(" and ")}`);
     },
   }),
-  deadDropCheck({
-    id: "pickup/live-foreign",
-    covers: ["pickup-3"],
-    title: "delivers a live drop to its recipient and to no other subscription",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      const strangers = [
-        await trial.as("stranger", trial.person()),
-        await trial.as("stranger with two keys", trial.person(), trial.person()),
-      ];
-      for (const stranger of strangers) {
-        for (const filter of probes(drop, to)) await stranger.request([filter]);
-      }
-      const recipient = await trial.as("recipient", to);
-      const subscription = await recipient.subscribe({});
-      await trial.drop(drop);
-      await recipient.delivered(subscription, drop);
-      for (const stranger of strangers) {
-        await stranger.neverSaw(drop, "a stranger's subscription was sent the drop");
-      }
-    },
-  }),
-  deadDropCheck({
-    id: "pickup/live-before-auth",
-    covers: ["pickup-2", "pickup-3"],
-    title: "does not wake up a REQ that was refused before AUTH",
-    async run(trial) {
-      const to = trial.person();
-      const client = await trial.open("recipient");
-      const early = await client.request([{ "#p": [to.key] }]);
-      must(early.closed?.startsWith("auth-required:") === true, `before AUTH: ${early.text}`);
-      const nobody = await trial.open("nobody");
-      await nobody.request([{}]);
-      await client.authenticate(to);
-      const subscription = await client.subscribe({ "#p": [to.key] });
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      await client.delivered(subscription, drop);
-      await client.pickup({ limit: 1 });
-      const strays = client.connection
-        .since(0)
-        .filter(({ message: [verb, id] }) => verb === "EVENT" && id === early.subscription);
-      must(strays.length === 0, "an event came on the subscription that was refused");
-      await nobody.neverSaw(drop, "a connection without AUTH was sent the drop");
-    },
-  }),
-  deadDropCheck({
-    id: "pickup/live-second-auth",
-    covers: ["pickup-4", "pickup-3"],
-    title: "keeps an open subscription alive when a second key is authenticated",
-    async run(trial) {
-      const alice = trial.person();
-      const bob = trial.person();
-      const client = await trial.as("shared client", alice);
-      const first = await client.subscribe({ "#p": [alice.key] });
-      await client.authenticate(bob);
-      const second = await client.subscribe({ "#p": [bob.key] });
-      const drops = [trial.wrap({ to: alice }), trial.wrap({ to: bob })] as const;
-      await trial.drop(...drops);
-      await client.delivered(first, drops[0]);
-      await client.delivered(second, drops[1]);
-    },
-  }),
+  ...livePickupChecks,
   deadDropCheck({
     id: "pickup/no-acknowledgement",
     covers: ["pickup-9", "ack-10"],

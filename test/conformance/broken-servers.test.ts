@@ -1,0 +1,178 @@
+import { createServer } from "node:http";
+import {
+  type AddressInfo,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from "node:net";
+
+import { describe, expect, it } from "vitest";
+import { type WebSocket, WebSocketServer } from "ws";
+
+import { SUITE } from "../../src/conformance/suite.ts";
+import { type AtEnd, checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
+
+/** What every relay owes; no dead_drop object exempts it. */
+const OWED = SUITE.filter(({ nip, needs }) => nip === "01" && needs.length === 0).map(
+  ({ id }) => id,
+);
+
+function listening(server: Server): Promise<string> {
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      resolve(`ws://127.0.0.1:${port}`);
+    });
+  });
+}
+
+/** A WebSocket server that does one thing to whoever connects. */
+async function strangeRelay(atEnd: AtEnd, greet: (socket: WebSocket) => void): Promise<string> {
+  const server = createServer((_, response) => response.writeHead(404).end());
+  const sockets = new WebSocketServer({ server });
+  sockets.on("connection", (socket) => {
+    socket.on("error", () => {});
+    greet(socket);
+  });
+  atEnd(() => {
+    for (const socket of sockets.clients) socket.terminate();
+    server.closeAllConnections();
+    server.close();
+  });
+  return listening(server);
+}
+
+/** A TCP server that does one thing to whoever connects. */
+async function strangeServer(atEnd: AtEnd, greet: (socket: Socket) => void): Promise<string> {
+  const open = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    open.add(socket);
+    socket.on("error", () => {});
+    greet(socket);
+  });
+  atEnd(() => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  });
+  return listening(server);
+}
+
+async function closedPort(): Promise<string> {
+  const server = createTcpServer();
+  const url = await listening(server);
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  return url;
+}
+
+// Sends until the peer hangs up, as fast as it is taken.
+function flood(socket: WebSocket, text: string): void {
+  const more = (): void => {
+    if (socket.readyState !== socket.OPEN) return;
+    for (let n = 0; n < 100 && socket.bufferedAmount < 1_000_000; n++) socket.send(text);
+    setImmediate(more);
+  };
+  more();
+}
+
+const BROKEN_SERVERS: Record<string, { serve: (atEnd: AtEnd) => Promise<string>; seen: RegExp }> = {
+  "a closed port": { serve: closedPort, seen: /no connection: .*ECONNREFUSED/ },
+  "a plain HTTP server": {
+    serve: (atEnd) => {
+      const server = createServer((_, response) => response.end("<h1>It works!</h1>"));
+      atEnd(() => {
+        server.closeAllConnections();
+        server.close();
+      });
+      return listening(server);
+    },
+    seen: /no connection: Unexpected server response: 200/,
+  },
+  "a server that speaks something else": {
+    serve: (atEnd) =>
+      strangeServer(atEnd, (socket) => socket.end("220 mail.example.com ESMTP\r\n")),
+    seen: /no connection: Parse Error/,
+  },
+  "a server that never answers": {
+    serve: (atEnd) => strangeServer(atEnd, () => {}),
+    seen: /no connection: Opening handshake has timed out/,
+  },
+  "a relay that never answers": {
+    serve: (atEnd) => strangeRelay(atEnd, () => {}),
+    seen: /nothing for \d+ ms, before OK for EVENT/,
+  },
+  "a relay that hangs up": {
+    serve: (atEnd) => strangeRelay(atEnd, (socket) => socket.close(1013, "try again later")),
+    seen: /the relay closed the connection \(1013 try again later\), before/,
+  },
+  "a relay that hangs up at the first word": {
+    serve: (atEnd) =>
+      strangeRelay(atEnd, (socket) => socket.on("message", () => socket.terminate())),
+    seen: /the relay closed the connection \(1006 \), before OK/,
+  },
+  "a relay that sends garbage": {
+    serve: (atEnd) => strangeRelay(atEnd, (socket) => socket.send("\u001b[2J{{{")),
+    seen: /the relay sent "\\u001b\[2J\{\{\{", which is no message, before/,
+  },
+  "a relay that sends bytes": {
+    serve: (atEnd) => strangeRelay(atEnd, (socket) => socket.send(Buffer.alloc(100, 0xff))),
+    seen: /which is no message, before/,
+  },
+  "a relay that floods": {
+    serve: (atEnd) => strangeRelay(atEnd, (socket) => flood(socket, '["NOTICE","buy"]')),
+    seen: /the relay sent more than 20000 messages, before/,
+  },
+  "a relay that floods with long messages": {
+    serve: (atEnd) =>
+      strangeRelay(atEnd, (socket) => flood(socket, `["NOTICE","${"buy".repeat(30_000)}"]`)),
+    seen: /the relay sent more than 8388608 characters, before/,
+  },
+  "a relay that sends one endless message": {
+    serve: (atEnd) =>
+      strangeRelay(atEnd, (socket) => socket.send(`["NOTICE","${"buy".repeat(500_000)}"]`)),
+    seen: /Max payload size exceeded/,
+  },
+  "a relay whose OK says nothing": {
+    serve: (atEnd) =>
+      strangeRelay(atEnd, (socket) =>
+        socket.on("message", (frame: Buffer) => {
+          const [, id] = /"id":"(\w+)"/.exec(frame.toString()) ?? [];
+          socket.send(JSON.stringify(["OK", id, "yes"]));
+        }),
+      ),
+    seen: /OK takes true or false and then a string/,
+  },
+};
+
+describe.concurrent("a URL that is no relay, or a broken one", () => {
+  it.for(Object.keys(BROKEN_SERVERS))(
+    "%s is reported, check by check, to the end",
+    async (name, { onTestFinished }) => {
+      const { serve, seen } = BROKEN_SERVERS[name] ?? { serve: closedPort, seen: /never/ };
+      const url = await serve(onTestFinished);
+      const report = await conformanceReport(url, { timeoutSeconds: 1.5 });
+      expect(report.status).toBe(1);
+      expect(report.lines.map(({ check }) => check)).toEqual(SUITE.map(({ id }) => id));
+      expect(failures(report).filter((failure) => seen.test(failure))).not.toEqual([]);
+      // What needs nothing from a relay but to connect fails; only messages nobody has to answer may pass.
+      const failed = checksThat("failed", report);
+      expect(OWED.filter((id) => !failed.includes(id) && id !== "basics/malformed")).toEqual([]);
+      const skipped = report.lines.find(({ check }) => check === "pickup/foreign-p");
+      expect(skipped?.reason).toMatch(/^dead_drop is not advertised \(no NIP-11 document: /);
+      for (const { transcript = [] } of report.lines) {
+        expect(transcript.length).toBeLessThanOrEqual(201);
+        for (const { text } of transcript) expect(text.length).toBeLessThan(2_100);
+      }
+    },
+  );
+
+  it("cannot write to the terminal of whoever tests it", async ({ onTestFinished }) => {
+    const url = await strangeRelay(onTestFinished, (socket) =>
+      socket.send("\u001b[2J\u202e\u2028"),
+    );
+    const { stdout } = await conformanceText(url, { only: ["basics/ok"], timeoutSeconds: 1.5 });
+    expect(stdout).toContain("← \\u001b[2J\\u202e\\u2028");
+    expect(stdout).not.toMatch(/[^\P{C}\n]/u);
+  });
+});
