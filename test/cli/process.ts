@@ -5,14 +5,13 @@ import { once } from "node:events";
 
 import { afterAll } from "vitest";
 
+import { COMPILED } from "../support/compiled.ts";
 import { temporaryFolder } from "../support/relay.ts";
 
 const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
 const TYPIST = new URL("./typist.py", import.meta.url).pathname;
 const PYTHON = "python3";
 const TERMINAL_SECONDS = 30;
-// Compiling its modules is half of what a command costs. Node checks what it kept against the sources, and is safe to be run side by side.
-const COMPILED = new URL("../../.cache/compiled", import.meta.url).pathname;
 
 const cleaning: (() => unknown)[] = [];
 afterAll(async () => {

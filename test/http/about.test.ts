@@ -290,7 +290,7 @@ describe("NIP-11's document", () => {
     const client = await (await Client.connect(small().url)).authenticate(person());
     expect((await client.request("x".repeat(max), {})).end[0]).toBe("EOSE");
     client.say("REQ", "x".repeat(max + 1), {});
-    expect((await client.hear())[0]).toBe("NOTICE");
+    expect((await client.hear())[0]).toBe("CLOSED");
   });
 
   it("means max_message_length", async () => {

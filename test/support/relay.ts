@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 
 import { afterAll, beforeAll, onTestFinished } from "vitest";
 
+import { COMPILED } from "./compiled.ts";
+
 export type RelayProcess = {
   readonly url: string;
   readonly http: string;
@@ -35,9 +37,6 @@ const FOR_TESTS = {
 
 /** Setting for a storm of events: two threads check them, on any machine, so that they overtake one another. */
 export const OVERTAKING = { DEADDROP_VERIFIERS: "2" };
-
-// Compiling its modules is half of what a start costs. Node checks what it kept against the sources and is safe to be run side by side.
-const COMPILED = new URL("../../.cache/compiled", import.meta.url).pathname;
 
 export type RelayOptions = {
   /** Settings as environment variables; they win over the defaults for tests. */

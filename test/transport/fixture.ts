@@ -2,6 +2,7 @@
 // it is told, by a line of JSON on its standard input or by a text message that is one.
 //
 //     node fixture.ts ws|uws [settings as JSON]
+import module from "node:module";
 import { createInterface } from "node:readline";
 
 import type {
@@ -319,6 +320,8 @@ async function main(): Promise<void> {
     },
   );
   print({ event: "listening", port: listener.port });
+  // It is killed in the end, and would keep nothing of what was compiled. Node 20 cannot.
+  module.flushCompileCache?.();
   createInterface({ input: process.stdin })
     .on("line", (line) => obey(JSON.parse(line) as Command, 0))
     // Whoever started it is gone.

@@ -1,6 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
+import { COMPILED } from "../support/compiled.ts";
 import type { Command, Line } from "./fixture.ts";
 
 /** Starts a fixture with those settings; rejects with its reason when it does not come to listen. */
@@ -14,7 +15,7 @@ export async function startFixture(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Fixture> {
   const child = spawn(runtime, [...program, JSON.stringify(settings)], {
-    env: { ...process.env, ...environment },
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILED, ...environment },
   });
   const fixture = new Fixture(child);
   const first = await fixture.until(
