@@ -15,7 +15,7 @@ export type Answer = {
 };
 
 /** What a REQ got until EOSE or CLOSED. */
-export type Box = {
+export type Requested = {
   readonly subscription: string;
   readonly events: readonly NostrEvent[];
   readonly ids: readonly string[];
@@ -101,7 +101,7 @@ export class Client {
   }
 
   /** A REQ up to its EOSE or CLOSED. After EOSE the subscription is open. */
-  async request(filters: readonly Filter[], name?: string): Promise<Box> {
+  async request(filters: readonly Filter[], name?: string): Promise<Requested> {
     const subscription = name ?? this.newSubscription();
     const { connection } = this;
     const { mark, end, closed } = await unhurried(async () => {

@@ -26,7 +26,7 @@ const POLL_MS = 200;
 const GREETING_MS = 1_000;
 
 /** One check under way: its people, its connections, what was said. Ended, everything it waits for fails. */
-export class Trial {
+export class Context {
   readonly transcript = new Transcript();
   readonly timeoutMs: number;
   /** The relay's HTTP door. */
