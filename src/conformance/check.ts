@@ -1,6 +1,6 @@
+import type { Context } from "./context.ts";
 import type { Advertised } from "./information.ts";
 import type { ObligationId } from "./obligations.ts";
-import type { Trial } from "./trial.ts";
 
 /** One thing that a relay promises, and the conversation that would show a broken promise. */
 export type Check = {
@@ -17,5 +17,5 @@ export type Check = {
   /** Without these in the NIP-11 document the check is skipped, unless it was asked for. */
   readonly needs: readonly Advertised[];
   /** Throws Failed or Skipped; what it answers goes into the report and is no judgement. */
-  readonly run: (trial: Trial) => Promise<string | void>;
+  readonly run: (context: Context) => Promise<string | void>;
 };

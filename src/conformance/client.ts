@@ -2,6 +2,7 @@ import type { NostrEvent } from "../nostr/event.ts";
 import { AUTHENTICATION } from "../nostr/kinds.ts";
 import type { Connection, Heard, Message } from "./connection.ts";
 import { nowSeconds, type Person, sign, type Template } from "./people.ts";
+import { unhurried } from "./rate-limit.ts";
 import { Failed, must } from "./verdict.ts";
 
 /** An `OK` (NIP-01). */
@@ -14,7 +15,7 @@ export type Answer = {
 };
 
 /** What a REQ got until EOSE or CLOSED. */
-export type Box = {
+export type Requested = {
   readonly subscription: string;
   readonly events: readonly NostrEvent[];
   readonly ids: readonly string[];
@@ -39,10 +40,6 @@ type ClientSettings = {
   /** Told of every event the relay answered with OK true. */
   readonly accepted: (event: NostrEvent) => void;
 };
-
-/** How often a relay that says it has had too much is asked again, and after which pause. */
-export const MAX_RATE_LIMITED = 40;
-export const RATE_LIMITED_PAUSE_MS = 250;
 
 /** The client's half of the protocol over one connection: it says things and understands the answers. It judges only their form. */
 export class Client {
@@ -84,13 +81,8 @@ export class Client {
   async authenticate(...people: readonly Person[]): Promise<this> {
     for (const person of people) {
       const event = await this.authEvent(person);
-      for (let attempt = 0; ; attempt++) {
-        const { accepted, reason } = await this.authenticateWith(event);
-        if (accepted) break;
-        const isHurried = reason.startsWith("rate-limited:") && attempt < MAX_RATE_LIMITED;
-        must(isHurried, `AUTH with the URL of this very connection was refused: ${reason}`);
-        await pause(RATE_LIMITED_PAUSE_MS);
-      }
+      const { accepted, reason } = await unhurried(() => this.authenticateWith(event), isHurried);
+      must(accepted, `AUTH with the URL of this very connection was refused: ${reason}`);
     }
     return this;
   }
@@ -100,20 +92,19 @@ export class Client {
     event: NostrEvent,
     { isPatient = true }: { isPatient?: boolean } = {},
   ): Promise<Answer> {
-    for (let attempt = 0; ; attempt++) {
+    const publish = async (): Promise<Answer> => {
       const answer = await this.#answered(["EVENT", event], event.id);
       if (answer.accepted) this.#settings.accepted(event);
-      const isHurried = !answer.accepted && answer.reason.startsWith("rate-limited:");
-      if (!isPatient || !isHurried || attempt >= MAX_RATE_LIMITED) return answer;
-      await pause(RATE_LIMITED_PAUSE_MS);
-    }
+      return answer;
+    };
+    return isPatient ? unhurried(publish, isHurried) : publish();
   }
 
   /** A REQ up to its EOSE or CLOSED. After EOSE the subscription is open. */
-  async request(filters: readonly Filter[], name?: string): Promise<Box> {
+  async request(filters: readonly Filter[], name?: string): Promise<Requested> {
     const subscription = name ?? this.newSubscription();
     const { connection } = this;
-    for (let attempt = 0; ; attempt++) {
+    const { mark, end, closed } = await unhurried(async () => {
       const mark = connection.mark;
       connection.say("REQ", subscription, ...filters);
       const end = await connection.wait(
@@ -121,16 +112,12 @@ export class Client {
         mark,
         ([verb, id]) => (verb === "EOSE" || verb === "CLOSED") && id === subscription,
       );
-      const closed = closedReason(end);
-      if (closed?.startsWith("rate-limited:") === true && attempt < MAX_RATE_LIMITED) {
-        await pause(RATE_LIMITED_PAUSE_MS);
-        continue;
-      }
-      const heard = connection.since(mark);
-      const events = eventsIn(heard.slice(0, heard.indexOf(end)), subscription);
-      const ids = events.map(({ id }) => id);
-      return { subscription, events, ids, closed, hints: end.message[2], text: end.text };
-    }
+      return { mark, end, closed: closedReason(end) };
+    }, isClosedHurriedly);
+    const heard = connection.since(mark);
+    const events = eventsIn(heard.slice(0, heard.indexOf(end)), subscription);
+    const ids = events.map(({ id }) => id);
+    return { subscription, events, ids, closed, hints: end.message[2], text: end.text };
   }
 
   /** The ids that a REQ returns; the subscription is closed again. Fails when the relay refuses. */
@@ -177,7 +164,7 @@ export class Client {
   /** A COUNT and its answer (NIP-45). */
   async count(filters: readonly Filter[], name = this.newSubscription()): Promise<Counted> {
     const { connection } = this;
-    for (let attempt = 0; ; attempt++) {
+    return unhurried(async () => {
       const mark = connection.mark;
       connection.say("COUNT", name, ...filters);
       const end = await connection.wait(
@@ -186,15 +173,11 @@ export class Client {
         ([verb, id]) => (verb === "COUNT" || verb === "CLOSED") && id === name,
       );
       const closed = closedReason(end);
-      if (closed?.startsWith("rate-limited:") === true && attempt < MAX_RATE_LIMITED) {
-        await pause(RATE_LIMITED_PAUSE_MS);
-        continue;
-      }
       if (closed !== undefined) return { count: undefined, closed, text: end.text };
       const { count } = Object(end.message[2]) as { count?: unknown };
       must(Number.isSafeInteger(count), `COUNT was answered with ${end.text}`);
       return { count: count as number, closed, text: end.text };
-    }
+    }, isClosedHurriedly);
   }
 
   /** A subscription id that this connection has not used. */
@@ -222,10 +205,12 @@ export class Client {
   }
 }
 
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
+function isHurried({ accepted, reason }: Answer): boolean {
+  return !accepted && reason.startsWith("rate-limited:");
+}
+
+function isClosedHurriedly({ closed }: { readonly closed: string | undefined }): boolean {
+  return closed?.startsWith("rate-limited:") === true;
 }
 
 function closedReason({ message, text }: Heard): string | undefined {

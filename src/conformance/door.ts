@@ -6,10 +6,10 @@ import { npubEncode } from "nostr-tools/nip19";
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import { HTTP_AUTHORIZATION } from "../nostr/kinds.ts";
 import { isReason } from "../nostr/reason.ts";
-import { MAX_RATE_LIMITED, pause, RATE_LIMITED_PAUSE_MS } from "./client.ts";
 import type { HttpAnswer, HttpRequest } from "./http.ts";
 import { objectIn } from "./information.ts";
 import { nowSeconds, type Person, sign, type Template } from "./people.ts";
+import { unhurried } from "./rate-limit.ts";
 import { must } from "./verdict.ts";
 
 /** What `POST` is answered with: an OK as JSON. */
@@ -66,13 +66,11 @@ export function httpDoor({ url, ask, accepted: noteAccepted }: DoorSettings): Do
   const { origin, pathname } = new URL(url.replace(/^ws/i, "http"));
   const base = origin + pathname.replace(/\/+$/, "");
 
-  const patiently = async (request: HttpRequest): Promise<HttpAnswer> => {
-    for (let attempt = 0; ; attempt++) {
-      const answer = await ask(request);
-      if (answer.status !== TOO_MANY_REQUESTS || attempt >= MAX_RATE_LIMITED) return answer;
-      await pause(RATE_LIMITED_PAUSE_MS);
-    }
-  };
+  const patiently = (request: HttpRequest): Promise<HttpAnswer> =>
+    unhurried(
+      () => ask(request),
+      ({ status }) => status === TOO_MANY_REQUESTS,
+    );
 
   const door: Door = {
     async post(path, event) {

@@ -1,7 +1,7 @@
 import type { Check } from "./check.ts";
+import { Context } from "./context.ts";
 import type { Session } from "./session.ts";
 import type { Line } from "./transcript.ts";
-import { Trial } from "./trial.ts";
 import { Failed, Skipped } from "./verdict.ts";
 
 export type Result = {
@@ -46,13 +46,13 @@ async function runOne(
 ): Promise<Result> {
   const missing = force ? undefined : check.needs.map((need) => session.whyNot(need)).find(Boolean);
   if (missing !== undefined) return { check, milliseconds: 0, outcome: "skipped", reason: missing };
-  const trial = new Trial(session, timeoutMs);
+  const context = new Context(session, timeoutMs);
   const started = performance.now();
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Failed(`not done within ${timeoutMs} ms`)), timeoutMs);
   });
-  const running = check.run(trial);
+  const running = check.run(context);
   // When the limit wins, what the check was waiting for fails a moment later, and nobody is there to hear it.
   running.catch(() => {});
   try {
@@ -64,13 +64,13 @@ async function runOne(
     if (error instanceof Skipped) {
       return { check, milliseconds, outcome: "skipped", reason: error.message };
     }
-    const { lines: transcript } = trial.transcript;
+    const { lines: transcript } = context.transcript;
     // Anything else that is thrown is a fault of the check, and must not look like one of the relay.
     const reason = error instanceof Failed ? error.message : `the check broke: ${String(error)}`;
     return { check, milliseconds, outcome: "failed", reason, transcript };
   } finally {
     clearTimeout(timer);
-    session.noteSilence(!trial.heardAnything);
-    trial.end();
+    session.noteSilence(!context.heardAnything);
+    context.end();
   }
 }

@@ -13,19 +13,19 @@ export const graceChecks: readonly Check[] = [
     id: "acknowledgement/grace",
     covers: ["ack-4", "ack-5"],
     title: "serves a drop until the grace of its acknowledgement is over, and never again",
-    async run(trial) {
-      trial.needsSeconds(LIMIT_SECONDS);
-      const to = trial.person();
-      const drop = trial.wrap({ to });
+    async run(context) {
+      context.needsSeconds(LIMIT_SECONDS);
+      const to = context.person();
+      const drop = context.wrap({ to });
       const until = nowSeconds() + GRACE_SECONDS;
-      await trial.drop(drop, trial.acknowledgement(to, [drop], { until }));
-      const recipient = await trial.as("other device", to);
+      await context.drop(drop, context.acknowledgement(to, [drop], { until }));
+      const recipient = await context.as("other device", to);
       const asked = Date.now();
       const isHeld = (await recipient.pickup()).includes(drop.id);
       must(isHeld || asked >= (until - CLOCK_SECONDS) * 1_000, "the drop was gone before its time");
-      await trial.untilSecond(until + CLOCK_SECONDS);
+      await context.untilSecond(until + CLOCK_SECONDS);
       mustBe("the box after the grace", await recipient.pickup(), []);
-      await (await trial.sender()).publish(drop);
+      await (await context.sender()).publish(drop);
       mustBe("the box after it came again", await recipient.pickup(), []);
     },
   }),
@@ -33,14 +33,14 @@ export const graceChecks: readonly Check[] = [
     id: "acknowledgement/grace-beyond-expiry",
     covers: ["ack-4", "expiry-5"],
     title: "lets no grace go beyond the expiry of the drop",
-    async run(trial) {
-      trial.needsSeconds(LIMIT_SECONDS);
-      const to = trial.person();
+    async run(context) {
+      context.needsSeconds(LIMIT_SECONDS);
+      const to = context.person();
       const expiry = nowSeconds() + GRACE_SECONDS;
-      const drop = trial.wrap({ to, tags: [["expiration", String(expiry)]] });
-      await trial.drop(drop, trial.acknowledgement(to, [drop], { until: expiry + 3600 }));
-      const recipient = await trial.as("recipient", to);
-      await trial.untilSecond(expiry + CLOCK_SECONDS);
+      const drop = context.wrap({ to, tags: [["expiration", String(expiry)]] });
+      await context.drop(drop, context.acknowledgement(to, [drop], { until: expiry + 3600 }));
+      const recipient = await context.as("recipient", to);
+      await context.untilSecond(expiry + CLOCK_SECONDS);
       mustBe("the box after the expiry", await recipient.pickup(), []);
     },
   }),
@@ -48,20 +48,20 @@ export const graceChecks: readonly Check[] = [
     id: "acknowledgement/grace-over",
     covers: ["ack-4", "ack-3"],
     title: "deletes at once when the grace is over already, or is taken back by one without",
-    async run(trial) {
-      const to = trial.person();
-      const past = trial.wrap({ to });
-      const graced = trial.wrap({ to });
+    async run(context) {
+      const to = context.person();
+      const past = context.wrap({ to });
+      const graced = context.wrap({ to });
       const now = nowSeconds();
-      await trial.drop(past, graced);
-      await trial.drop(trial.acknowledgement(to, [past], { until: now - 10 }));
-      const recipient = await trial.as("recipient", to);
+      await context.drop(past, graced);
+      await context.drop(context.acknowledgement(to, [past], { until: now - 10 }));
+      const recipient = await context.as("recipient", to);
       mustBe("the box after a past grace", await recipient.pickup(), [graced]);
-      await trial.drop(trial.acknowledgement(to, [graced], { until: now + 600 }));
+      await context.drop(context.acknowledgement(to, [graced], { until: now + 600 }));
       mustBe("the box within a grace", await recipient.pickup(), [graced]);
-      await trial.drop(trial.acknowledgement(to, [graced]));
+      await context.drop(context.acknowledgement(to, [graced]));
       mustBe("the box after one without", await recipient.pickup(), []);
-      await trial.drop(trial.acknowledgement(to, [graced], { until: now + 600 }));
+      await context.drop(context.acknowledgement(to, [graced], { until: now + 600 }));
       mustBe("the box after one with a grace again", await recipient.pickup(), []);
     },
   }),

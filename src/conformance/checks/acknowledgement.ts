@@ -13,14 +13,14 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/deletes",
     covers: ["ack-3", "ack-7"],
     title: "deletes the drops an acknowledgement names, and no others, before it answers OK",
-    async run(trial) {
-      const to = trial.person();
-      const gone = [trial.wrap({ to }), trial.message({ from: trial.person(), to })];
-      const kept = trial.wrap({ to });
-      await trial.drop(...gone, kept);
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const gone = [context.wrap({ to }), context.message({ from: context.person(), to })];
+      const kept = context.wrap({ to });
+      await context.drop(...gone, kept);
+      const recipient = await context.as("recipient", to);
       mustBe("the box before", await recipient.pickup(), [...gone, kept]);
-      const { accepted, reason } = await recipient.publish(trial.acknowledgement(to, gone));
+      const { accepted, reason } = await recipient.publish(context.acknowledgement(to, gone));
       must(accepted, `the acknowledgement was refused: ${reason}`);
       mustBe("the box after", await recipient.pickup(), [kept]);
       for (const drop of gone) mustBe("by id", await recipient.pickup({ ids: [drop.id] }), []);
@@ -30,16 +30,16 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/many",
     covers: ["ack-3"],
     title: "deletes all drops of an acknowledgement with many ids",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const many = Math.min(
         MANY_IDS,
-        trial.deadDrop.maxAcknowledgementIds,
-        trial.deadDrop.maxDrops,
+        context.deadDrop.maxAcknowledgementIds,
+        context.deadDrop.maxDrops,
       );
-      const drops = Array.from({ length: many }, () => trial.wrap({ to }));
-      await trial.drop(...drops, trial.acknowledgement(to, drops));
-      const recipient = await trial.as("recipient", to);
+      const drops = Array.from({ length: many }, () => context.wrap({ to }));
+      await context.drop(...drops, context.acknowledgement(to, drops));
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), []);
     },
   }),
@@ -47,15 +47,15 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/any-ids",
     covers: ["ack-7"],
     title: "answers OK true whether the ids are held, acknowledged, unknown or in another box",
-    async run(trial) {
-      const to = trial.person();
-      const held = trial.wrap({ to });
-      const foreign = trial.wrap({ to: trial.person() });
-      await trial.drop(held, foreign);
-      const sender = await trial.sender();
+    async run(context) {
+      const to = context.person();
+      const held = context.wrap({ to });
+      const foreign = context.wrap({ to: context.person() });
+      await context.drop(held, foreign);
+      const sender = await context.sender();
       const answers = new Set<string>();
-      for (const drop of [held, held, trial.wrap({ to }), foreign]) {
-        const event = trial.acknowledgement(to, [drop]);
+      for (const drop of [held, held, context.wrap({ to }), foreign]) {
+        const event = context.acknowledgement(to, [drop]);
         const { accepted, text } = await sender.publish(event);
         must(accepted, `it was answered with ${text}`);
         answers.add(text.replace(event.id, "…"));
@@ -68,11 +68,11 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/malformed",
     covers: ["ack-11"],
     title: "refuses an acknowledgement that names nothing, no id, no time or too many ids",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const most = trial.deadDrop.maxAcknowledgementIds;
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const most = context.deadDrop.maxAcknowledgementIds;
       const named = ["e", drop.id];
       const malformed: [string, string[][]][] = [
         ["one without an e tag", []],
@@ -84,9 +84,9 @@ export const acknowledgementChecks: readonly Check[] = [
         malformed.push(["one with too many ids", ids.map((id) => ["e", id])]);
       }
       for (const [what, tags] of malformed) {
-        await trial.refused(what, trial.sign(to, { kind: ACKNOWLEDGEMENT, tags }), "invalid:");
+        await context.refused(what, context.sign(to, { kind: ACKNOWLEDGEMENT, tags }), "invalid:");
       }
-      const recipient = await trial.as("recipient", to);
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [drop]);
     },
   }),
@@ -94,12 +94,12 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/foreign",
     covers: ["ack-2"],
     title: "leaves a drop that somebody else acknowledges",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      const other = trial.person();
-      await trial.drop(drop, trial.acknowledgement(other, [drop]));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      const other = context.person();
+      await context.drop(drop, context.acknowledgement(other, [drop]));
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [drop]);
     },
   }),
@@ -107,11 +107,11 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/foreign-early",
     covers: ["ack-2", "ack-6"],
     title: "holds a drop whose id somebody else acknowledged before it came",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(trial.acknowledgement(trial.person(), [drop]), drop);
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(context.acknowledgement(context.person(), [drop]), drop);
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [drop]);
     },
   }),
@@ -119,17 +119,17 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/republished",
     covers: ["ack-5"],
     title: "never shows an acknowledged drop again, however often it is published",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      const last = trial.wrap({ to });
-      await trial.drop(drop, trial.acknowledgement(to, [drop]));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      const last = context.wrap({ to });
+      await context.drop(drop, context.acknowledgement(to, [drop]));
+      const recipient = await context.as("recipient", to);
       const subscription = await recipient.subscribe({});
-      const other = await trial.open("other sender");
-      for (const sender of [await trial.sender(), other, recipient]) await sender.publish(drop);
+      const other = await context.open("other sender");
+      for (const sender of [await context.sender(), other, recipient]) await sender.publish(drop);
       // What reaches the subscription later shows that the drop would have reached it by now.
-      await trial.drop(last);
+      await context.drop(last);
       await recipient.delivered(subscription, last);
       must(!recipient.saw(drop), "the drop was delivered live");
       mustBe("the box", await recipient.pickup(), [last]);
@@ -140,15 +140,15 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/early",
     covers: ["ack-12", "ack-6"],
     title: "does not hold a drop that was acknowledged before it came",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      const sender = await trial.sender();
-      const early = await sender.publish(trial.acknowledgement(to, [drop]));
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      const sender = await context.sender();
+      const early = await sender.publish(context.acknowledgement(to, [drop]));
       must(early.accepted, `the early acknowledgement was refused: ${early.reason}`);
       const { accepted, text } = await sender.publish(drop);
       must(accepted, `the drop was answered with ${text}`);
-      const recipient = await trial.as("recipient", to);
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), []);
       await sender.publish(drop);
       mustBe("the box after it came again", await recipient.pickup(), []);
@@ -159,15 +159,15 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/at-once",
     covers: ["ack-7", "ack-3"],
     title: "answers two acknowledgements of the same drops at once, and deletes the drops",
-    async run(trial) {
-      const to = trial.person();
-      const drops = [trial.wrap({ to }), trial.wrap({ to }), trial.wrap({ to })];
-      await trial.drop(...drops);
-      const devices = [await trial.as("first device", to), await trial.as("second device", to)];
+    async run(context) {
+      const to = context.person();
+      const drops = [context.wrap({ to }), context.wrap({ to }), context.wrap({ to })];
+      await context.drop(...drops);
+      const devices = [await context.as("first device", to), await context.as("second device", to)];
       const answers = await Promise.all(
         devices.map((device, n) => {
           const own = drops.slice(n, n + 2);
-          return device.publish(trial.acknowledgement(to, own));
+          return device.publish(context.acknowledgement(to, own));
         }),
       );
       for (const { accepted, text } of answers) must(accepted, `one was answered with ${text}`);
@@ -178,15 +178,15 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/race",
     covers: ["ack-12", "ack-5"],
     title: "does not hold a drop that comes at the same moment as its acknowledgement",
-    async run(trial) {
-      const to = trial.person();
-      const drops = Array.from({ length: 10 }, () => trial.wrap({ to }));
-      const sender = await trial.sender();
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drops = Array.from({ length: 10 }, () => context.wrap({ to }));
+      const sender = await context.sender();
+      const recipient = await context.as("recipient", to);
       await Promise.all(
         drops.flatMap((drop) => [
           sender.publish(drop),
-          recipient.publish(trial.acknowledgement(to, [drop])),
+          recipient.publish(context.acknowledgement(to, [drop])),
         ]),
       );
       mustBe("the box", await recipient.pickup(), []);
@@ -196,19 +196,19 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/replayed",
     covers: ["ack-9", "ack-7"],
     title: "gives an acknowledgement that anyone publishes again the same effect, and no other",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      const kept = trial.wrap({ to });
-      const acknowledgement = trial.acknowledgement(to, [drop]);
-      await trial.drop(drop, acknowledgement, kept);
-      const stranger = await trial.as("stranger", trial.person());
-      for (const client of [await trial.sender(), stranger]) {
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      const kept = context.wrap({ to });
+      const acknowledgement = context.acknowledgement(to, [drop]);
+      await context.drop(drop, acknowledgement, kept);
+      const stranger = await context.as("stranger", context.person());
+      for (const client of [await context.sender(), stranger]) {
         const { accepted, text } = await client.publish(acknowledgement);
         must(accepted, `published again it was answered with ${text}`);
         await client.publish(drop);
       }
-      const recipient = await trial.as("recipient", to);
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [kept]);
     },
   }),
@@ -216,15 +216,15 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/forged",
     covers: ["ack-2"],
     title: "refuses an acknowledgement that the recipient has not signed",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const good = trial.acknowledgement(to, [drop]);
-      const foreign = trial.acknowledgement(trial.person(), [drop]);
-      await trial.refused("a foreign signature", { ...good, sig: foreign.sig });
-      await trial.refused("a foreign key", { ...foreign, pubkey: to.key });
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const good = context.acknowledgement(to, [drop]);
+      const foreign = context.acknowledgement(context.person(), [drop]);
+      await context.refused("a foreign signature", { ...good, sig: foreign.sig });
+      await context.refused("a foreign key", { ...foreign, pubkey: to.key });
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [drop]);
     },
   }),
@@ -232,11 +232,11 @@ export const acknowledgementChecks: readonly Check[] = [
     id: "acknowledgement/consumed",
     covers: ["ack-1"],
     title: "neither stores, serves, counts nor broadcasts an acknowledgement",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const acknowledgement = trial.acknowledgement(to, [drop]);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const acknowledgement = context.acknowledgement(to, [drop]);
       const filters = [
         {},
         { kinds: [ACKNOWLEDGEMENT] },
@@ -245,12 +245,12 @@ export const acknowledgementChecks: readonly Check[] = [
         { "#e": [drop.id] },
       ];
       const clients = [
-        await trial.as("recipient", to),
-        await trial.as("stranger", trial.person()),
-        await trial.open("nobody"),
+        await context.as("recipient", to),
+        await context.as("stranger", context.person()),
+        await context.open("nobody"),
       ];
       for (const client of clients) await client.request(filters);
-      await trial.drop(acknowledgement);
+      await context.drop(acknowledgement);
       for (const client of clients) {
         const who = client.connection.name;
         await client.neverSaw(acknowledgement, `it was broadcast to: ${who}`);
@@ -261,7 +261,7 @@ export const acknowledgementChecks: readonly Check[] = [
         }
       }
       const [recipient] = clients;
-      if (!trial.counts || recipient === undefined) return;
+      if (!context.counts || recipient === undefined) return;
       const { count, text } = await recipient.count([{ kinds: [ACKNOWLEDGEMENT] }]);
       must(count === 0, `it is counted: ${text}`);
     },

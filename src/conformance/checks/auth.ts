@@ -2,8 +2,8 @@ import type { NostrEvent } from "../../nostr/event.ts";
 import { AUTHENTICATION, GIFT_WRAP } from "../../nostr/kinds.ts";
 import type { Check } from "../check.ts";
 import type { Client } from "../client.ts";
+import type { Context } from "../context.ts";
 import { nowSeconds, type Person } from "../people.ts";
-import type { Trial } from "../trial.ts";
 import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
@@ -11,14 +11,14 @@ const NIP_42 = { nip: "42", needs: [42] } as const;
 
 /** Says a wrong AUTH, which must be refused, and then expects to be as much a stranger as before. */
 async function refusedAuth(
-  trial: Trial,
+  context: Context,
   what: string,
   wrong: (client: Client, person: Person) => Promise<NostrEvent>,
 ): Promise<void> {
-  const person = trial.person();
-  const drop = trial.wrap({ to: person });
-  await trial.drop(drop);
-  const client = await trial.open("intruder");
+  const person = context.person();
+  const drop = context.wrap({ to: person });
+  await context.drop(drop);
+  const client = await context.open("intruder");
   const { accepted, reason } = await client.authenticateWith(await wrong(client, person));
   must(!accepted, `an AUTH event with ${what} was believed`);
   must(/^[a-z-]+: ?\S/.test(reason), `it was refused with "${reason}", without a prefix`);
@@ -31,8 +31,8 @@ export const authChecks: readonly Check[] = [
     id: "auth/greeting",
     covers: ["pickup-1"],
     title: "sends a challenge before the client has said anything",
-    async run(trial) {
-      await (await trial.open("client")).challenge();
+    async run(context) {
+      await (await context.open("client")).challenge();
     },
   }),
   nipCheck({
@@ -41,9 +41,9 @@ export const authChecks: readonly Check[] = [
     sentence:
       "The challenge is valid for the duration of the connection or until another challenge is sent by the relay.",
     title: "gives each connection a challenge of its own",
-    async run(trial) {
-      const one = await (await trial.reader("first", trial.person())).challenge();
-      const other = await (await trial.reader("second", trial.person())).challenge();
+    async run(context) {
+      const one = await (await context.reader("first", context.person())).challenge();
+      const other = await (await context.reader("second", context.person())).challenge();
       must(one !== other, "two connections got the same challenge");
     },
   }),
@@ -53,10 +53,10 @@ export const authChecks: readonly Check[] = [
     sentence:
       "`AUTH` messages sent by clients MUST be answered with an `OK` message, like any `EVENT` message.",
     title: "answers a good AUTH with OK true",
-    async run(trial) {
-      const person = trial.person();
+    async run(context) {
+      const person = context.person();
       // The reader has to authenticate where there is a challenge, and fails if that is not answered.
-      await (await trial.reader("client", person)).challenge();
+      await (await context.reader("client", person)).challenge();
     },
   }),
   nipCheck({
@@ -64,12 +64,12 @@ export const authChecks: readonly Check[] = [
     id: "auth/wrong-challenge",
     sentence: 'that the `"challenge"` tag matches the challenge sent before;',
     title: "refuses a challenge that is made up, or none",
-    async run(trial) {
-      await refusedAuth(trial, "a made-up challenge", (client, person) =>
+    async run(context) {
+      await refusedAuth(context, "a made-up challenge", (client, person) =>
         client.authEvent(person, { challenge: "made up" }),
       );
-      await refusedAuth(trial, "no challenge", (client, person) =>
-        client.authEvent(person, { tags: [["relay", trial.url]] }),
+      await refusedAuth(context, "no challenge", (client, person) =>
+        client.authEvent(person, { tags: [["relay", context.url]] }),
       );
     },
   }),
@@ -78,10 +78,10 @@ export const authChecks: readonly Check[] = [
     id: "auth/foreign-challenge",
     sentence: 'that the `"challenge"` tag matches the challenge sent before;',
     title: "refuses the challenge of another connection, so that nobody can replay an AUTH",
-    async run(trial) {
-      const other = await trial.open("other client");
+    async run(context) {
+      const other = await context.open("other client");
       const challenge = await other.challenge();
-      await refusedAuth(trial, "another connection's challenge", (client, person) =>
+      await refusedAuth(context, "another connection's challenge", (client, person) =>
         client.authEvent(person, { challenge }),
       );
     },
@@ -92,18 +92,18 @@ export const authChecks: readonly Check[] = [
     sentence: 'that the `"relay"` tag matches the relay URL:',
     obligations: ["pickup-13"],
     title: "refuses an AUTH that was meant for another relay",
-    async run(trial) {
+    async run(context) {
       const hosts = [
         "wss://relay.example.com/",
-        `wss://${new URL(trial.url).host}.example.com/`,
+        `wss://${new URL(context.url).host}.example.com/`,
         "",
       ];
       for (const relay of hosts) {
-        await refusedAuth(trial, `the relay "${relay}"`, (client, person) =>
+        await refusedAuth(context, `the relay "${relay}"`, (client, person) =>
           client.authEvent(person, { relay }),
         );
       }
-      await refusedAuth(trial, "no relay tag", async (client, person) =>
+      await refusedAuth(context, "no relay tag", async (client, person) =>
         client.authEvent(person, { tags: [["challenge", await client.challenge()]] }),
       );
     },
@@ -112,8 +112,8 @@ export const authChecks: readonly Check[] = [
     id: "auth/same-host",
     covers: ["pickup-11"],
     title: "believes an AUTH whose relay tag differs in path and scheme only",
-    async run(trial) {
-      const { host, protocol } = new URL(trial.url);
+    async run(context) {
+      const { host, protocol } = new URL(context.url);
       const otherScheme = protocol === "wss:" ? "ws:" : "wss:";
       const variants = [
         `${protocol}//${host}`,
@@ -121,8 +121,8 @@ export const authChecks: readonly Check[] = [
         `${protocol}//${host}/a/b`,
       ];
       for (const relay of [...variants, `${otherScheme}//${host}/`]) {
-        const client = await trial.open("client");
-        const event = await client.authEvent(trial.person(), { relay });
+        const client = await context.open("client");
+        const event = await client.authEvent(context.person(), { relay });
         const { accepted, reason } = await client.authenticateWith(event);
         must(accepted, `the relay tag "${relay}" was refused: ${reason}`);
       }
@@ -133,8 +133,10 @@ export const authChecks: readonly Check[] = [
     id: "auth/wrong-kind",
     sentence: "that the `kind` is `22242`;",
     title: "refuses an AUTH event of another kind",
-    async run(trial) {
-      await refusedAuth(trial, "kind 1", (client, person) => client.authEvent(person, { kind: 1 }));
+    async run(context) {
+      await refusedAuth(context, "kind 1", (client, person) =>
+        client.authEvent(person, { kind: 1 }),
+      );
     },
   }),
   nipCheck({
@@ -142,10 +144,10 @@ export const authChecks: readonly Check[] = [
     id: "auth/wrong-time",
     sentence: "that the event `created_at` is close (e.g. within ~10 minutes) of the current time;",
     title: "refuses an AUTH event from an hour ago, and from an hour ahead",
-    async run(trial) {
+    async run(context) {
       for (const hours of [-1, 1]) {
         const created_at = nowSeconds() + hours * 60 * 60;
-        await refusedAuth(trial, `created_at ${hours} h from now`, (client, person) =>
+        await refusedAuth(context, `created_at ${hours} h from now`, (client, person) =>
           client.authEvent(person, { created_at }),
         );
       }
@@ -157,14 +159,14 @@ export const authChecks: readonly Check[] = [
     sentence:
       "This NIP defines a way for clients to authenticate to relays by signing an ephemeral event.",
     title: "refuses an AUTH event that somebody else has signed",
-    async run(trial) {
-      await refusedAuth(trial, "a foreign signature", async (client, person) => {
+    async run(context) {
+      await refusedAuth(context, "a foreign signature", async (client, person) => {
         const event = await client.authEvent(person);
-        const foreign = await client.authEvent(trial.person());
+        const foreign = await client.authEvent(context.person());
         return { ...event, sig: foreign.sig };
       });
-      await refusedAuth(trial, "a foreign key", async (client, person) => {
-        const foreign = await client.authEvent(trial.person());
+      await refusedAuth(context, "a foreign key", async (client, person) => {
+        const foreign = await client.authEvent(context.person());
         return { ...foreign, pubkey: person.key };
       });
     },
@@ -174,11 +176,11 @@ export const authChecks: readonly Check[] = [
     id: "auth/stays",
     sentence: "the authenticated session is valid afterwards for the duration of the connection",
     title: "stays authenticated after a later AUTH that is refused",
-    async run(trial) {
-      const person = trial.person();
-      const drop = trial.wrap({ to: person });
-      await trial.drop(drop);
-      const client = await trial.reader("recipient", person);
+    async run(context) {
+      const person = context.person();
+      const drop = context.wrap({ to: person });
+      await context.drop(drop);
+      const client = await context.reader("recipient", person);
       await client.authenticateWith(await client.authEvent(person, { challenge: "made up" }));
       mustBe("the box", await client.pickup({ "#p": [person.key] }), [drop]);
     },
@@ -189,21 +191,21 @@ export const authChecks: readonly Check[] = [
     sentence: "Relays MUST treat all pubkeys as authenticated accordingly.",
     obligations: ["pickup-4"],
     title: "shows the boxes of all keys that a connection has authenticated",
-    async run(trial) {
-      const alice = trial.person();
-      const bob = trial.person();
-      const forAlice = trial.wrap({ to: alice });
-      const forBob = trial.wrap({ to: bob });
-      await trial.drop(forAlice, forBob);
-      const client = await trial.as("shared client", alice, bob);
+    async run(context) {
+      const alice = context.person();
+      const bob = context.person();
+      const forAlice = context.wrap({ to: alice });
+      const forBob = context.wrap({ to: bob });
+      await context.drop(forAlice, forBob);
+      const client = await context.as("shared client", alice, bob);
       const kinds = [GIFT_WRAP];
       const both = { kinds, "#p": [alice.key, bob.key] };
       mustBe("both boxes", await client.pickup(both), [forAlice, forBob]);
       mustBe("the first box", await client.pickup({ kinds, "#p": [alice.key] }), [forAlice]);
       mustBe("the second box", await client.pickup({ kinds, "#p": [bob.key] }), [forBob]);
-      const live = trial.wrap({ to: alice });
+      const live = context.wrap({ to: alice });
       const subscription = await client.subscribe(both);
-      await trial.drop(live);
+      await context.drop(live);
       await client.delivered(subscription, live);
     },
   }),
@@ -212,9 +214,9 @@ export const authChecks: readonly Check[] = [
     id: "auth/not-broadcast",
     sentence: "Relays MUST exclude `kind: 22242` events from being broadcasted to any client.",
     title: "shows an AUTH event to nobody, even when it is published",
-    async run(trial) {
-      const person = trial.person();
-      const client = await trial.reader("client", person);
+    async run(context) {
+      const person = context.person();
+      const client = await context.reader("client", person);
       const filters = [
         { kinds: [AUTHENTICATION] },
         { authors: [person.key] },
@@ -224,7 +226,7 @@ export const authChecks: readonly Check[] = [
       const challenge = await client.challenge();
       const event = await client.authEvent(person, {
         tags: [
-          ["relay", trial.url],
+          ["relay", context.url],
           ["challenge", challenge],
           ["p", person.key],
         ],

@@ -11,15 +11,15 @@ export const filterChecks: readonly Check[] = [
     sentence:
       "All conditions of a filter that are specified must match for an event for it to pass the filter",
     title: "matches ids, authors, kinds, tags, since and until, and all of them at once",
-    async run(trial) {
-      const to = trial.person();
-      const from = trial.person();
+    async run(context) {
+      const to = context.person();
+      const from = context.person();
       const now = nowSeconds();
-      const old = trial.wrap({ to, created_at: now - 200, tags: [["t", "old"]] });
-      const wrap = trial.wrap({ to, created_at: now - 100 });
-      const message = trial.message({ from, to, created_at: now });
-      await trial.drop(old, wrap, message);
-      const reader = await trial.reader("recipient", to);
+      const old = context.wrap({ to, created_at: now - 200, tags: [["t", "old"]] });
+      const wrap = context.wrap({ to, created_at: now - 100 });
+      const message = context.message({ from, to, created_at: now });
+      await context.drop(old, wrap, message);
+      const reader = await context.reader("recipient", to);
       const p = { "#p": [to.key] };
       const expectations = [
         [{ ...p }, [old, wrap, message]],
@@ -48,12 +48,12 @@ export const filterChecks: readonly Check[] = [
     sentence:
       "A `REQ` message may contain multiple filters. In this case, events that match any of the filters are to be returned",
     title: "returns what matches any of several filters",
-    async run(trial) {
-      const to = trial.person();
-      const wrap = trial.wrap({ to });
-      const message = trial.message({ from: trial.person(), to });
-      await trial.drop(wrap, message, trial.wrap({ to }));
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const wrap = context.wrap({ to });
+      const message = context.message({ from: context.person(), to });
+      await context.drop(wrap, message, context.wrap({ to }));
+      const reader = await context.reader("recipient", to);
       const ids = await reader.pickup(
         { "#p": [to.key], kinds: [4] },
         { "#p": [to.key], ids: [wrap.id] },
@@ -67,13 +67,13 @@ export const filterChecks: readonly Check[] = [
     sentence:
       "When `limit: n` is present it is assumed that the events returned in the initial query will be the last `n` events ordered by the `created_at`.",
     title: "returns the newest events first, and no more than the limit",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const now = nowSeconds();
-      const events = [3, 0, 4, 1, 2].map((age) => trial.wrap({ to, created_at: now - age * 10 }));
-      await trial.drop(...events);
+      const events = [3, 0, 4, 1, 2].map((age) => context.wrap({ to, created_at: now - age * 10 }));
+      await context.drop(...events);
       const newest = events.toSorted((a, b) => b.created_at - a.created_at).map(({ id }) => id);
-      const reader = await trial.reader("recipient", to);
+      const reader = await context.reader("recipient", to);
       for (const limit of [1, 3, 5, 100]) {
         const ids = (await reader.pickup({ "#p": [to.key], limit })).join();
         const expected = newest.slice(0, limit).join();
@@ -87,12 +87,12 @@ export const filterChecks: readonly Check[] = [
     sentence:
       "The `limit` property of a filter is only valid for the initial query and MUST be ignored afterwards.",
     title: "goes on beyond the limit with what comes in",
-    async run(trial) {
-      const to = trial.person();
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const reader = await context.reader("recipient", to);
       const subscription = await reader.subscribe({ "#p": [to.key], limit: 1 });
-      const events = [trial.wrap({ to }), trial.wrap({ to }), trial.wrap({ to })];
-      await trial.drop(...events);
+      const events = [context.wrap({ to }), context.wrap({ to }), context.wrap({ to })];
+      await context.drop(...events);
       for (const event of events) await reader.delivered(subscription, event);
     },
   }),
@@ -102,11 +102,11 @@ export const filterChecks: readonly Check[] = [
     sentence:
       "The `ids`, `authors`, `#e` and `#p` filter lists MUST contain exact 64-character lowercase hex values.",
     title: "finds nothing by the beginning of an id or a key",
-    async run(trial) {
-      const to = trial.person();
-      const event = trial.wrap({ to });
-      await trial.drop(event);
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const event = context.wrap({ to });
+      await context.drop(event);
+      const reader = await context.reader("recipient", to);
       const filters = [
         { ids: [event.id.slice(0, 16)] },
         { ids: [event.id.toUpperCase()] },

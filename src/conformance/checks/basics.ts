@@ -14,8 +14,8 @@ export const basicsChecks: readonly Check[] = [
     nip: "01",
     sentence: OK_ANSWERS,
     title: "answers a good event with OK, its id, true and a string",
-    async run(trial) {
-      await trial.drop(trial.wrap({ to: trial.person() }));
+    async run(context) {
+      await context.drop(context.wrap({ to: context.person() }));
     },
   }),
   nipCheck({
@@ -24,15 +24,15 @@ export const basicsChecks: readonly Check[] = [
     sentence:
       "otherwise it MUST be a string formed by a machine-readable single-word prefix followed by a `:` and then a human-readable message.",
     title: "refuses an event whose signature, key, content or id is not the signed one",
-    async run(trial) {
-      const to = trial.person();
-      const event = trial.wrap({ to });
-      const other = trial.wrap({ to });
-      await trial.refused("an event with a foreign signature", { ...event, sig: other.sig });
-      await trial.refused("an event with a foreign key", { ...event, pubkey: other.pubkey });
-      await trial.refused("an event with another content", { ...event, content: "changed" });
-      await trial.refused("an event with another id", { ...event, id: to.key });
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const event = context.wrap({ to });
+      const other = context.wrap({ to });
+      await context.refused("an event with a foreign signature", { ...event, sig: other.sig });
+      await context.refused("an event with a foreign key", { ...event, pubkey: other.pubkey });
+      await context.refused("an event with another content", { ...event, content: "changed" });
+      await context.refused("an event with another id", { ...event, id: to.key });
+      const reader = await context.reader("recipient", to);
       mustBe("the recipient's events", await reader.pickup({ "#p": [to.key] }), []);
     },
   }),
@@ -41,14 +41,14 @@ export const basicsChecks: readonly Check[] = [
     nip: "01",
     sentence: OK_ANSWERS,
     title: "goes on after messages that are none",
-    async run(trial) {
-      const to = trial.person();
-      const { connection } = await trial.open("confused client");
+    async run(context) {
+      const to = context.person();
+      const { connection } = await context.open("confused client");
       for (const text of ["", "{", "null", "[]", '["REQ"]', '["EVENT",{}]', '["WHAT",1]', "[[[["]) {
         connection.sayRaw(text);
       }
       // A relay may hang up on such a client. It must not fall over for the others.
-      await trial.drop(trial.wrap({ to }));
+      await context.drop(context.wrap({ to }));
     },
   }),
   nipCheck({
@@ -56,10 +56,10 @@ export const basicsChecks: readonly Check[] = [
     nip: "01",
     sentence: "Relays can send 5 types of messages, which must also be JSON arrays",
     title: "says nothing but what NIP-01, 42 and 45 define",
-    async run(trial) {
-      const to = trial.person();
-      const reader = await trial.reader("recipient", to);
-      await reader.publish(trial.wrap({ to }));
+    async run(context) {
+      const to = context.person();
+      const reader = await context.reader("recipient", to);
+      await reader.publish(context.wrap({ to }));
       await reader.pickup({ "#p": [to.key] });
       for (const { message, text } of reader.connection.since(0)) {
         must(RELAY_VERBS.has(message[0]), `the relay said ${text}`);
@@ -71,12 +71,16 @@ export const basicsChecks: readonly Check[] = [
     nip: "01",
     sentence: "all other characters must be included verbatim",
     title: "gives an event back as it was signed",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const content = 'line\nquote " back\\slash \t\r\b\f \u007f é 日本 🎁 \u2028 </script>';
-      const event = trial.wrap({ to, content, tags: [["alt", content], ["empty", ""], ["-one"]] });
-      await trial.drop(event);
-      const reader = await trial.reader("recipient", to);
+      const event = context.wrap({
+        to,
+        content,
+        tags: [["alt", content], ["empty", ""], ["-one"]],
+      });
+      await context.drop(event);
+      const reader = await context.reader("recipient", to);
       const { events, closed } = await reader.request([{ "#p": [to.key] }]);
       must(closed === undefined, `the REQ was refused: ${closed}`);
       const fields = ["id", "pubkey", "created_at", "kind", "tags", "content", "sig"] as const;
@@ -93,15 +97,15 @@ export const basicsChecks: readonly Check[] = [
     sentence:
       "store that filter and send again all future events it receives to that same websocket",
     title: "sends stored events, EOSE, and then what comes in",
-    async run(trial) {
-      const to = trial.person();
-      const stored = trial.wrap({ to });
-      const live = trial.wrap({ to });
-      await trial.drop(stored);
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const stored = context.wrap({ to });
+      const live = context.wrap({ to });
+      await context.drop(stored);
+      const reader = await context.reader("recipient", to);
       const { subscription, ids } = await reader.request([{ kinds: [1059], "#p": [to.key] }]);
       mustBe("the stored events", ids, [stored]);
-      await trial.drop(live);
+      await context.drop(live);
       await reader.delivered(subscription, live);
     },
   }),
@@ -110,16 +114,16 @@ export const basicsChecks: readonly Check[] = [
     nip: "01",
     sentence: '`["CLOSE", <subscription_id>]`, used to stop previous subscriptions.',
     title: "sends nothing on a subscription that was closed",
-    async run(trial) {
-      const to = trial.person();
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const reader = await context.reader("recipient", to);
       const closed = await reader.subscribe({ "#p": [to.key] });
       const open = await reader.subscribe({ "#p": [to.key] });
       reader.connection.say("CLOSE", closed);
       // The answer to a later question shows that CLOSE was read.
       await reader.pickup({ "#p": [to.key] });
-      const event = trial.wrap({ to });
-      await trial.drop(event);
+      const event = context.wrap({ to });
+      await context.drop(event);
       await reader.delivered(open, event);
       await reader.pickup({ "#p": [to.key], limit: 1 });
       const strays = reader.connection
@@ -134,14 +138,14 @@ export const basicsChecks: readonly Check[] = [
     sentence:
       "a new `REQ` is sent using the same `<subscription_id>`, in which case relay MUST overwrite the previous subscription.",
     title: "replaces a subscription by a REQ with its id",
-    async run(trial) {
-      const to = trial.person();
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const reader = await context.reader("recipient", to);
       await reader.request([{ kinds: [1059], "#p": [to.key] }], "one");
       await reader.request([{ kinds: [4], "#p": [to.key] }], "one");
       const witness = await reader.subscribe({ kinds: [1059], "#p": [to.key] });
-      const wrap = trial.wrap({ to });
-      await trial.drop(wrap);
+      const wrap = context.wrap({ to });
+      await context.drop(wrap);
       await reader.delivered(witness, wrap);
       await reader.pickup({ "#p": [to.key], limit: 1 });
       const strays = reader.connection
@@ -156,16 +160,16 @@ export const basicsChecks: readonly Check[] = [
     sentence:
       "Relays MUST manage `<subscription_id>`s independently for each WebSocket connection.",
     title: "keeps equal subscription ids of two connections apart",
-    async run(trial) {
-      const to = trial.person();
-      const one = await trial.reader("first device", to);
-      const other = await trial.reader("second device", to);
+    async run(context) {
+      const to = context.person();
+      const one = await context.reader("first device", to);
+      const other = await context.reader("second device", to);
       await one.request([{ "#p": [to.key] }], "same");
       await other.request([{ "#p": [to.key] }], "same");
       other.connection.say("CLOSE", "same");
       await other.pickup({ "#p": [to.key], limit: 1 });
-      const event = trial.wrap({ to });
-      await trial.drop(event);
+      const event = context.wrap({ to });
+      await context.drop(event);
       await one.delivered("same", event);
     },
   }),
@@ -174,9 +178,9 @@ export const basicsChecks: readonly Check[] = [
     nip: "01",
     sentence: "`<subscription_id>` is an arbitrary, non-empty string of max length 64 chars.",
     title: "takes any subscription id of 64 characters",
-    async run(trial) {
-      const to = trial.person();
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const reader = await context.reader("recipient", to);
       for (const id of ["x".repeat(64), 'quote " \\ back', "ünï 🎁"]) {
         const { closed } = await reader.request([{ "#p": [to.key] }], id);
         must(closed === undefined, `the subscription id ${JSON.stringify(id)}: ${closed}`);
@@ -190,9 +194,9 @@ export const basicsChecks: readonly Check[] = [
     sentence:
       "`CLOSED` messages MUST be sent in response to a `REQ` when the relay refuses to fulfill it.",
     title: "answers every REQ with EOSE or CLOSED, also one it cannot understand",
-    async run(trial) {
-      const to = trial.person();
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const reader = await context.reader("recipient", to);
       const filters = [{ ids: "none" }, { kinds: ["1059"] }, { since: "yesterday" }, { "#p": [7] }];
       for (const filter of filters) {
         const { closed } = await reader.request([filter]);

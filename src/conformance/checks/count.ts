@@ -10,16 +10,16 @@ export const countChecks: readonly Check[] = [
     sentence: 'Counts are returned using a `COUNT` response in the form `{"count": <integer>}`.',
     needs: [45],
     title: "counts what a REQ with the same filters returns",
-    async run(trial) {
-      const to = trial.person();
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const reader = await context.reader("recipient", to);
       const p = { "#p": [to.key] };
       const empty = await reader.count([p]);
       must(empty.count === 0, `an empty box: ${empty.text}`);
-      await trial.drop(
-        trial.wrap({ to }),
-        trial.wrap({ to }),
-        trial.message({ from: trial.person(), to }),
+      await context.drop(
+        context.wrap({ to }),
+        context.wrap({ to }),
+        context.message({ from: context.person(), to }),
       );
       const expectations = [
         [[p], 3],
@@ -44,11 +44,11 @@ export const countChecks: readonly Check[] = [
     covers: ["pickup-2"],
     needs: [45],
     title: "closes a COUNT of a connection that is not authenticated with auth-required:",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const nobody = await trial.open("nobody");
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const nobody = await context.open("nobody");
       for (const filter of probes(drop, to)) {
         const { closed, text } = await nobody.count([filter]);
         must(closed?.startsWith("auth-required:") === true, `${JSON.stringify(filter)}: ${text}`);
@@ -60,10 +60,10 @@ export const countChecks: readonly Check[] = [
     covers: ["pickup-12"],
     needs: [45],
     title: "closes a COUNT that names other keys only with restricted:",
-    async run(trial) {
-      const to = trial.person();
-      await trial.drop(trial.wrap({ to }));
-      const stranger = await trial.as("stranger", trial.person());
+    async run(context) {
+      const to = context.person();
+      await context.drop(context.wrap({ to }));
+      const stranger = await context.as("stranger", context.person());
       const { closed, text } = await stranger.count([{ kinds: [1059], "#p": [to.key] }]);
       must(closed?.startsWith("restricted:") === true, `it was answered with ${text}`);
     },
@@ -73,11 +73,11 @@ export const countChecks: readonly Check[] = [
     covers: ["pickup-3", "pickup-7"],
     needs: [45],
     title: "counts somebody else's drop for no filter",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop, trial.wrap({ to }));
-      const stranger = await trial.as("stranger", trial.person());
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop, context.wrap({ to }));
+      const stranger = await context.as("stranger", context.person());
       for (const filter of probes(drop, to)) {
         const { count, text } = await stranger.count([filter]);
         must((count ?? 0) === 0, `${JSON.stringify(filter)}: ${text}`);
@@ -89,11 +89,15 @@ export const countChecks: readonly Check[] = [
     covers: ["pickup-6", "pickup-5"],
     needs: [45],
     title: "counts one's own drops alone when a filter names others too, or nobody",
-    async run(trial) {
-      const to = trial.person();
-      const other = trial.person();
-      await trial.drop(trial.wrap({ to }), trial.wrap({ to: other }), trial.wrap({ to: other }));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const other = context.person();
+      await context.drop(
+        context.wrap({ to }),
+        context.wrap({ to: other }),
+        context.wrap({ to: other }),
+      );
+      const recipient = await context.as("recipient", to);
       for (const filter of [{}, { kinds: [1059] }, { "#p": [to.key, other.key] }]) {
         const { count, text } = await recipient.count([filter]);
         must(count === 1, `${JSON.stringify(filter)}: ${text}, not 1`);
@@ -105,13 +109,13 @@ export const countChecks: readonly Check[] = [
     covers: ["pickup-7"],
     needs: [45],
     title: "answers a stranger's COUNT the same about a full, an emptied and an unknown box or id",
-    async run(trial) {
-      const [full, emptied, unknown] = [trial.person(), trial.person(), trial.person()];
-      const drop = trial.wrap({ to: full });
-      const gone = trial.wrap({ to: emptied });
-      const never = trial.wrap({ to: unknown });
-      await trial.drop(drop, gone, trial.acknowledgement(emptied, [gone]));
-      const stranger = await trial.as("stranger", trial.person());
+    async run(context) {
+      const [full, emptied, unknown] = [context.person(), context.person(), context.person()];
+      const drop = context.wrap({ to: full });
+      const gone = context.wrap({ to: emptied });
+      const never = context.wrap({ to: unknown });
+      await context.drop(drop, gone, context.acknowledgement(emptied, [gone]));
+      const stranger = await context.as("stranger", context.person());
       const questions = [
         [full, emptied, unknown].map(({ key }) => ({ "#p": [key] })),
         [drop, gone, never].map(({ id }) => ({ ids: [id] })),
@@ -129,11 +133,11 @@ export const countChecks: readonly Check[] = [
     covers: ["ack-3"],
     needs: [45],
     title: "does not count what was acknowledged",
-    async run(trial) {
-      const to = trial.person();
-      const drops = [trial.wrap({ to }), trial.wrap({ to })] as const;
-      await trial.drop(...drops, trial.acknowledgement(to, [drops[0]]));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drops = [context.wrap({ to }), context.wrap({ to })] as const;
+      await context.drop(...drops, context.acknowledgement(to, [drops[0]]));
+      const recipient = await context.as("recipient", to);
       const { count, text } = await recipient.count([{}]);
       must(count === 1, `two drops, one acknowledged: ${text}`);
     },

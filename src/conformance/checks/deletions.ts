@@ -11,17 +11,17 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/recipient",
     covers: ["delete-1", "ack-5"],
     title: "takes a kind 5 by the recipient for an acknowledgement, with k tags and without",
-    async run(trial) {
-      const to = trial.person();
-      const wraps = [trial.wrap({ to }), trial.wrap({ to })] as const;
-      const message = trial.message({ from: trial.person(), to });
-      const kept = trial.wrap({ to });
-      await trial.drop(...wraps, message, kept);
-      const bare = trial.sign(to, { kind: DELETION, tags: [["e", wraps[0].id]] });
-      await trial.drop(bare, trial.deletion(to, [wraps[1], message]));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const wraps = [context.wrap({ to }), context.wrap({ to })] as const;
+      const message = context.message({ from: context.person(), to });
+      const kept = context.wrap({ to });
+      await context.drop(...wraps, message, kept);
+      const bare = context.sign(to, { kind: DELETION, tags: [["e", wraps[0].id]] });
+      await context.drop(bare, context.deletion(to, [wraps[1], message]));
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [kept]);
-      const sender = await trial.sender();
+      const sender = await context.sender();
       for (const drop of [...wraps, message]) await sender.publish(drop);
       mustBe("the box after they came again", await recipient.pickup(), [kept]);
     },
@@ -30,11 +30,11 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/early",
     covers: ["delete-1", "ack-12"],
     title: "does not hold a drop that its recipient has deleted by kind 5 before it came",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(trial.deletion(to, [drop]), drop);
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(context.deletion(to, [drop]), drop);
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), []);
     },
   }),
@@ -42,13 +42,13 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/author-of-message",
     covers: ["delete-2"],
     title: "deletes a kind 4 that its author names in a kind 5",
-    async run(trial) {
-      const to = trial.person();
-      const from = trial.person();
-      const message = trial.message({ from, to });
-      const kept = trial.message({ from, to });
-      await trial.drop(message, kept, trial.deletion(from, [message]));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const from = context.person();
+      const message = context.message({ from, to });
+      const kept = context.message({ from, to });
+      await context.drop(message, kept, context.deletion(from, [message]));
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [kept]);
     },
   }),
@@ -56,15 +56,15 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/author-of-wrap",
     covers: ["delete-3"],
     title: "leaves a gift wrap that its author names in a kind 5",
-    async run(trial) {
-      if (trial.deadDrop.authorDeletesWraps) {
+    async run(context) {
+      if (context.deadDrop.authorDeletesWraps) {
         throw new Skipped("the relay says author_deletes_wraps");
       }
-      const to = trial.person();
-      const from = trial.person();
-      const wrap = trial.wrap({ to, from });
-      await trial.drop(wrap, trial.deletion(from, [wrap]));
-      const recipient = await trial.as("recipient", to);
+      const to = context.person();
+      const from = context.person();
+      const wrap = context.wrap({ to, from });
+      await context.drop(wrap, context.deletion(from, [wrap]));
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [wrap]);
     },
   }),
@@ -72,11 +72,11 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/stranger",
     covers: ["delete-1", "delete-2", "ack-2"],
     title: "leaves drops that a stranger names in a kind 5",
-    async run(trial) {
-      const to = trial.person();
-      const drops = [trial.wrap({ to }), trial.message({ from: trial.person(), to })];
-      await trial.drop(...drops, trial.deletion(trial.person(), drops));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drops = [context.wrap({ to }), context.message({ from: context.person(), to })];
+      await context.drop(...drops, context.deletion(context.person(), drops));
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), drops);
     },
   }),
@@ -84,17 +84,17 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/consumed",
     covers: ["delete-4"],
     title: "neither stores, serves nor broadcasts a kind 5",
-    async run(trial) {
-      const to = trial.person();
-      const from = trial.person();
-      const wrap = trial.wrap({ to });
-      const message = trial.message({ from, to });
-      await trial.drop(wrap, message);
-      const clients = [await trial.as("recipient", to), await trial.as("author", from)];
+    async run(context) {
+      const to = context.person();
+      const from = context.person();
+      const wrap = context.wrap({ to });
+      const message = context.message({ from, to });
+      await context.drop(wrap, message);
+      const clients = [await context.as("recipient", to), await context.as("author", from)];
       const filters = [{}, { kinds: [DELETION] }, { "#e": [wrap.id, message.id] }];
       for (const client of clients) await client.request(filters);
-      const deletions = [trial.deletion(to, [wrap]), trial.deletion(from, [message])];
-      await trial.drop(...deletions);
+      const deletions = [context.deletion(to, [wrap]), context.deletion(from, [message])];
+      await context.drop(...deletions);
       for (const client of clients) {
         const who = client.connection.name;
         for (const deletion of deletions) {
@@ -110,25 +110,25 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/vanish",
     covers: ["delete-5"],
     title: "deletes the signer's box at a kind 62, keeps it deleted, and leaves other boxes alone",
-    async run(trial) {
-      for (const relay of ["ALL_RELAYS", trial.url]) {
-        const to = trial.person();
-        const other = trial.person();
+    async run(context) {
+      for (const relay of ["ALL_RELAYS", context.url]) {
+        const to = context.person();
+        const other = context.person();
         const now = nowSeconds();
         const drops = [
-          trial.wrap({ to, created_at: now - DAY }),
-          trial.message({ from: other, to, created_at: now }),
+          context.wrap({ to, created_at: now - DAY }),
+          context.message({ from: other, to, created_at: now }),
         ];
-        const later = trial.wrap({ to, created_at: now + 60 });
-        const foreign = trial.wrap({ to: other });
-        await trial.drop(...drops, later, foreign);
-        await trial.drop(trial.vanish(to, relay, { created_at: now }));
-        const recipient = await trial.as("recipient", to);
+        const later = context.wrap({ to, created_at: now + 60 });
+        const foreign = context.wrap({ to: other });
+        await context.drop(...drops, later, foreign);
+        await context.drop(context.vanish(to, relay, { created_at: now }));
+        const recipient = await context.as("recipient", to);
         mustBe(`the box after a kind 62 for ${relay}`, await recipient.pickup(), [later]);
-        const sender = await trial.sender();
+        const sender = await context.sender();
         for (const drop of drops) await sender.publish(drop);
         mustBe("the box after they came again", await recipient.pickup(), [later]);
-        const stranger = await trial.as("other recipient", other);
+        const stranger = await context.as("other recipient", other);
         mustBe("the other box", await stranger.pickup(), [foreign]);
       }
     },
@@ -137,14 +137,14 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/vanish-elsewhere",
     covers: ["delete-5", "drop-4"],
     title: "deletes nothing at a kind 62 that names another relay",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const sender = await trial.sender();
-      await sender.publish(trial.vanish(to, "wss://relay.example.com/"));
-      await sender.publish(trial.vanish(to, "all_relays"));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const sender = await context.sender();
+      await sender.publish(context.vanish(to, "wss://relay.example.com/"));
+      await sender.publish(context.vanish(to, "all_relays"));
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [drop]);
     },
   }),
@@ -152,22 +152,22 @@ export const deletionsChecks: readonly Check[] = [
     id: "deletions/vanish-replayed",
     covers: ["delete-6"],
     title: "deletes nothing when a kind 62 is published again, however old the new drops are dated",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const now = nowSeconds();
-      const before = trial.wrap({ to, created_at: now - 60 });
-      const request = trial.vanish(to, "ALL_RELAYS", { created_at: now });
-      await trial.drop(before, request);
+      const before = context.wrap({ to, created_at: now - 60 });
+      const request = context.vanish(to, "ALL_RELAYS", { created_at: now });
+      await context.drop(before, request);
       const drops = [
-        trial.wrap({ to, created_at: now + 60 }),
-        trial.wrap({ to, created_at: now - DAY }),
-        trial.message({ from: trial.person(), to, created_at: now - 60 }),
+        context.wrap({ to, created_at: now + 60 }),
+        context.wrap({ to, created_at: now - DAY }),
+        context.message({ from: context.person(), to, created_at: now - 60 }),
       ];
-      await trial.drop(...drops);
-      const recipient = await trial.as("recipient", to);
+      await context.drop(...drops);
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), drops);
-      await (await trial.sender()).publish(request);
-      const stranger = await trial.open("stranger");
+      await (await context.sender()).publish(request);
+      const stranger = await context.open("stranger");
       await stranger.publish(request);
       mustBe("the box after the replay", await recipient.pickup(), drops);
     },
@@ -179,16 +179,16 @@ export const deletionsChecks: readonly Check[] = [
       "Relays SHOULD delete or stop publishing any referenced events that have an identical `pubkey` as the deletion request.",
     needs: [9],
     title: "stops publishing a kind 4 that its author deletes, and one that a stranger names not",
-    async run(trial) {
-      const to = trial.person();
-      const from = trial.person();
-      const message = trial.message({ from, to });
-      const kept = trial.message({ from, to });
-      const sender = await trial.sender();
-      await trial.drop(message, kept);
-      await sender.publish(trial.deletion(trial.person(), [kept]));
-      await sender.publish(trial.deletion(from, [message]));
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const from = context.person();
+      const message = context.message({ from, to });
+      const kept = context.message({ from, to });
+      const sender = await context.sender();
+      await context.drop(message, kept);
+      await sender.publish(context.deletion(context.person(), [kept]));
+      await sender.publish(context.deletion(from, [message]));
+      const reader = await context.reader("recipient", to);
       mustBe("the messages", await reader.pickup({ kinds: [4], "#p": [to.key] }), [kept]);
     },
   }),
@@ -199,13 +199,13 @@ export const deletionsChecks: readonly Check[] = [
       "Relays SHOULD delete or stop serving a `kind:1059` event upon receiving a valid deletion request from a `p`-tag recipient.",
     needs: [9, 59],
     title: "stops serving a gift wrap that its recipient deletes",
-    async run(trial) {
-      const to = trial.person();
-      const wrap = trial.wrap({ to });
-      const kept = trial.wrap({ to });
-      await trial.drop(wrap, kept);
-      await (await trial.sender()).publish(trial.deletion(to, [wrap]));
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const wrap = context.wrap({ to });
+      const kept = context.wrap({ to });
+      await context.drop(wrap, kept);
+      await (await context.sender()).publish(context.deletion(to, [wrap]));
+      const reader = await context.reader("recipient", to);
       mustBe("the wraps", await reader.pickup({ kinds: [1059], "#p": [to.key] }), [kept]);
     },
   }),
@@ -216,11 +216,11 @@ export const deletionsChecks: readonly Check[] = [
       "Relays SHOULD delete all NIP-59 Gift Wraps that p-tagged the `.pubkey` if their service URL is tagged in the event, deleting all DMs to the pubkey.",
     needs: [62],
     title: "deletes the gift wraps of a key that asks to vanish",
-    async run(trial) {
-      const to = trial.person();
-      const wrap = trial.wrap({ to });
-      await trial.drop(wrap, trial.vanish(to, trial.url, { created_at: wrap.created_at }));
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const wrap = context.wrap({ to });
+      await context.drop(wrap, context.vanish(to, context.url, { created_at: wrap.created_at }));
+      const reader = await context.reader("recipient", to);
       mustBe("the wraps", await reader.pickup({ kinds: [1059], "#p": [to.key] }), []);
     },
   }),
@@ -230,12 +230,12 @@ export const deletionsChecks: readonly Check[] = [
     sentence: "Relays MUST ensure the deleted events cannot be re-broadcasted into the relay.",
     needs: [62],
     title: "does not take back what was deleted when its key vanished",
-    async run(trial) {
-      const to = trial.person();
-      const wrap = trial.wrap({ to });
-      await trial.drop(wrap, trial.vanish(to, "ALL_RELAYS", { created_at: wrap.created_at }));
-      await (await trial.sender()).publish(wrap);
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const wrap = context.wrap({ to });
+      await context.drop(wrap, context.vanish(to, "ALL_RELAYS", { created_at: wrap.created_at }));
+      await (await context.sender()).publish(wrap);
+      const reader = await context.reader("recipient", to);
       mustBe("the wraps", await reader.pickup({ kinds: [1059], "#p": [to.key] }), []);
     },
   }),

@@ -13,9 +13,9 @@ export const dropsChecks: readonly Check[] = [
     id: "drops/one-recipient",
     covers: ["drop-1"],
     title: "refuses a drop that does not have exactly one p tag with a lowercase hex key",
-    async run(trial) {
-      const { key } = trial.person();
-      const other = trial.person();
+    async run(context) {
+      const { key } = context.person();
+      const other = context.person();
       const tags: Record<string, string[][]> = {
         "no p tag": [],
         "two p tags": [
@@ -36,8 +36,12 @@ export const dropsChecks: readonly Check[] = [
       };
       for (const kind of [GIFT_WRAP, DIRECT_MESSAGE]) {
         for (const [what, wrong] of Object.entries(tags)) {
-          const event = trial.sign(trial.person(), { kind, tags: wrong, content: "conformance" });
-          await trial.refused(`kind ${kind} with ${what}`, event);
+          const event = context.sign(context.person(), {
+            kind,
+            tags: wrong,
+            content: "conformance",
+          });
+          await context.refused(`kind ${kind} with ${what}`, event);
         }
       }
     },
@@ -46,23 +50,23 @@ export const dropsChecks: readonly Check[] = [
     id: "drops/anyone",
     covers: ["drop-3"],
     title: "takes drops of both kinds from a connection that is not authenticated",
-    async run(trial) {
-      const to = trial.person();
-      await trial.drop(trial.wrap({ to }), trial.message({ from: trial.person(), to }));
+    async run(context) {
+      const to = context.person();
+      await context.drop(context.wrap({ to }), context.message({ from: context.person(), to }));
     },
   }),
   deadDropCheck({
     id: "drops/any-connection",
     covers: ["drop-3"],
     title: "takes drops for others and for oneself from an authenticated connection, too",
-    async run(trial) {
-      const to = trial.person();
-      const from = trial.person();
-      const sender = await trial.as("sender", from);
+    async run(context) {
+      const to = context.person();
+      const from = context.person();
+      const sender = await context.as("sender", from);
       for (const drop of [
-        trial.wrap({ to }),
-        trial.message({ from, to }),
-        trial.wrap({ to: from }),
+        context.wrap({ to }),
+        context.message({ from, to }),
+        context.wrap({ to: from }),
       ]) {
         const { accepted, reason } = await sender.publish(drop);
         must(accepted, `kind ${drop.kind} was refused: ${reason}`);
@@ -73,19 +77,19 @@ export const dropsChecks: readonly Check[] = [
     id: "drops/held",
     covers: ["drop-4", "pickup-9"],
     title: "holds a drop through pickups, disconnections and other drops",
-    async run(trial) {
-      const to = trial.person();
-      const drops = [trial.wrap({ to }), trial.message({ from: trial.person(), to })];
-      await trial.drop(...drops);
+    async run(context) {
+      const to = context.person();
+      const drops = [context.wrap({ to }), context.message({ from: context.person(), to })];
+      await context.drop(...drops);
       for (const name of ["first device", "second device"]) {
-        const recipient = await trial.as(name, to);
+        const recipient = await context.as(name, to);
         mustBe("the box", await recipient.pickup(), drops);
         mustBe("the box, read again", await recipient.pickup(), drops);
         recipient.connection.end();
       }
-      const more = trial.wrap({ to });
-      await trial.drop(more);
-      const recipient = await trial.as("third device", to);
+      const more = context.wrap({ to });
+      await context.drop(more);
+      const recipient = await context.as("third device", to);
       mustBe("the box with one more", await recipient.pickup(), [...drops, more]);
     },
   }),
@@ -93,38 +97,38 @@ export const dropsChecks: readonly Check[] = [
     id: "drops/full-box",
     covers: ["drop-5", "drop-4"],
     title: "refuses what a full box cannot hold, and keeps all that it holds",
-    async run(trial) {
-      const { maxDrops } = trial.deadDrop;
+    async run(context) {
+      const { maxDrops } = context.deadDrop;
       if (maxDrops > MAX_FILLED_BOX) {
         throw new Skipped(
           `max_drops is ${maxDrops}; a box of up to ${MAX_FILLED_BOX} can be filled`,
         );
       }
-      trial.needsSeconds(10);
-      const to = trial.person();
-      const drops = Array.from({ length: maxDrops }, () => trial.wrap({ to }));
-      await trial.drop(...drops);
-      const sender = await trial.sender();
-      const { accepted, reason } = await sender.publish(trial.wrap({ to }), { isPatient: false });
+      context.needsSeconds(10);
+      const to = context.person();
+      const drops = Array.from({ length: maxDrops }, () => context.wrap({ to }));
+      await context.drop(...drops);
+      const sender = await context.sender();
+      const { accepted, reason } = await sender.publish(context.wrap({ to }), { isPatient: false });
       must(!accepted, `a box of max_drops ${maxDrops} took one more`);
       must(reason.startsWith("rate-limited:"), `it was refused with "${reason}"`);
-      const recipient = await trial.as("recipient", to);
+      const recipient = await context.as("recipient", to);
       mustBe("the full box", await recipient.pickup(), drops);
-      await trial.drop(trial.wrap({ to: trial.person() }));
+      await context.drop(context.wrap({ to: context.person() }));
     },
   }),
   deadDropCheck({
     id: "drops/ephemeral-live",
     covers: ["drop-6", "pickup-3"],
     title: "passes kind 21059 to its recipient's open subscriptions and to nobody else",
-    async run(trial) {
-      const to = trial.person();
-      const stranger = await trial.as("stranger", trial.person());
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const stranger = await context.as("stranger", context.person());
+      const recipient = await context.as("recipient", to);
       await stranger.subscribe({ kinds: [EPHEMERAL_GIFT_WRAP] }, {});
       const subscription = await recipient.subscribe({ kinds: [EPHEMERAL_GIFT_WRAP] });
-      const event = trial.ephemeral({ to });
-      await trial.drop(event);
+      const event = context.ephemeral({ to });
+      await context.drop(event);
       await recipient.delivered(subscription, event);
       await stranger.neverSaw(event, "a stranger was sent somebody's kind 21059");
     },
@@ -133,19 +137,19 @@ export const dropsChecks: readonly Check[] = [
     id: "drops/ephemeral-not-stored",
     covers: ["drop-8"],
     title: "does not store kind 21059, with a listener or without",
-    async run(trial) {
-      const to = trial.person();
-      const unheard = trial.ephemeral({ to });
-      const heard = trial.ephemeral({ to });
-      await trial.drop(unheard);
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const unheard = context.ephemeral({ to });
+      const heard = context.ephemeral({ to });
+      await context.drop(unheard);
+      const recipient = await context.as("recipient", to);
       const subscription = await recipient.subscribe({ kinds: [EPHEMERAL_GIFT_WRAP] });
-      await trial.drop(heard);
+      await context.drop(heard);
       await recipient.delivered(subscription, heard);
-      const later = await trial.as("recipient later", to);
+      const later = await context.as("recipient later", to);
       mustBe("the box", await later.pickup(), []);
       mustBe("by id", await later.pickup({ ids: [heard.id, unheard.id] }), []);
-      if (trial.counts) {
+      if (context.counts) {
         const { count } = await later.count([{ kinds: [EPHEMERAL_GIFT_WRAP] }]);
         must(count === 0, `COUNT finds ${count} events of kind 21059`);
       }
@@ -155,14 +159,14 @@ export const dropsChecks: readonly Check[] = [
     id: "drops/ephemeral-answer",
     covers: ["drop-9"],
     title: "answers kind 21059 with the same OK true whether or not its recipient listens",
-    async run(trial) {
-      const to = trial.person();
-      const unheard = trial.ephemeral({ to });
-      const alone = await trial.drop(unheard);
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const unheard = context.ephemeral({ to });
+      const alone = await context.drop(unheard);
+      const recipient = await context.as("recipient", to);
       await recipient.subscribe({ kinds: [EPHEMERAL_GIFT_WRAP] });
-      const heard = trial.ephemeral({ to });
-      const together = await trial.drop(heard);
+      const heard = context.ephemeral({ to });
+      const together = await context.drop(heard);
       const [one, other] = [alone.replace(unheard.id, "…"), together.replace(heard.id, "…")];
       must(one === other, `without a listener it is ${one}, with one ${other}`);
     },
@@ -171,11 +175,15 @@ export const dropsChecks: readonly Check[] = [
     id: "drops/other-kinds",
     covers: ["drop-7"],
     title: "refuses every other kind with blocked:",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       for (const kind of OTHER_KINDS) {
-        const event = trial.sign(trial.person(), { kind, tags: [["p", to.key]], content: "{}" });
-        await trial.refused(`kind ${kind}`, event, "blocked:");
+        const event = context.sign(context.person(), {
+          kind,
+          tags: [["p", to.key]],
+          content: "{}",
+        });
+        await context.refused(`kind ${kind}`, event, "blocked:");
       }
     },
   }),
@@ -183,14 +191,14 @@ export const dropsChecks: readonly Check[] = [
     id: "drops/at-once",
     covers: ["same-1", "drop-4"],
     title: "holds a drop once when it comes on several connections at once",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      const senders = await Promise.all([1, 2, 3, 4].map((n) => trial.open(`sender ${n}`)));
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      const senders = await Promise.all([1, 2, 3, 4].map((n) => context.open(`sender ${n}`)));
       const answers = await Promise.all(senders.map((sender) => sender.publish(drop)));
       for (const { accepted, text } of answers)
         must(accepted, `one of the senders was told ${text}`);
-      const recipient = await trial.as("recipient", to);
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [drop]);
     },
   }),

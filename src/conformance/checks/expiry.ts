@@ -1,7 +1,7 @@
 import type { NostrEvent } from "../../nostr/event.ts";
 import type { Check } from "../check.ts";
+import type { Context } from "../context.ts";
 import { nowSeconds, type Person } from "../people.ts";
-import type { Trial } from "../trial.ts";
 import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
@@ -14,23 +14,23 @@ const CLOCK_SECONDS = 1;
 
 /** Drops, sees the drop served until its expiry, and from then on neither served nor counted. */
 async function expiresWhileHeld(
-  trial: Trial,
+  context: Context,
   to: Person,
   drop: NostrEvent,
   expiry: number,
 ): Promise<void> {
-  await trial.drop(drop);
-  const recipient = await trial.as("recipient", to);
+  await context.drop(drop);
+  const recipient = await context.as("recipient", to);
   const isServed = async (): Promise<boolean> => (await recipient.pickup()).includes(drop.id);
   const asked = Date.now();
   const isHeld = await isServed();
   must(isHeld || asked >= (expiry - CLOCK_SECONDS) * 1_000, "the drop was gone before its expiry");
-  await trial.untilSecond(expiry + CLOCK_SECONDS, async () => {
+  await context.untilSecond(expiry + CLOCK_SECONDS, async () => {
     await isServed();
   });
   must(!(await isServed()), "the drop is served after its expiry");
   mustBe("its id, asked for", await recipient.pickup({ ids: [drop.id] }), []);
-  if (trial.counts) {
+  if (context.counts) {
     const { count, text } = await recipient.count([{}]);
     must(count === 0, `it is counted after its expiry: ${text}`);
   }
@@ -41,58 +41,58 @@ export const expiryChecks: readonly Check[] = [
     id: "expiry/formula",
     covers: ["expiry-1", "expiry-4"],
     title: "accepts what is younger than its retention and 2 days, and refuses what is older",
-    async run(trial) {
-      const to = trial.person();
-      const { retention, timestampFuzz } = trial.deadDrop;
+    async run(context) {
+      const to = context.person();
+      const { retention, timestampFuzz } = context.deadDrop;
       const edge = nowSeconds() - timestampFuzz - retention;
-      await trial.drop(
-        trial.wrap({ to, created_at: edge + 60 }),
-        trial.message({ from: trial.person(), to, created_at: edge + 60 }),
+      await context.drop(
+        context.wrap({ to, created_at: edge + 60 }),
+        context.message({ from: context.person(), to, created_at: edge + 60 }),
       );
       const late = "an event beyond created_at + 172800 + retention";
-      await trial.refused(late, trial.wrap({ to, created_at: edge - 60 }), "invalid:");
+      await context.refused(late, context.wrap({ to, created_at: edge - 60 }), "invalid:");
       const tags = [["expiration", String(nowSeconds() + 3600)]];
       const longer = `${late} with an expiration tag ahead`;
-      await trial.refused(longer, trial.wrap({ to, created_at: edge - 60, tags }), "invalid:");
-      await trial.refused("an event of 1970", trial.wrap({ to, created_at: 0 }), "invalid:");
+      await context.refused(longer, context.wrap({ to, created_at: edge - 60, tags }), "invalid:");
+      await context.refused("an event of 1970", context.wrap({ to, created_at: 0 }), "invalid:");
     },
   }),
   deadDropCheck({
     id: "expiry/retention-while-held",
     covers: ["expiry-1", "expiry-5"],
     title: "forgets a drop at created_at + 172800 + retention",
-    async run(trial) {
-      trial.needsSeconds(LIMIT_SECONDS);
-      const to = trial.person();
-      const { retention, timestampFuzz } = trial.deadDrop;
+    async run(context) {
+      context.needsSeconds(LIMIT_SECONDS);
+      const to = context.person();
+      const { retention, timestampFuzz } = context.deadDrop;
       const expiry = nowSeconds() + SOON_SECONDS;
-      const drop = trial.wrap({ to, created_at: expiry - timestampFuzz - retention });
-      await expiresWhileHeld(trial, to, drop, expiry);
+      const drop = context.wrap({ to, created_at: expiry - timestampFuzz - retention });
+      await expiresWhileHeld(context, to, drop, expiry);
     },
   }),
   deadDropCheck({
     id: "expiry/tag-while-held",
     covers: ["expiry-5", "expiry-1"],
     title: "forgets a drop at the second in its expiration tag",
-    async run(trial) {
-      trial.needsSeconds(LIMIT_SECONDS);
-      const to = trial.person();
+    async run(context) {
+      context.needsSeconds(LIMIT_SECONDS);
+      const to = context.person();
       const expiry = nowSeconds() + SOON_SECONDS;
-      const drop = trial.wrap({ to, tags: [["expiration", String(expiry)]] });
-      await expiresWhileHeld(trial, to, drop, expiry);
-      await trial.refused("a drop that is past its expiry", drop, "invalid:");
+      const drop = context.wrap({ to, tags: [["expiration", String(expiry)]] });
+      await expiresWhileHeld(context, to, drop, expiry);
+      await context.refused("a drop that is past its expiry", drop, "invalid:");
     },
   }),
   deadDropCheck({
     id: "expiry/earliest-while-held",
     covers: ["expiry-2", "expiry-5"],
     title: "forgets a drop at the earliest of several expiration tags",
-    async run(trial) {
-      trial.needsSeconds(LIMIT_SECONDS);
-      const to = trial.person();
+    async run(context) {
+      context.needsSeconds(LIMIT_SECONDS);
+      const to = context.person();
       const expiry = nowSeconds() + SOON_SECONDS;
       const tags = [expiry + 3600, expiry, expiry + 60].map((at) => ["expiration", String(at)]);
-      await expiresWhileHeld(trial, to, trial.wrap({ to, tags }), expiry);
+      await expiresWhileHeld(context, to, context.wrap({ to, tags }), expiry);
     },
   }),
   deadDropCheck({
@@ -100,20 +100,20 @@ export const expiryChecks: readonly Check[] = [
     covers: ["expiry-4", "ack-5", "same-1"],
     title:
       "answers an acknowledged drop as one it has until its expiry, and refuses it from then on",
-    async run(trial) {
-      trial.needsSeconds(LIMIT_SECONDS);
-      const to = trial.person();
+    async run(context) {
+      context.needsSeconds(LIMIT_SECONDS);
+      const to = context.person();
       const expiry = nowSeconds() + SOON_SECONDS;
-      const drop = trial.wrap({ to, tags: [["expiration", String(expiry)]] });
-      await trial.drop(drop, trial.acknowledgement(to, [drop]));
-      const sender = await trial.sender();
+      const drop = context.wrap({ to, tags: [["expiration", String(expiry)]] });
+      await context.drop(drop, context.acknowledgement(to, [drop]));
+      const sender = await context.sender();
       const asked = Date.now();
       const { accepted, text } = await sender.publish(drop);
       const isEarly = asked < (expiry - CLOCK_SECONDS) * 1_000;
       must(accepted || !isEarly, `before its expiry it was answered with ${text}`);
-      const recipient = await trial.as("recipient", to);
-      await trial.untilSecond(expiry + CLOCK_SECONDS);
-      await trial.refused("an acknowledged drop that is past its expiry", drop, "invalid:");
+      const recipient = await context.as("recipient", to);
+      await context.untilSecond(expiry + CLOCK_SECONDS);
+      await context.refused("an acknowledged drop that is past its expiry", drop, "invalid:");
       mustBe("the box", await recipient.pickup(), []);
     },
   }),
@@ -121,18 +121,18 @@ export const expiryChecks: readonly Check[] = [
     id: "expiry/on-arrival",
     covers: ["expiry-4", "expiry-2"],
     title: "refuses with invalid: what has expired when it arrives",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const now = nowSeconds();
       const past = ["expiration", String(now - 10)];
       const ahead = ["expiration", String(now + 3600)];
       const wraps = { "a past expiration tag": [past], "a past one among two": [ahead, past] };
       for (const [what, tags] of Object.entries(wraps)) {
-        await trial.refused(`a drop with ${what}`, trial.wrap({ to, tags }), "invalid:");
+        await context.refused(`a drop with ${what}`, context.wrap({ to, tags }), "invalid:");
       }
-      const distant = trial.wrap({ to, tags: [["expiration", "1"]] });
-      await trial.refused("a drop that expired in 1970", distant, "invalid:");
-      const recipient = await trial.as("recipient", to);
+      const distant = context.wrap({ to, tags: [["expiration", "1"]] });
+      await context.refused("a drop that expired in 1970", distant, "invalid:");
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), []);
     },
   }),
@@ -140,50 +140,50 @@ export const expiryChecks: readonly Check[] = [
     id: "expiry/malformed",
     covers: ["expiry-3"],
     title: "refuses with invalid: an expiration that is not a number",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const good = ["expiration", String(nowSeconds() + 3600)];
       for (const value of ["soon", "", "NaN", "tomorrow 12:00", "12 hours"]) {
-        const drop = trial.wrap({ to, tags: [["expiration", value]] });
-        await trial.refused(`the expiration ${JSON.stringify(value)}`, drop, "invalid:");
+        const drop = context.wrap({ to, tags: [["expiration", value]] });
+        await context.refused(`the expiration ${JSON.stringify(value)}`, drop, "invalid:");
       }
-      const empty = trial.wrap({ to, tags: [["expiration"]] });
-      await trial.refused("an expiration tag without a value", empty, "invalid:");
+      const empty = context.wrap({ to, tags: [["expiration"]] });
+      await context.refused("an expiration tag without a value", empty, "invalid:");
       const bad = ["expiration", "soon"];
-      const behind = trial.wrap({ to, tags: [good, bad] });
-      await trial.refused("a malformed tag behind a good one", behind, "invalid:");
-      const before = trial.wrap({ to, tags: [bad, good] });
-      await trial.refused("a malformed tag before a good one", before, "invalid:");
+      const behind = context.wrap({ to, tags: [good, bad] });
+      await context.refused("a malformed tag behind a good one", behind, "invalid:");
+      const before = context.wrap({ to, tags: [bad, good] });
+      await context.refused("a malformed tag before a good one", before, "invalid:");
     },
   }),
   deadDropCheck({
     id: "expiry/clock-skew",
     covers: ["expiry-4"],
     title: "accepts a created_at up to 900 s ahead and refuses one beyond",
-    async run(trial) {
-      const to = trial.person();
-      const { clockSkew } = trial.deadDrop;
+    async run(context) {
+      const to = context.person();
+      const { clockSkew } = context.deadDrop;
       const edge = nowSeconds() + clockSkew;
-      await trial.drop(trial.wrap({ to, created_at: edge - 30 }));
-      const beyond = trial.wrap({ to, created_at: edge + 60 });
-      await trial.refused(`a created_at ${clockSkew + 60} s ahead`, beyond, "invalid:");
+      await context.drop(context.wrap({ to, created_at: edge - 30 }));
+      const beyond = context.wrap({ to, created_at: edge + 60 });
+      await context.refused(`a created_at ${clockSkew + 60} s ahead`, beyond, "invalid:");
     },
   }),
   deadDropCheck({
     id: "expiry/old-is-new",
     covers: ["expiry-6"],
     title: "delivers live, serves and counts a drop that was just sent and dated long ago",
-    async run(trial) {
-      const to = trial.person();
-      const { retention } = trial.deadDrop;
+    async run(context) {
+      const to = context.person();
+      const { retention } = context.deadDrop;
       const created_at = nowSeconds() - Math.floor(retention / 2);
-      const drop = trial.wrap({ to, created_at });
-      const recipient = await trial.as("recipient", to);
+      const drop = context.wrap({ to, created_at });
+      const recipient = await context.as("recipient", to);
       const subscription = await recipient.subscribe({});
-      await trial.drop(drop);
+      await context.drop(drop);
       await recipient.delivered(subscription, drop);
       mustBe("the box", await recipient.pickup(), [drop]);
-      if (!trial.counts) return;
+      if (!context.counts) return;
       const { count, text } = await recipient.count([{}]);
       must(count === 1, `it is not counted: ${text}`);
     },
@@ -192,13 +192,13 @@ export const expiryChecks: readonly Check[] = [
     id: "expiry/old-acknowledgement",
     covers: ["expiry-6", "ack-9"],
     title: "obeys an acknowledgement that was signed before the drop was made, long ago",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
       const year = 365 * 24 * 60 * 60;
       const created_at = nowSeconds() - year;
-      await trial.drop(drop, trial.acknowledgement(to, [drop], { created_at }));
-      const recipient = await trial.as("recipient", to);
+      await context.drop(drop, context.acknowledgement(to, [drop], { created_at }));
+      const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), []);
     },
   }),
@@ -208,12 +208,12 @@ export const expiryChecks: readonly Check[] = [
     sentence: "Relays SHOULD drop any events that are published to them if they are expired.",
     needs: [40],
     title: "does not keep an event that has expired when it arrives",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const tags = [["expiration", String(nowSeconds() - 60)]];
-      const event = trial.wrap({ to, tags });
-      await (await trial.sender()).publish(event);
-      const reader = await trial.reader("recipient", to);
+      const event = context.wrap({ to, tags });
+      await (await context.sender()).publish(event);
+      const reader = await context.reader("recipient", to);
       mustBe("the stored events", await reader.pickup({ "#p": [to.key] }), []);
     },
   }),
@@ -223,14 +223,14 @@ export const expiryChecks: readonly Check[] = [
     sentence: "Relays SHOULD NOT send expired events to clients, even if they are stored.",
     needs: [40],
     title: "sends an event that expires soon, and does not send it when it has expired",
-    async run(trial) {
-      trial.needsSeconds(LIMIT_SECONDS);
-      const to = trial.person();
+    async run(context) {
+      context.needsSeconds(LIMIT_SECONDS);
+      const to = context.person();
       const expiry = nowSeconds() + SOON_SECONDS;
-      const event = trial.wrap({ to, tags: [["expiration", String(expiry)]] });
-      await trial.drop(event);
-      const reader = await trial.reader("recipient", to);
-      await trial.untilSecond(expiry + CLOCK_SECONDS);
+      const event = context.wrap({ to, tags: [["expiration", String(expiry)]] });
+      await context.drop(event);
+      const reader = await context.reader("recipient", to);
+      await context.untilSecond(expiry + CLOCK_SECONDS);
       mustBe("the stored events", await reader.pickup({ "#p": [to.key] }), []);
     },
   }),

@@ -1,5 +1,5 @@
 import type { Check } from "../check.ts";
-import type { Box } from "../client.ts";
+import type { Requested } from "../client.ts";
 import { nowSeconds } from "../people.ts";
 import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
@@ -7,7 +7,7 @@ import { deadDropCheck, nipCheck } from "./define.ts";
 const FINISH =
   '`"finish"`: the relay has sent every stored event matching the subscription\'s filters.';
 
-function hintsOf({ hints, text }: Box): readonly string[] {
+function hintsOf({ hints, text }: Requested): readonly string[] {
   must(
     hints === undefined ||
       (Array.isArray(hints) && hints.every((hint) => typeof hint === "string")),
@@ -23,10 +23,10 @@ export const hintsChecks: readonly Check[] = [
     sentence: FINISH,
     needs: [67],
     title: "never says finish when there is more, nor more when everything was sent",
-    async run(trial) {
-      const to = trial.person();
-      await trial.drop(trial.wrap({ to }), trial.wrap({ to }), trial.wrap({ to }));
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      await context.drop(context.wrap({ to }), context.wrap({ to }), context.wrap({ to }));
+      const reader = await context.reader("recipient", to);
       const part = await reader.request([{ "#p": [to.key], limit: 1 }]);
       must(!hintsOf(part).includes("finish"), `1 of 3 events: ${part.text}`);
       const whole = await reader.request([{ "#p": [to.key] }]);
@@ -38,12 +38,12 @@ export const hintsChecks: readonly Check[] = [
     covers: ["pickup-10"],
     needs: [67],
     title: "says finish when a box was sent as a whole, empty or not, and more when it was not",
-    async run(trial) {
-      const to = trial.person();
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const recipient = await context.as("recipient", to);
       const empty = await recipient.request([{}]);
       must(hintsOf(empty).includes("finish"), `an empty box: ${empty.text}`);
-      await trial.drop(trial.wrap({ to }), trial.wrap({ to }));
+      await context.drop(context.wrap({ to }), context.wrap({ to }));
       const whole = await recipient.request([{}]);
       must(hintsOf(whole).includes("finish"), `2 of 2 drops: ${whole.text}`);
       const part = await recipient.request([{ limit: 1 }]);
@@ -55,12 +55,12 @@ export const hintsChecks: readonly Check[] = [
     covers: ["pickup-10", "pickup-8"],
     needs: [67],
     title: "lets a client that follows more with until reach the whole box",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const now = nowSeconds();
-      const drops = [0, 1, 2, 3, 4, 5, 6].map((age) => trial.wrap({ to, created_at: now - age }));
-      await trial.drop(...drops);
-      const recipient = await trial.as("recipient", to);
+      const drops = [0, 1, 2, 3, 4, 5, 6].map((age) => context.wrap({ to, created_at: now - age }));
+      await context.drop(...drops);
+      const recipient = await context.as("recipient", to);
       const got = new Set<string>();
       let until = now + 1;
       for (let page = 0; page <= drops.length; page++) {

@@ -1,9 +1,9 @@
 import type { NostrEvent } from "../../nostr/event.ts";
 import type { Check } from "../check.ts";
+import type { Context } from "../context.ts";
 import { type AuthorizationChange, boxOf, countOf, namedBoxOf, type Page, shown } from "../door.ts";
 import type { HttpAnswer } from "../http.ts";
 import { nowSeconds, type Person } from "../people.ts";
-import type { Trial } from "../trial.ts";
 import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
@@ -23,11 +23,11 @@ const QUESTIONS: readonly ((owner: Person) => string)[] = [
 ];
 
 /** Drops of these ages in seconds, held for somebody. Answers them in the order of the ages. */
-async function box(trial: Trial, to: Person, ages: readonly number[]): Promise<NostrEvent[]> {
+async function box(context: Context, to: Person, ages: readonly number[]): Promise<NostrEvent[]> {
   const now = nowSeconds();
-  const drops = ages.map((age) => trial.wrap({ to, created_at: now - age }));
+  const drops = ages.map((age) => context.wrap({ to, created_at: now - age }));
   // What came last is not the newest.
-  await trial.drop(...drops.toReversed());
+  await context.drop(...drops.toReversed());
   return drops;
 }
 
@@ -44,11 +44,11 @@ export const httpPickupChecks: readonly Check[] = [
     id: "http/gate",
     covers: ["http-1", "pickup-2", "pickup-3"],
     title: "shows a box to its recipient, newest first, and to nobody else",
-    async run(trial) {
-      const { door } = trial;
-      const to = trial.person();
-      const drops = await box(trial, to, [0, 60, HOUR]);
-      const stranger = trial.person();
+    async run(context) {
+      const { door } = context;
+      const to = context.person();
+      const drops = await box(context, to, [0, 60, HOUR]);
+      const stranger = context.person();
       for (const targetOf of QUESTIONS) {
         const target = targetOf(to);
         const refusals = [
@@ -77,14 +77,14 @@ export const httpPickupChecks: readonly Check[] = [
     id: "http/box-answer",
     covers: ["http-1", "pickup-7"],
     title: "answers a stranger with the same bytes about a box that is full, emptied or unknown",
-    async run(trial) {
-      const { door } = trial;
-      const [full, emptied, unknown] = [trial.person(), trial.person(), trial.person()];
-      const held = [trial.wrap({ to: full }), trial.wrap({ to: full })];
-      const gone = trial.wrap({ to: emptied });
-      await trial.drop(...held, gone, trial.acknowledgement(emptied, [gone]));
+    async run(context) {
+      const { door } = context;
+      const [full, emptied, unknown] = [context.person(), context.person(), context.person()];
+      const held = [context.wrap({ to: full }), context.wrap({ to: full })];
+      const gone = context.wrap({ to: emptied });
+      await context.drop(...held, gone, context.acknowledgement(emptied, [gone]));
       mustBe("the full box", (await door.pickup(full)).ids, held);
-      for (const by of [undefined, trial.person()]) {
+      for (const by of [undefined, context.person()]) {
         for (const targetOf of QUESTIONS) {
           const ask = (owner: Person): Promise<HttpAnswer> => {
             const target = targetOf(owner);
@@ -112,17 +112,17 @@ export const httpPickupChecks: readonly Check[] = [
     needs: ["dead_drop", "http"],
     obligations: ["http-1"],
     title: "refuses an authorization for another request, from another time or by somebody else",
-    async run(trial) {
-      const { door } = trial;
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
+    async run(context) {
+      const { door } = context;
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
       const target = boxOf(to);
       const right = door.authorization(to, target);
       const [, url = ""] = right.tags.find(([name]) => name === "u") ?? [];
       const now = nowSeconds();
       const changes: Record<string, AuthorizationChange> = {
-        "another box": { url: url.replace(to.key, trial.person().key) },
+        "another box": { url: url.replace(to.key, context.person().key) },
         "the count": { url: `${url}/count` },
         "another query": { url: `${url}?limit=1` },
         "another host": { url: `https://relay.example.com${target}` },
@@ -136,7 +136,7 @@ export const httpPickupChecks: readonly Check[] = [
       const wrong = Object.entries(changes).map(
         ([what, change]) => [what, door.authorization(to, target, change)] as const,
       );
-      const { sig } = door.authorization(trial.person(), target);
+      const { sig } = door.authorization(context.person(), target);
       for (const [what, event] of [...wrong, ["a foreign signature", { ...right, sig }] as const]) {
         const answer = await door.get(target, event);
         must(answer.status === 401, `an authorization with ${what}: ${shown(answer)}, not 401`);
@@ -154,17 +154,17 @@ export const httpPickupChecks: readonly Check[] = [
     id: "http/reading",
     covers: ["http-2", "pickup-9"],
     title: "shows the same however often a box is read",
-    async run(trial) {
-      const { door } = trial;
-      const to = trial.person();
-      const drops = await box(trial, to, [0, 60, HOUR]);
+    async run(context) {
+      const { door } = context;
+      const to = context.person();
+      const drops = await box(context, to, [0, 60, HOUR]);
       const first = await door.pickup(to);
       mustBe("the box", first.ids, drops);
       await door.pickup(to, "?limit=1");
       await door.count(to);
       const second = await door.pickup(to);
       must(first.text === second.text, `first ${first.text}, and then ${second.text}`);
-      const recipient = await trial.as("recipient", to);
+      const recipient = await context.as("recipient", to);
       mustBe("the box over the socket", await recipient.pickup(), drops);
     },
   }),
@@ -173,10 +173,10 @@ export const httpPickupChecks: readonly Check[] = [
     id: "http/pages",
     covers: ["pickup-8", "http-2"],
     title: "brings each drop once, page after page, and says when that was all",
-    async run(trial) {
-      const { door } = trial;
-      const to = trial.person();
-      const drops = await box(trial, to, PAGED_AGES);
+    async run(context) {
+      const { door } = context;
+      const to = context.person();
+      const drops = await box(context, to, PAGED_AGES);
       const events: NostrEvent[] = [];
       let query = "";
       for (let pages = 1; ; pages++) {

@@ -35,12 +35,12 @@ export const httpPublishChecks: readonly Check[] = [
     id: "http/answer",
     covers: ["http-3", "same-1"],
     title: "answers POST /drop as it answers EVENT, and holds drops of both doors in one box",
-    async run(trial) {
-      const { door } = trial;
-      const sender = await trial.sender();
-      const to = trial.person();
-      const posted = trial.wrap({ to });
-      const published = trial.wrap({ to });
+    async run(context) {
+      const { door } = context;
+      const sender = await context.sender();
+      const to = context.person();
+      const posted = context.wrap({ to });
+      const published = context.wrap({ to });
       const fresh = await door.post("/drop", posted);
       const heard = await sender.publish(published);
       mustHave("a drop", fresh, HELD);
@@ -61,7 +61,7 @@ export const httpPublishChecks: readonly Check[] = [
         );
       }
       mustBe("the box over HTTP", (await door.pickup(to)).ids, [posted, published]);
-      const recipient = await trial.as("recipient", to);
+      const recipient = await context.as("recipient", to);
       mustBe("the box over the socket", await recipient.pickup(), [posted, published]);
     },
   }),
@@ -70,19 +70,22 @@ export const httpPublishChecks: readonly Check[] = [
     id: "http/refusal",
     covers: ["http-3"],
     title: "refuses over HTTP what it refuses on the socket, for the same reason",
-    async run(trial) {
-      const { door } = trial;
-      const sender = await trial.sender();
-      const to = trial.person();
-      const drop = trial.wrap({ to });
+    async run(context) {
+      const { door } = context;
+      const sender = await context.sender();
+      const to = context.person();
+      const drop = context.wrap({ to });
       const p = ["p", to.key];
       const wrong: Record<string, NostrEvent> = {
-        "a forged drop": { ...drop, sig: trial.wrap({ to }).sig },
+        "a forged drop": { ...drop, sig: context.wrap({ to }).sig },
         "a drop with another id": { ...drop, id: to.key },
-        "a drop for two": trial.wrap({ to, tags: [["p", trial.person().key]] }),
-        "an expired drop": trial.wrap({ to, tags: [["expiration", String(nowSeconds() - HOUR)]] }),
-        "kind 1": trial.sign(trial.person(), { kind: 1, tags: [p] }),
-        "an acknowledgement of nothing": trial.acknowledgement(to, []),
+        "a drop for two": context.wrap({ to, tags: [["p", context.person().key]] }),
+        "an expired drop": context.wrap({
+          to,
+          tags: [["expiration", String(nowSeconds() - HOUR)]],
+        }),
+        "kind 1": context.sign(context.person(), { kind: 1, tags: [p] }),
+        "an acknowledgement of nothing": context.acknowledgement(to, []),
       };
       const refused = new Set<string>();
       for (const [what, event] of Object.entries(wrong)) {
@@ -106,14 +109,14 @@ export const httpPublishChecks: readonly Check[] = [
     id: "http/ephemeral",
     covers: ["http-3", "drop-8", "drop-9"],
     title: "passes kind 21059 on with 202, whether or not its recipient listens, and holds nothing",
-    async run(trial) {
-      const { door } = trial;
-      const to = trial.person();
-      const alone = await door.post("/drop", trial.ephemeral({ to }));
+    async run(context) {
+      const { door } = context;
+      const to = context.person();
+      const alone = await door.post("/drop", context.ephemeral({ to }));
       mustHave("kind 21059 without a listener", alone, PASSED_ON);
-      const recipient = await trial.as("recipient", to);
+      const recipient = await context.as("recipient", to);
       const subscription = await recipient.subscribe({});
-      const event = trial.ephemeral({ to });
+      const event = context.ephemeral({ to });
       const together = await door.post("/drop", event);
       mustHave("kind 21059 with a listener", together, PASSED_ON);
       await recipient.delivered(subscription, event);
@@ -129,22 +132,22 @@ export const httpPublishChecks: readonly Check[] = [
     id: "http/ack",
     covers: ["ack-3", "ack-2", "same-1", "delete-1", "http-3"],
     title: "deletes what the recipient acknowledges with POST /ack, and answers the drop as before",
-    async run(trial) {
-      const { door } = trial;
-      const to = trial.person();
-      const acknowledged = trial.wrap({ to });
-      const deleted = trial.wrap({ to });
-      const kept = trial.wrap({ to });
-      await trial.drop(acknowledged, deleted, kept);
+    async run(context) {
+      const { door } = context;
+      const to = context.person();
+      const acknowledged = context.wrap({ to });
+      const deleted = context.wrap({ to });
+      const kept = context.wrap({ to });
+      await context.drop(acknowledged, deleted, kept);
       const held = await door.post("/drop", acknowledged);
 
-      const foreign = trial.acknowledgement(trial.person(), [acknowledged, deleted, kept]);
+      const foreign = context.acknowledgement(context.person(), [acknowledged, deleted, kept]);
       mustHave("a stranger's acknowledgement", await door.post("/ack", foreign), DONE);
       const all = [acknowledged, deleted, kept];
       mustBe("the box a stranger acknowledged", (await door.pickup(to)).ids, all);
 
-      const recipient = await trial.as("recipient", to);
-      const acknowledgement = trial.acknowledgement(to, [acknowledged]);
+      const recipient = await context.as("recipient", to);
+      const acknowledgement = context.acknowledgement(to, [acknowledged]);
       const done = await door.post("/ack", acknowledgement);
       mustHave("an acknowledgement", done, DONE);
       mustBe("the box after it", await recipient.pickup(), [deleted, kept]);
@@ -152,7 +155,7 @@ export const httpPublishChecks: readonly Check[] = [
       const { text, reason } = await recipient.publish(acknowledgement);
       must(done.reason === reason, `${done.text} over HTTP, ${text} on the socket`);
 
-      mustHave("kind 5", await door.post("/ack", trial.deletion(to, [deleted])), DONE);
+      mustHave("kind 5", await door.post("/ack", context.deletion(to, [deleted])), DONE);
       mustBe("the box after kind 5", (await door.pickup(to)).ids, [kept]);
 
       const gone = await door.post("/drop", acknowledged);
@@ -165,10 +168,10 @@ export const httpPublishChecks: readonly Check[] = [
     id: "http/ack-alone",
     covers: ["http-3"],
     title: "takes nothing at /ack but acknowledgements",
-    async run(trial) {
-      const { door } = trial;
-      const to = trial.person();
-      const drops = [trial.wrap({ to }), trial.message({ from: trial.person(), to })];
+    async run(context) {
+      const { door } = context;
+      const to = context.person();
+      const drops = [context.wrap({ to }), context.message({ from: context.person(), to })];
       for (const drop of drops) {
         const posted = await door.post("/ack", drop);
         must(!posted.accepted, `kind ${drop.kind} was accepted: ${posted.text}`);

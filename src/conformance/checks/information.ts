@@ -22,8 +22,8 @@ export const informationChecks: readonly Check[] = [
     nip: "11",
     sentence: DOCUMENT,
     title: "serves a JSON document on the URL of its WebSocket",
-    async run(trial) {
-      documentIn(await trial.askInformation());
+    async run(context) {
+      documentIn(await context.askInformation());
     },
   }),
   nipCheck({
@@ -32,8 +32,8 @@ export const informationChecks: readonly Check[] = [
     sentence:
       "Relays MUST accept CORS requests by sending `Access-Control-Allow-Origin`, `Access-Control-Allow-Headers`, and `Access-Control-Allow-Methods` headers.",
     title: "lets web pages read the document",
-    async run(trial) {
-      const { headers } = await trial.askInformation();
+    async run(context) {
+      const { headers } = await context.askInformation();
       for (const name of ["origin", "headers", "methods"]) {
         const header = `access-control-allow-${name}`;
         must(headers.has(header), `the header ${header} is missing`);
@@ -46,8 +46,8 @@ export const informationChecks: readonly Check[] = [
     sentence:
       "This field is an array of the integer identifiers of `NIP`s that are implemented in the relay.",
     title: "gives its fields the types that clients expect",
-    async run(trial) {
-      const document = documentIn(await trial.askInformation());
+    async run(context) {
+      const document = documentIn(await context.askInformation());
       for (const field of ["name", "description", "pubkey", "contact", "software", "version"]) {
         const value = document[field];
         must(value === undefined || typeof value === "string", `${field} is no string`);
@@ -68,8 +68,8 @@ export const informationChecks: readonly Check[] = [
     id: "information/dead-drop",
     covers: ["relay-1"],
     title: "serves a document with a dead_drop object, complete and as NIP-DD defines it",
-    async run(trial) {
-      const deadDrop = objectIn(documentIn(await trial.askInformation())["dead_drop"]);
+    async run(context) {
+      const deadDrop = objectIn(documentIn(await context.askInformation())["dead_drop"]);
       must(deadDrop !== undefined, "there is no dead_drop object");
       const kinds = deadDrop["kinds"];
       must(
@@ -104,8 +104,8 @@ export const informationChecks: readonly Check[] = [
     id: "information/auth-required",
     covers: ["relay-2", "drop-3"],
     title: "does not set limitation.auth_required",
-    async run(trial) {
-      const limitation = objectIn(documentIn(await trial.askInformation())["limitation"]);
+    async run(context) {
+      const limitation = objectIn(documentIn(await context.askInformation())["limitation"]);
       must(limitation?.["auth_required"] !== true, "limitation.auth_required is true");
     },
   }),
@@ -113,8 +113,8 @@ export const informationChecks: readonly Check[] = [
     id: "information/restricted-writes",
     covers: ["relay-3"],
     title: "sets limitation.restricted_writes",
-    async run(trial) {
-      const limitation = objectIn(documentIn(await trial.askInformation())["limitation"]);
+    async run(context) {
+      const limitation = objectIn(documentIn(await context.askInformation())["limitation"]);
       must(limitation?.["restricted_writes"] === true, "limitation.restricted_writes is not true");
     },
   }),

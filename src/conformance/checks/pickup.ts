@@ -13,11 +13,11 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/unauthenticated",
     covers: ["pickup-2", "pickup-3"],
     title: "closes every REQ of a connection that is not authenticated with auth-required:",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const nobody = await trial.open("nobody");
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const nobody = await context.open("nobody");
       for (const filter of probes(drop, to)) {
         const { closed, ids, text } = await nobody.request([filter]);
         must(ids.length === 0, `${JSON.stringify(filter)} returned an event`);
@@ -29,16 +29,16 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/whole-box",
     covers: ["pickup-8"],
     title: "returns the whole box, however old its drops are dated",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const now = nowSeconds();
       const ages = [-600, 0, 1, 3600, DAY, 2 * DAY, 10 * DAY];
       const drops = ages.flatMap((age) => [
-        trial.wrap({ to, created_at: now - age }),
-        trial.message({ from: trial.person(), to, created_at: now - age }),
+        context.wrap({ to, created_at: now - age }),
+        context.message({ from: context.person(), to, created_at: now - age }),
       ]);
-      await trial.drop(...drops, trial.wrap({ to: trial.person() }));
-      const recipient = await trial.as("recipient", to);
+      await context.drop(...drops, context.wrap({ to: context.person() }));
+      const recipient = await context.as("recipient", to);
       const p = { "#p": [to.key] };
       for (const filter of [{}, p, { kinds: [4, 1059] }, { ...p, kinds: [4, 1059] }]) {
         mustBe(JSON.stringify(filter), await recipient.pickup(filter), drops);
@@ -49,12 +49,12 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/no-p",
     covers: ["pickup-5", "pickup-3"],
     title: "scopes a filter without #p to the keys of the connection",
-    async run(trial) {
-      const alice = trial.person();
-      const bob = trial.person();
-      const own = [trial.wrap({ to: alice }), trial.wrap({ to: bob })];
-      await trial.drop(...own, trial.wrap({ to: trial.person() }));
-      const client = await trial.as("shared client", alice, bob);
+    async run(context) {
+      const alice = context.person();
+      const bob = context.person();
+      const own = [context.wrap({ to: alice }), context.wrap({ to: bob })];
+      await context.drop(...own, context.wrap({ to: context.person() }));
+      const client = await context.as("shared client", alice, bob);
       for (const filter of [{ kinds: [GIFT_WRAP] }, { kinds: [GIFT_WRAP], limit: 500 }]) {
         mustBe(JSON.stringify(filter), await client.pickup(filter), own);
       }
@@ -64,11 +64,11 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/no-kinds",
     covers: ["pickup-5", "pickup-3"],
     title: "scopes a filter without kinds, or without anything, to the keys of the connection",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop, trial.wrap({ to: trial.person() }));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop, context.wrap({ to: context.person() }));
+      const recipient = await context.as("recipient", to);
       for (const filter of [{}, { limit: 500 }, { since: 0 }, { until: nowSeconds() + DAY }]) {
         mustBe(JSON.stringify(filter), await recipient.pickup(filter), [drop]);
       }
@@ -78,11 +78,11 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/foreign-p",
     covers: ["pickup-12", "pickup-3"],
     title: "closes a REQ that names other keys only with restricted:",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const stranger = await trial.as("stranger", trial.person());
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const stranger = await context.as("stranger", context.person());
       const p = { "#p": [to.key] };
       for (const filter of [p, { ...p, kinds: [1059] }, { ...p, ids: [drop.id] }]) {
         const { closed, ids, text } = await stranger.request([filter]);
@@ -95,19 +95,19 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/mixed-p",
     covers: ["pickup-6", "pickup-3"],
     title: "leaves out the other keys of a filter that names one's own as well",
-    async run(trial) {
-      const to = trial.person();
-      const other = trial.person();
-      const own = trial.wrap({ to });
-      const foreign = trial.wrap({ to: other });
-      await trial.drop(own, foreign);
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const other = context.person();
+      const own = context.wrap({ to });
+      const foreign = context.wrap({ to: other });
+      await context.drop(own, foreign);
+      const recipient = await context.as("recipient", to);
       const filter = { "#p": [other.key, to.key] };
       mustBe("both keys", await recipient.pickup(filter), [own]);
       const subscription = await recipient.subscribe(filter);
-      const foreignLive = trial.wrap({ to: other });
-      const ownLive = trial.wrap({ to });
-      await trial.drop(foreignLive, ownLive);
+      const foreignLive = context.wrap({ to: other });
+      const ownLive = context.wrap({ to });
+      await context.drop(foreignLive, ownLive);
       await recipient.delivered(subscription, ownLive);
       await recipient.neverSaw(foreignLive, "the other key's drop was delivered live");
     },
@@ -116,12 +116,12 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/probes",
     covers: ["pickup-3"],
     title: "returns somebody else's drop to no filter, alone or behind one's own",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const key = trial.person();
-      const stranger = await trial.as("stranger", key);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const key = context.person();
+      const stranger = await context.as("stranger", key);
       for (const filter of probes(drop, to)) {
         for (const filters of [[filter], [{ "#p": [key.key] }, filter]]) {
           const { subscription, ids, closed } = await stranger.request(filters);
@@ -136,14 +136,14 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/author",
     covers: ["pickup-3"],
     title: "does not show a kind 4 to its author",
-    async run(trial) {
-      const to = trial.person();
-      const from = trial.person();
-      const stored = trial.message({ from, to });
-      const live = trial.message({ from, to });
-      const author = await trial.as("author", from);
-      const recipient = await trial.as("recipient", to);
-      await trial.drop(stored);
+    async run(context) {
+      const to = context.person();
+      const from = context.person();
+      const stored = context.message({ from, to });
+      const live = context.message({ from, to });
+      const author = await context.as("author", from);
+      const recipient = await context.as("recipient", to);
+      await context.drop(stored);
       for (const filter of [{}, { authors: [from.key] }, { ids: [stored.id] }, { kinds: [4] }]) {
         mustBe(`the author's ${JSON.stringify(filter)}`, await author.pickup(filter), []);
       }
@@ -158,12 +158,12 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/ids-answer",
     covers: ["pickup-7", "pickup-3"],
     title: "answers a stranger the same about an id it holds, and one that does not exist",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const unknown = trial.wrap({ to });
-      const stranger = await trial.as("stranger", trial.person());
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const unknown = context.wrap({ to });
+      const stranger = await context.as("stranger", context.person());
       const held = await stranger.request([{ ids: [drop.id] }], "probe");
       const none = await stranger.request([{ ids: [unknown.id] }], "probe");
       must(held.ids.length === 0, "the drop was returned");
@@ -174,12 +174,12 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/box-answer",
     covers: ["pickup-7"],
     title: "answers a stranger the same about a box that is full, emptied or unknown",
-    async run(trial) {
-      const [full, emptied, unknown] = [trial.person(), trial.person(), trial.person()];
-      const gone = trial.wrap({ to: emptied });
-      await trial.drop(trial.wrap({ to: full }), trial.wrap({ to: full }), gone);
-      await trial.drop(trial.acknowledgement(emptied, [gone]));
-      const stranger = await trial.as("stranger", trial.person());
+    async run(context) {
+      const [full, emptied, unknown] = [context.person(), context.person(), context.person()];
+      const gone = context.wrap({ to: emptied });
+      await context.drop(context.wrap({ to: full }), context.wrap({ to: full }), gone);
+      await context.drop(context.acknowledgement(emptied, [gone]));
+      const stranger = await context.as("stranger", context.person());
       const answers = new Set<string>();
       for (const { key } of [full, emptied, unknown]) {
         const { ids, text } = await stranger.request([{ "#p": [key] }], "probe");
@@ -194,24 +194,24 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/no-acknowledgement",
     covers: ["pickup-9", "ack-10"],
     title: "takes neither EOSE, CLOSE, a later since nor a newer drop for an acknowledgement",
-    async run(trial) {
-      const to = trial.person();
+    async run(context) {
+      const to = context.person();
       const now = nowSeconds();
-      const live = trial.wrap({ to, created_at: now - 50 });
-      const stored = trial.wrap({ to, created_at: now - 100 });
-      await trial.drop(stored);
-      const recipient = await trial.as("recipient", to);
+      const live = context.wrap({ to, created_at: now - 50 });
+      const stored = context.wrap({ to, created_at: now - 100 });
+      await context.drop(stored);
+      const recipient = await context.as("recipient", to);
       const subscription = await recipient.subscribe({});
-      await trial.drop(live);
+      await context.drop(live);
       await recipient.delivered(subscription, live);
       recipient.connection.say("CLOSE", subscription);
       await recipient.pickup({ since: now });
       await recipient.pickup({ limit: 1 });
       // Acknowledges a newer one alone: "up to" is not what an acknowledgement says.
-      const newest = trial.wrap({ to, created_at: now });
-      await trial.drop(newest, trial.acknowledgement(to, [newest]));
+      const newest = context.wrap({ to, created_at: now });
+      await context.drop(newest, context.acknowledgement(to, [newest]));
       recipient.connection.end();
-      const later = await trial.as("recipient later", to);
+      const later = await context.as("recipient later", to);
       mustBe("the box", await later.pickup(), [stored, live]);
     },
   }),
@@ -219,11 +219,14 @@ export const pickupChecks: readonly Check[] = [
     id: "pickup/negentropy",
     covers: ["pickup-3"],
     title: "tells a stranger nothing by reconciliation (NIP-77) either",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const clients = [await trial.open("nobody"), await trial.as("stranger", trial.person())];
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const clients = [
+        await context.open("nobody"),
+        await context.as("stranger", context.person()),
+      ];
       for (const client of clients) {
         // Version 1, and one range over everything that asks for the list of ids.
         client.connection.say(
@@ -246,14 +249,17 @@ export const pickupChecks: readonly Check[] = [
       "It's advisable that relays do not serve `kind:1059` to clients other than the ones tagged in them.",
     needs: [17],
     title: "delivers a gift wrap live to its recipient and to nobody else",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      const reader = await trial.reader("recipient", to);
-      const others = [await trial.open("nobody"), await trial.reader("stranger", trial.person())];
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      const reader = await context.reader("recipient", to);
+      const others = [
+        await context.open("nobody"),
+        await context.reader("stranger", context.person()),
+      ];
       for (const client of others) await client.request([{ kinds: [GIFT_WRAP] }]);
       const subscription = await reader.subscribe({ kinds: [GIFT_WRAP], "#p": [to.key] });
-      await trial.drop(drop);
+      await context.drop(drop);
       await reader.delivered(subscription, drop);
       for (const client of others) {
         await client.neverSaw(drop, `it was delivered to: ${client.connection.name}`);
@@ -266,13 +272,16 @@ export const pickupChecks: readonly Check[] = [
     sentence: "relays SHOULD only serve `kind 1059` events intended for the marked recipient.",
     needs: [59],
     title: "serves a gift wrap to its recipient and to nobody else",
-    async run(trial) {
-      const to = trial.person();
-      const drop = trial.wrap({ to });
-      await trial.drop(drop);
-      const reader = await trial.reader("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const reader = await context.reader("recipient", to);
       mustBe("the recipient's", await reader.pickup({ kinds: [1059], "#p": [to.key] }), [drop]);
-      const others = [await trial.open("nobody"), await trial.reader("stranger", trial.person())];
+      const others = [
+        await context.open("nobody"),
+        await context.reader("stranger", context.person()),
+      ];
       for (const client of others) {
         for (const filter of [{ kinds: [1059], "#p": [to.key] }, { ids: [drop.id] }]) {
           const { ids } = await client.request([filter]);

@@ -14,15 +14,15 @@ export const powChecks: readonly Check[] = [
     sentence: "`difficulty` is defined to be the number of leading zero bits in the NIP-01 id.",
     needs: [13],
     title: "refuses with pow: an event with less work than min_pow_difficulty",
-    async run(trial) {
-      const { minPowDifficulty } = trial;
+    async run(context) {
+      const { minPowDifficulty } = context;
       if (minPowDifficulty === 0) throw new Skipped("min_pow_difficulty is 0");
-      const to = trial.person();
+      const to = context.person();
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         const template = { kind: 1059, tags: [["p", to.key]], content: `conformance ${attempt}` };
-        const event = sign(trial.person(), template);
+        const event = sign(context.person(), template);
         if (leadingZeroBits(event.id) >= minPowDifficulty) continue;
-        await trial.refused("an event without work", event, "pow:");
+        await context.refused("an event without work", event, "pow:");
         return;
       }
     },
@@ -33,11 +33,11 @@ export const powChecks: readonly Check[] = [
     sentence: "If the id has the desired number of leading zero bits, the note has been mined.",
     needs: [13],
     title: "accepts an event with the work that min_pow_difficulty asks for",
-    async run(trial) {
-      if (trial.minPowDifficulty === 0) throw new Skipped("min_pow_difficulty is 0");
-      const event = trial.wrap({ to: trial.person() });
-      must(leadingZeroBits(event.id) >= trial.minPowDifficulty, "the suite mined too little");
-      await trial.drop(event);
+    async run(context) {
+      if (context.minPowDifficulty === 0) throw new Skipped("min_pow_difficulty is 0");
+      const event = context.wrap({ to: context.person() });
+      must(leadingZeroBits(event.id) >= context.minPowDifficulty, "the suite mined too little");
+      await context.drop(event);
     },
   }),
 ];

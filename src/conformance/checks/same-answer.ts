@@ -18,14 +18,14 @@ export const sameAnswerChecks: readonly Check[] = [
     id: "same-answer/bytes",
     covers: ["same-1"],
     title: "answers a held drop and the same drop acknowledged with the same bytes",
-    async run(trial) {
-      const to = trial.person();
-      for (const drop of [trial.wrap({ to }), trial.message({ from: trial.person(), to })]) {
-        await trial.drop(drop);
-        const sender = await trial.sender();
+    async run(context) {
+      const to = context.person();
+      for (const drop of [context.wrap({ to }), context.message({ from: context.person(), to })]) {
+        await context.drop(drop);
+        const sender = await context.sender();
         const held = await sender.publish(drop);
         canonical(`kind ${drop.kind}, held`, held, drop.id);
-        await trial.drop(trial.acknowledgement(to, [drop]));
+        await context.drop(context.acknowledgement(to, [drop]));
         const acknowledged = await sender.publish(drop);
         must(
           held.text === acknowledged.text,
@@ -38,10 +38,10 @@ export const sameAnswerChecks: readonly Check[] = [
     id: "same-answer/ways",
     covers: ["same-1", "delete-1", "delete-5"],
     title: "answers the same in whatever way the drop was acknowledged",
-    async run(trial) {
-      const to = trial.person();
-      const sender = await trial.sender();
-      const wrap = (): NostrEvent => trial.wrap({ to });
+    async run(context) {
+      const to = context.person();
+      const sender = await context.sender();
+      const wrap = (): NostrEvent => context.wrap({ to });
       const [graced, pastGrace, deleted, early, vanished] = [
         wrap(),
         wrap(),
@@ -50,16 +50,16 @@ export const sameAnswerChecks: readonly Check[] = [
         wrap(),
       ];
       const now = nowSeconds();
-      await trial.drop(graced, trial.acknowledgement(to, [graced], { until: now + 600 }));
-      await trial.drop(pastGrace, trial.acknowledgement(to, [pastGrace], { until: now - 1 }));
-      await trial.drop(deleted, trial.deletion(to, [deleted]));
-      await trial.drop(trial.acknowledgement(to, [early]));
+      await context.drop(graced, context.acknowledgement(to, [graced], { until: now + 600 }));
+      await context.drop(pastGrace, context.acknowledgement(to, [pastGrace], { until: now - 1 }));
+      await context.drop(deleted, context.deletion(to, [deleted]));
+      await context.drop(context.acknowledgement(to, [early]));
       const ways = { graced, "with a past grace": pastGrace, "by kind 5": deleted, early };
       for (const [way, drop] of Object.entries(ways)) {
         canonical(`acknowledged ${way}`, await sender.publish(drop), drop.id);
         canonical(`acknowledged ${way}, again`, await sender.publish(drop), drop.id);
       }
-      await trial.drop(vanished, trial.vanish(to, "ALL_RELAYS", { created_at: nowSeconds() }));
+      await context.drop(vanished, context.vanish(to, "ALL_RELAYS", { created_at: nowSeconds() }));
       canonical("deleted by kind 62", await sender.publish(vanished), vanished.id);
     },
   }),
@@ -67,15 +67,15 @@ export const sameAnswerChecks: readonly Check[] = [
     id: "same-answer/anyone",
     covers: ["same-1"],
     title: "answers everyone the same, whoever is connected and authenticated",
-    async run(trial) {
-      const to = trial.person();
-      const held = trial.wrap({ to });
-      const acknowledged = trial.wrap({ to });
-      await trial.drop(held, acknowledged, trial.acknowledgement(to, [acknowledged]));
-      const recipient = await trial.as("recipient", to);
+    async run(context) {
+      const to = context.person();
+      const held = context.wrap({ to });
+      const acknowledged = context.wrap({ to });
+      await context.drop(held, acknowledged, context.acknowledgement(to, [acknowledged]));
+      const recipient = await context.as("recipient", to);
       await recipient.subscribe({});
-      const stranger = await trial.as("stranger", trial.person());
-      for (const client of [await trial.open("nobody"), stranger, recipient]) {
+      const stranger = await context.as("stranger", context.person());
+      for (const client of [await context.open("nobody"), stranger, recipient]) {
         const who = client.connection.name;
         canonical(`held, to ${who}`, await client.publish(held), held.id);
         canonical(`acknowledged, to ${who}`, await client.publish(acknowledged), acknowledged.id);
@@ -86,12 +86,12 @@ export const sameAnswerChecks: readonly Check[] = [
     id: "same-answer/time",
     covers: ["same-2"],
     title: "takes the same time for a held and an acknowledged drop (reported, not judged)",
-    async run(trial) {
-      const to = trial.person();
-      const held = trial.wrap({ to });
-      const acknowledged = trial.wrap({ to });
-      await trial.drop(held, acknowledged, trial.acknowledgement(to, [acknowledged]));
-      const sender = await trial.sender();
+    async run(context) {
+      const to = context.person();
+      const held = context.wrap({ to });
+      const acknowledged = context.wrap({ to });
+      await context.drop(held, acknowledged, context.acknowledgement(to, [acknowledged]));
+      const sender = await context.sender();
       const times = { held: [] as number[], acknowledged: [] as number[] };
       const time = async (client: Client, which: keyof typeof times): Promise<void> => {
         const drop = which === "held" ? held : acknowledged;

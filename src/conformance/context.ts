@@ -7,12 +7,13 @@ import {
   GIFT_WRAP,
   VANISH,
 } from "../nostr/kinds.ts";
-import { Client, pause } from "./client.ts";
+import { Client } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { type Door, httpDoor } from "./door.ts";
 import { askHttp, type HttpAnswer, type HttpRequest } from "./http.ts";
 import { type DeadDrop, informationRequest } from "./information.ts";
 import { makePerson, nowSeconds, type Person, sign, type Template } from "./people.ts";
+import { pause } from "./rate-limit.ts";
 import type { Session } from "./session.ts";
 import { Transcript } from "./transcript.ts";
 import { Failed, must, Skipped } from "./verdict.ts";
@@ -25,7 +26,7 @@ const POLL_MS = 200;
 const GREETING_MS = 1_000;
 
 /** One check under way: its people, its connections, what was said. Ended, everything it waits for fails. */
-export class Trial {
+export class Context {
   readonly transcript = new Transcript();
   readonly timeoutMs: number;
   /** The relay's HTTP door. */
