@@ -26,7 +26,8 @@ const FORBIDDEN: readonly [string, readonly string[]][] = [
   ["server", ["cli", "client", "conformance"]],
   ["cli", ["verify", "store", "policy", "relay", "http", "transport", "server/start.ts"]],
   ["conformance", ["verify", "store", "policy", "client", "relay", "http", "cli", "server"]],
-  ["conformance/checks", ["verify", "store", "client", "relay", "http", "cli", "config"]],
+  ["conformance", ["config", "version.ts", "main.ts"]],
+  ["conformance/checks", ["verify", "store", "client", "relay", "http", "config", "version.ts"]],
   [".", ["server", "relay", "store", "client", "config"]],
 ];
 

@@ -40,8 +40,9 @@ export const OBLIGATIONS = {
   "pickup-5":
     "A relay MUST treat a filter without `#p` as if it named the keys that are authenticated when the request comes.",
   "pickup-6": "A relay MUST leave out of `#p` the keys that are not authenticated.",
+  "pickup-14": "A relay MUST leave out a filter that then names none.",
   "pickup-12":
-    "A relay MUST answer a request with a filter that then names none with `CLOSED` and `restricted:`.",
+    "A relay MUST answer a request of which no filter is left with `CLOSED` and `restricted:`.",
   "pickup-7":
     "The answer to a request about another recipient's box MUST be the same whether that box is empty, full or unknown.",
   "pickup-8":

@@ -35,6 +35,7 @@ const FAULTS: Record<Fault, readonly string[]> = {
   "reads without AUTH": ["pickup/unauthenticated", "count/unauthenticated", "pickup/nip-59"],
   "counts for everybody": ["count/probes", "count/foreign-p", "count/same-answer"],
   "ignores foreign keys in silence": ["pickup/foreign-p", "count/foreign-p"],
+  "lets one filter spoil the rest": ["pickup/other-filters"],
   "tells full boxes from empty ones": ["pickup/box-answer", "count/same-answer"],
   "takes drops for two": ["drops/one-recipient"],
   "takes every kind": ["drops/other-kinds"],

@@ -12,6 +12,7 @@ export type Fault =
   | "reads without AUTH"
   | "counts for everybody"
   | "ignores foreign keys in silence"
+  | "lets one filter spoil the rest"
   | "tells full boxes from empty ones"
   | "takes drops for two"
   | "takes every kind"

@@ -190,10 +190,14 @@ class SmallRelay {
       faults.has("ignores foreign keys in silence") ||
       faults.has("reads without AUTH") ||
       (verb === "COUNT" && faults.has("counts for everybody"));
-    for (const filter of filters) {
-      const named = [...(filter.tags.get("p") ?? [])];
-      if (isOpen || named.length === 0 || named.some((key) => peer.keys.has(key))) continue;
-      const box = this.#boxes.held.filter(({ recipient }) => named.includes(recipient));
+    const foreign = filters.filter(({ tags }) => {
+      const named = [...(tags.get("p") ?? [])];
+      return !isOpen && named.length > 0 && !named.some((key) => peer.keys.has(key));
+    });
+    const spoils = faults.has("lets one filter spoil the rest") && foreign.length > 0;
+    if (spoils || foreign.length === filters.length) {
+      const named = new Set(foreign.flatMap(({ tags }) => Array.from(tags.get("p") ?? [])));
+      const box = this.#boxes.held.filter(({ recipient }) => named.has(recipient));
       const isTold = faults.has("tells full boxes from empty ones") && box.length > 0;
       return say(peer, "CLOSED", id, `restricted: not yours${isTold ? ", but not empty" : ""}`);
     }

@@ -1,5 +1,5 @@
 import type { Check } from "../check.ts";
-import { must } from "../verdict.ts";
+import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck } from "./define.ts";
 import { probes } from "./probes.ts";
 
@@ -26,6 +26,25 @@ export const livePickupChecks: readonly Check[] = [
       for (const stranger of strangers) {
         await stranger.neverSaw(drop, "a stranger's subscription was sent the drop");
       }
+    },
+  }),
+  deadDropCheck({
+    id: "pickup/other-filters",
+    covers: ["pickup-14", "pickup-3"],
+    title: "answers the filters of a REQ beside one that names other keys only, stored and live",
+    async run(context) {
+      const to = context.person();
+      const peer = context.person();
+      const foreign = context.wrap({ to: peer });
+      const [stored, live] = [context.wrap({ to }), context.wrap({ to })];
+      await context.drop(foreign, stored);
+      const recipient = await context.as("recipient", to);
+      const filters = [{ "#p": [peer.key] }, { "#p": [to.key] }];
+      mustBe("both filters", await recipient.pickup(...filters), [stored]);
+      const subscription = await recipient.subscribe(...filters);
+      await context.drop(live);
+      await recipient.delivered(subscription, live);
+      await recipient.neverSaw(foreign, "the other key's drop was sent");
     },
   }),
   deadDropCheck({
