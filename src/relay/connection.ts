@@ -19,7 +19,7 @@ import type { OpenConnection } from "./connections.ts";
 import type { ConnectionHost } from "./host.ts";
 import { Inbox, type InboxLimits } from "./inbox.ts";
 import { Outbox } from "./outbox.ts";
-import { Replies } from "./replies.ts";
+import { sayChallenge, sayNotice, sayOk } from "./replies.ts";
 import { Session, type SessionLimits } from "./session.ts";
 
 export type ConnectionLimits = MessageLimits & InboxLimits & SessionLimits;
@@ -32,7 +32,6 @@ export class Connection implements SocketHandlers, OpenConnection {
   readonly #host: ConnectionHost;
   readonly #limits: ConnectionLimits;
   readonly #outbox: Outbox;
-  readonly #replies: Replies;
   readonly #session: Session;
   readonly #inbox: Inbox;
   #heardAt: number;
@@ -44,14 +43,12 @@ export class Connection implements SocketHandlers, OpenConnection {
     this.#host = host;
     this.#limits = limits;
     this.#outbox = new Outbox(socket, limits.outboxBytes, host.observer);
-    const outbox = this.#outbox;
-    const replies = (this.#replies = new Replies(outbox));
     const { address } = socket;
-    this.#session = new Session({ host, outbox, replies, address, challenge }, limits);
+    this.#session = new Session({ host, outbox: this.#outbox, address, challenge }, limits);
     this.#inbox = new Inbox(this.#session, limits);
     this.#heardAt = this.#pingedAt = host.runtime.monotonic();
     // NIP-42: the challenge, before anybody asks for it, so that AUTH and REQ can come in one flight.
-    replies.challenge(challenge);
+    sayChallenge(this.#outbox, challenge);
   }
 
   get address(): string {
@@ -64,7 +61,7 @@ export class Connection implements SocketHandlers, OpenConnection {
     if (text === undefined) {
       const reason = this.#host.rates.mayAsk(this.address) ? BINARY : SLOW_DOWN;
       this.#host.refusals.add(reason);
-      this.#replies.notice(reason);
+      sayNotice(this.#outbox, reason);
       return;
     }
     const message = parseMessage(text, this.#limits);
@@ -127,16 +124,16 @@ export class Connection implements SocketHandlers, OpenConnection {
       if (message.subscription !== undefined) {
         this.#session.refuseSubscription(message.subscription, reason);
       } else if (id !== undefined && /"EVENT"/.test(text.slice(0, 64))) {
-        this.#replies.ok({ id, accepted: false, message: reason });
+        sayOk(this.#outbox, { id, accepted: false, message: reason });
       } else {
-        this.#replies.notice(reason);
+        sayNotice(this.#outbox, reason);
       }
       return;
     }
     switch (message.verb) {
       case "EVENT":
       case "AUTH":
-        this.#replies.ok({ id: peekId(text), accepted: false, message: reason });
+        sayOk(this.#outbox, { id: peekId(text), accepted: false, message: reason });
         break;
       case "CLOSE":
         // Letting go needs no answer and makes room, so it is done all the same.

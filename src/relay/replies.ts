@@ -1,38 +1,31 @@
+// What the relay says to one client beside events and EOSE: NIP-01's OK, CLOSED and NOTICE, NIP-42's AUTH, NIP-45's COUNT.
+
 import type { Reason } from "../nostr/reason.ts";
 import type { Answer } from "./answer.ts";
 import type { Outbox } from "./outbox.ts";
 
-/** What the relay says to one client beside events and EOSE: NIP-01's OK, CLOSED and NOTICE, NIP-42's AUTH, NIP-45's COUNT. */
-export class Replies {
-  readonly #outbox: Outbox;
+/** OK; without an id there is nothing to say OK to. */
+export function sayOk(outbox: Outbox, { id, accepted, message }: Answer): void {
+  if (id === undefined) sayNotice(outbox, message);
+  else say(outbox, ["OK", id, accepted, message]);
+}
 
-  constructor(outbox: Outbox) {
-    this.#outbox = outbox;
-  }
+export function sayClosed(outbox: Outbox, subscription: string, reason: Reason): void {
+  say(outbox, ["CLOSED", subscription, reason]);
+}
 
-  /** Without an id there is nothing to say OK to. */
-  ok({ id, accepted, message }: Answer): void {
-    if (id === undefined) this.notice(message);
-    else this.#say(["OK", id, accepted, message]);
-  }
+export function sayCount(outbox: Outbox, subscription: string, count: number): void {
+  say(outbox, ["COUNT", subscription, { count }]);
+}
 
-  closed(subscription: string, reason: Reason): void {
-    this.#say(["CLOSED", subscription, reason]);
-  }
+export function sayChallenge(outbox: Outbox, challenge: string): void {
+  say(outbox, ["AUTH", challenge]);
+}
 
-  count(subscription: string, count: number): void {
-    this.#say(["COUNT", subscription, { count }]);
-  }
+export function sayNotice(outbox: Outbox, message: string): void {
+  say(outbox, ["NOTICE", message]);
+}
 
-  challenge(challenge: string): void {
-    this.#say(["AUTH", challenge]);
-  }
-
-  notice(message: string): void {
-    this.#say(["NOTICE", message]);
-  }
-
-  #say(message: readonly unknown[]): void {
-    this.#outbox.send(JSON.stringify(message));
-  }
+function say(outbox: Outbox, message: readonly unknown[]): void {
+  outbox.send(JSON.stringify(message));
 }

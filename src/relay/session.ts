@@ -10,7 +10,7 @@ import type { ConnectionHost } from "./host.ts";
 import type { Answering } from "./inbox.ts";
 import { reportFailure } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Replies } from "./replies.ts";
+import { sayCount, sayOk } from "./replies.ts";
 import { countMatches } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
 import { Subscriptions, UNREADABLE } from "./subscriptions.ts";
@@ -23,7 +23,6 @@ export type SessionLimits = SubscriptionLimits & {
 export type SessionParts = {
   readonly host: ConnectionHost;
   readonly outbox: Outbox;
-  readonly replies: Replies;
   readonly address: string;
   /** What AUTH must answer (NIP-42). */
   readonly challenge: string;
@@ -32,13 +31,21 @@ export type SessionParts = {
 export class Session implements Subscriber, Answering {
   readonly keys = new Set<string>();
   readonly limits: SessionLimits;
-  readonly #parts: SessionParts;
+  readonly outbox: Outbox;
+  readonly #host: ConnectionHost;
+  readonly #address: string;
+  readonly #challenge: string;
   readonly #subscriptions: Subscriptions;
 
   constructor(parts: SessionParts, limits: SessionLimits) {
-    this.#parts = parts;
+    // One by one: an object to hold them would be one more for every idle connection.
+    const { host, outbox, address } = parts;
+    this.#host = host;
+    this.outbox = outbox;
+    this.#address = address;
+    this.#challenge = parts.challenge;
     this.limits = limits;
-    this.#subscriptions = new Subscriptions(parts);
+    this.#subscriptions = new Subscriptions(host, outbox, address);
   }
 
   get isOpen(): boolean {
@@ -77,43 +84,37 @@ export class Session implements Subscriber, Answering {
 
   // --- what subscriptions ask
 
-  get outbox(): Outbox {
-    return this.#parts.outbox;
-  }
-
   get store(): Store {
-    return this.#parts.host.store;
+    return this.#host.store;
   }
 
   now(): number {
-    return this.#parts.host.runtime.now();
+    return this.#host.runtime.now();
   }
 
   /** Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking. */
   pause(): Promise<void> {
-    return this.#parts.host.rates.endTurn(this.#parts.address);
+    return this.#host.rates.endTurn(this.#address);
   }
 
   // --- the messages
 
   async #publish(text: string): Promise<void> {
-    const { host, replies, address } = this.#parts;
-    replies.ok(await host.publisher.publish(text, address));
+    sayOk(this.outbox, await this.#host.publisher.publish(text, this.#address));
   }
 
   async #authenticate(text: string): Promise<void> {
-    const { host, replies, challenge } = this.#parts;
     const { authKeys } = this.limits;
-    const { answer, key } = await host.authenticator.authenticate(text, challenge);
+    const { answer, key } = await this.#host.authenticator.authenticate(text, this.#challenge);
     if (key !== undefined && !this.keys.has(key)) {
       if (this.keys.size >= authKeys) {
         const message: Reason = `rate-limited: ${authKeys} keys are authenticated, the limit`;
-        replies.ok({ ...answer, accepted: false, message });
+        sayOk(this.outbox, { ...answer, accepted: false, message });
         return;
       }
       this.keys.add(key);
     }
-    replies.ok(answer);
+    sayOk(this.outbox, answer);
   }
 
   #subscribe(id: string, filters: readonly Filter[]): void {
@@ -134,23 +135,22 @@ export class Session implements Subscriber, Answering {
   }
 
   async #count(id: string, filters: readonly Filter[]): Promise<void> {
-    const { host, replies } = this.#parts;
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
       this.refuseSubscription(id, scoped);
       return;
     }
     try {
-      const count = await countMatches(host.store, scoped, {
+      const count = await countMatches(this.#host.store, scoped, {
         now: () => this.now(),
-        watermark: host.store.watermark,
+        watermark: this.#host.store.watermark,
         maxLimit: this.limits.limit,
         isGivenUp: () => !this.isOpen,
         pause: () => this.pause(),
       });
-      replies.count(id, count);
+      sayCount(this.outbox, id, count);
     } catch (error) {
-      reportFailure(host.log, error);
+      reportFailure(this.#host.log, error);
       this.refuseSubscription(id, UNREADABLE);
     }
   }
@@ -159,7 +159,7 @@ export class Session implements Subscriber, Answering {
     try {
       await work;
     } catch (error) {
-      reportFailure(this.#parts.host.log, error);
+      reportFailure(this.#host.log, error);
     }
   }
 }

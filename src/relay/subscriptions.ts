@@ -1,14 +1,9 @@
 import type { Reason } from "../nostr/reason.ts";
 import type { ConnectionHost } from "./host.ts";
 import { reportFailure } from "./observer.ts";
-import type { Replies } from "./replies.ts";
+import type { Outbox } from "./outbox.ts";
+import { sayClosed } from "./replies.ts";
 import type { Subscription } from "./subscription.ts";
-
-export type SubscriptionsParts = {
-  readonly host: ConnectionHost;
-  readonly replies: Replies;
-  readonly address: string;
-};
 
 /** What is said of a box that the store could not show. */
 export const UNREADABLE: Reason = "error: the box could not be read";
@@ -18,13 +13,17 @@ export const UNREADABLE: Reason = "error: the box could not be read";
  * found while it waits for the reader.
  */
 export class Subscriptions {
-  readonly #parts: SubscriptionsParts;
+  readonly #host: ConnectionHost;
+  readonly #outbox: Outbox;
+  readonly #address: string;
   readonly #open = new Map<string, Subscription>();
   // What waits for its scan, while another one is scanned for.
   #unscanned: [id: string, Subscription][] | undefined;
 
-  constructor(parts: SubscriptionsParts) {
-    this.#parts = parts;
+  constructor(host: ConnectionHost, outbox: Outbox, address: string) {
+    this.#host = host;
+    this.#outbox = outbox;
+    this.#address = address;
   }
 
   get size(): number {
@@ -34,7 +33,7 @@ export class Subscriptions {
   /** Listens for it from now on, and sends what is held when its turn has come. */
   open(id: string, subscription: Subscription): void {
     this.#open.set(id, subscription);
-    this.#parts.host.live.add(subscription);
+    this.#host.live.add(subscription);
     if (this.#unscanned === undefined) void this.#scan(id, subscription);
     else this.#unscanned.push([id, subscription]);
   }
@@ -43,7 +42,7 @@ export class Subscriptions {
     const subscription = this.#open.get(id);
     if (subscription === undefined) return;
     this.#open.delete(id);
-    this.#parts.host.live.remove(subscription);
+    this.#host.live.remove(subscription);
     const waiting = this.#unscanned?.findIndex(([, other]) => other === subscription) ?? -1;
     if (waiting >= 0) this.#unscanned?.splice(waiting, 1);
     subscription.close();
@@ -52,7 +51,7 @@ export class Subscriptions {
   /** Ends one and tells the client so: a REQ that is refused ends the one it was to replace. */
   refuse(id: string, reason: Reason): void {
     this.close(id);
-    this.#parts.replies.closed(id, reason);
+    sayClosed(this.#outbox, id, reason);
   }
 
   closeAll(): void {
@@ -60,18 +59,17 @@ export class Subscriptions {
   }
 
   async #scan(id: string, subscription: Subscription): Promise<void> {
-    const { host, address } = this.#parts;
     this.#unscanned = [];
     let next: [string, Subscription] | undefined = [id, subscription];
     for (; next !== undefined; next = this.#unscanned.shift()) {
       await this.#sendHeld(...next);
-      if (this.#unscanned.length > 0) await host.rates.endTurn(address);
+      if (this.#unscanned.length > 0) await this.#host.rates.endTurn(this.#address);
     }
     this.#unscanned = undefined;
   }
 
   async #sendHeld(id: string, subscription: Subscription): Promise<void> {
-    const { observer, log } = this.#parts.host;
+    const { observer, log } = this.#host;
     try {
       observer.count("drop picked up", await subscription.send(await subscription.find()));
     } catch (error) {
