@@ -5,6 +5,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Command } from "./command.ts";
 import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { interrupted } from "./interrupted.ts";
 import { count, type OptionValues, seconds, timeoutSeconds } from "./options.ts";
 import type { PickupOptions } from "./pickup.ts";
 import type { ProfileOptions } from "./profile.ts";
@@ -19,8 +20,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 0,
     options: ["config"],
     async run({ config }, _, { env }) {
+      // Before anything is open: who asks it to end while it starts means it too.
+      const stopping = interrupted();
       const { serve } = await import("../server/serve.ts");
-      return serve(await configuration(env, config));
+      return serve(await configuration(env, config), stopping);
     },
   },
   config: {
@@ -197,10 +200,4 @@ function pickupOf(given: OptionValues): PickupOptions {
     graceSeconds: seconds(given.grace, "grace"),
     json: given.json ?? false,
   };
-}
-
-function interrupted(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => controller.abort());
-  return controller.signal;
 }

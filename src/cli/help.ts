@@ -24,7 +24,7 @@ const DETAILS: Readonly<Record<string, string>> = {
   serve: `Usage: deaddrop serve [--config <file>]
 
 Runs the relay in the foreground. Without any configuration it listens on ws://127.0.0.1:7777 and keeps its store in ./data.
-SIGTERM and SIGINT end it: what was asked is answered and on disk, then every connection is closed.
+SIGTERM, SIGINT and SIGHUP end it: what was asked is answered and on disk, then every connection is closed.
 
 Example: DEADDROP_URL=wss://drop.example.com DEADDROP_RETENTION=14d deaddrop serve
 `,

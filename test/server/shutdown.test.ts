@@ -1,5 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
 import type { NostrEvent } from "nostr-tools";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 
 import { Client, type Message, now } from "../support/client.ts";
 import { acknowledgement } from "../support/events.ts";
@@ -8,9 +12,10 @@ import { HALF_HANDSHAKE, RawSocket } from "../support/raw.ts";
 import { OVERTAKING, startRelay, temporaryFolder } from "../support/relay.ts";
 import { finalizeEvent } from "../support/sign.ts";
 
+const ROOT = new URL("../..", import.meta.url);
 const GOING_AWAY = { code: 1001, reason: "the relay is shutting down" };
 
-describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
+describe.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s", (signal) => {
   it("has what is in flight answered and on disk, closes the sockets with 1001 and exits with 0", async () => {
     const data = temporaryFolder();
     const relay = await startRelay({ data, env: OVERTAKING });
@@ -56,6 +61,41 @@ describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
 });
 
 describe("a relay that shuts down", () => {
+  it("does so once when it is asked twice at once, as by npm", async () => {
+    const relay = await startRelay();
+    const client = await Client.connect(relay.url);
+    for (const signal of ["SIGINT", "SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.kill(relay.pid, signal);
+    }
+    expect(await client.closed).toEqual(GOING_AWAY);
+    expect(await relay.exited).toBe(0);
+    expect(relay.log.at(-1)?.msg).toBe("stopped");
+  });
+
+  it("does so under `npm start` at CTRL-C, which a terminal sends to npm and to the relay", async () => {
+    const child = spawn("npm", ["start"], {
+      cwd: ROOT,
+      env: {
+        PATH: process.env["PATH"],
+        HOME: process.env["HOME"],
+        DEADDROP_LISTEN: "127.0.0.1:0",
+        DEADDROP_DATA: temporaryFolder(),
+      },
+      detached: true,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const exited = once(child, "exit");
+    const said: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      said.push(line);
+      // The whole group, as the terminal does.
+      if (line.includes('"msg":"listening"')) process.kill(-(child.pid ?? 0), "SIGINT");
+    }
+    expect(await exited).toEqual([0, null]);
+    expect(said.at(-1)).toContain('"msg":"stopped"');
+  });
+
   it("has on disk whatever it said OK to, when senders do not stop", async () => {
     const data = temporaryFolder();
     const relay = await startRelay({ data, env: OVERTAKING });

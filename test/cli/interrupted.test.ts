@@ -1,0 +1,45 @@
+import { EventEmitter } from "node:events";
+
+import { describe, expect, it } from "vitest";
+
+import { interrupted } from "../../src/cli/interrupted.ts";
+
+class Process extends EventEmitter {
+  readonly exits: number[] = [];
+
+  exit(code: number): void {
+    this.exits.push(code);
+  }
+}
+
+describe("a command that is asked to end", () => {
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"])("hears of %s", (signal) => {
+    const process = new Process();
+    const stopping = interrupted(process, () => 0);
+    expect(stopping.aborted).toBe(false);
+    process.emit(signal);
+    expect(stopping.aborted).toBe(true);
+    expect(process.exits).toEqual([]);
+  });
+
+  it("takes what comes within a second for the same wish, whatever signal it is", () => {
+    const process = new Process();
+    let now = 5_000;
+    interrupted(process, () => now);
+    process.emit("SIGINT");
+    now += 1_000;
+    process.emit("SIGINT");
+    process.emit("SIGTERM");
+    expect(process.exits).toEqual([]);
+  });
+
+  it("ends at once when it is asked again later", () => {
+    const process = new Process();
+    let now = 5_000;
+    interrupted(process, () => now);
+    process.emit("SIGTERM");
+    now += 1_001;
+    process.emit("SIGINT");
+    expect(process.exits).toEqual([1]);
+  });
+});
