@@ -100,6 +100,11 @@ export class Connection implements SocketHandlers, OpenConnection {
     }
   }
 
+  excuse(seconds: number): void {
+    this.#heardAt += seconds;
+    this.#outbox.excuse(seconds);
+  }
+
   answered(): Promise<void> {
     return this.#inbox.answered();
   }

@@ -1,18 +1,21 @@
 import { peerOf } from "../policy/address.ts";
 import type { Observer } from "./observer.ts";
+import type { Runtime } from "./runtime.ts";
 
 /** An open WebSocket, as far as its place among the others goes. */
 export type OpenConnection = {
   readonly address: string;
   /** Pings when it is time to, and ends a connection that was silent for too long. Seconds. */
   checkLife(pingSeconds: number, deadSeconds: number): void;
+  /** For so many seconds it was this relay that did not listen: they do not count as the peer's silence. */
+  excuse(seconds: number): void;
   /** Resolves when everything that was asked has its answer. */
   answered(): Promise<void>;
   end(code: number, reason: string): void;
 };
 
 /** A pickup over HTTP that is being answered. */
-export type OpenPickup = Pick<OpenConnection, "checkLife"> & {
+export type OpenPickup = Pick<OpenConnection, "checkLife" | "excuse"> & {
   /** Ends what would go on for ever. */
   stopWaiting(): void;
 };
@@ -24,12 +27,15 @@ export type ConnectionsLimits = {
   readonly connectionsPerAddress: number;
 };
 
-const LIFE_CHECK_MS = 1_000;
+const LIFE_CHECK_SECONDS = 1;
+// A check that is later than this had no turn: the process was frozen, or its event loop held.
+const LATE_SECONDS = 1;
 const GOING_AWAY = 1001;
 
 /** What is open: connections and HTTP requests, in all and for each address, from their beginning to their end. A request counts like a connection. */
 export class Connections {
   readonly #observer: Observer;
+  readonly #runtime: Runtime;
   readonly #limits: ConnectionsLimits;
   readonly #connections = new Set<OpenConnection>();
   readonly #pickups = new Set<OpenPickup>();
@@ -37,11 +43,17 @@ export class Connections {
   readonly #timer: NodeJS.Timeout;
   #requests = 0;
   #isDraining = false;
+  #checkedAt: number;
 
-  constructor(observer: Observer, limits: ConnectionsLimits) {
+  constructor(
+    { observer, runtime }: { readonly observer: Observer; readonly runtime: Runtime },
+    limits: ConnectionsLimits,
+  ) {
     this.#observer = observer;
+    this.#runtime = runtime;
     this.#limits = limits;
-    this.#timer = setInterval(() => this.#checkLife(), LIFE_CHECK_MS);
+    this.#checkedAt = runtime.monotonic();
+    this.#timer = setInterval(() => this.#checkLife(), LIFE_CHECK_SECONDS * 1_000);
   }
 
   get count(): number {
@@ -109,8 +121,15 @@ export class Connections {
 
   #checkLife(): void {
     const { pingSeconds, deadSeconds } = this.#limits;
-    for (const connection of this.#connections) connection.checkLife(pingSeconds, deadSeconds);
-    for (const pickup of this.#pickups) pickup.checkLife(pingSeconds, deadSeconds);
+    const now = this.#runtime.monotonic();
+    const late = now - this.#checkedAt - LIFE_CHECK_SECONDS;
+    this.#checkedAt = now;
+    for (const peers of [this.#connections, this.#pickups]) {
+      for (const peer of peers) {
+        if (late > LATE_SECONDS) peer.excuse(late);
+        peer.checkLife(pingSeconds, deadSeconds);
+      }
+    }
   }
 
   #remember(address: string): void {

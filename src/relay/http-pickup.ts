@@ -172,6 +172,10 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     }
   }
 
+  excuse(seconds: number): void {
+    this.#unread = { ...this.#unread, since: this.#unread.since + seconds };
+  }
+
   // --- what the body tells
 
   drained(): void {

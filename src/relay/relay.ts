@@ -57,7 +57,7 @@ export class Relay {
     const common = { examination, refusals, observer, log, runtime, hosts };
     const publisher = new Publisher({ ...common, store, live, rates, passOn });
     const authenticator = new Authenticator(common);
-    const connections = new Connections(observer, limits);
+    const connections = new Connections(parts, limits);
     const asked = { publisher, authenticator, connections, rates, refusals };
     this.host = { ...asked, store, live, observer, log, runtime, limits };
     this.#limits = limits;
