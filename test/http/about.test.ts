@@ -32,6 +32,9 @@ describe("the HTTP side", () => {
     "application/nostr+json",
     "application/nostr+json; charset=utf-8",
     "text/html, application/nostr+json;q=0.9, */*;q=0.1",
+    "Application/Nostr+JSON",
+    "application/nostr+json;q=0.001",
+    "text/html;q=0,application/nostr+json ; Q=1",
   ])("answers NIP-11's document to who accepts it: %s", async (accept) => {
     const response = await fetch(shared().http, { headers: { accept } });
     expect(response.status).toBe(200);
@@ -45,8 +48,18 @@ describe("the HTTP side", () => {
     });
   });
 
-  it("answers a person with words", async () => {
-    const response = await fetch(shared().http, { headers: { accept: "text/html" } });
+  it.each([
+    "text/html",
+    "*/*",
+    "application/*",
+    "application/nostr+json;q=0",
+    "application/nostr+json; q=0.000, */*",
+    "application/nostr+json;charset=utf-8;q=0",
+    "application/nostr+jsonl",
+    "x-application/nostr+json",
+    'text/html;note="a, application/nostr+json"',
+  ])("answers with words who does not name the document: %s", async (accept) => {
+    const response = await fetch(shared().http, { headers: { accept } });
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
     expect(await response.text()).toContain("Nostr relay");
