@@ -23,6 +23,7 @@ export type RoutesSettings = {
 };
 
 const SLOW_DOWN: Reason = "rate-limited: slow down";
+const ENCODED: Reason = "unsupported: content coding of the body, send it as it is";
 
 /** Answers the requests that are no WebSocket: who the relay is, how it is, and the HTTP door to what it holds. */
 export function routes(
@@ -51,6 +52,7 @@ export function routes(
       return text(405, "method not allowed\n", { allow });
     }
     if (operation.isCounted && !relay.rates.mayAsk(request.address)) return refused(SLOW_DOWN, 429);
+    if (operation.takes !== undefined && isEncoded(request)) return refused(ENCODED, 415);
     if (request.body === undefined) {
       return refused(`invalid: request body of more than ${maxBodyBytes} bytes`, 413);
     }
@@ -61,6 +63,12 @@ export function routes(
     relay.refusals.add(reason);
     return refusal(status, reason);
   }
+}
+
+// RFC 9110, 8.4: codings in the order in which they were applied, of which identity is none.
+function isEncoded({ headers }: HttpRequest): boolean {
+  const codings = (headers["content-encoding"] ?? "").split(",");
+  return codings.some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
 }
 
 type Found = {
