@@ -40,6 +40,10 @@ export function routes(
   const find = finder(table);
 
   return async (request) => {
+    if (request.path === "*" && request.method === "OPTIONS") return respond(204, {});
+    if (!request.path.startsWith("/") || `${request.path}${request.query}`.includes("#")) {
+      return text(400, "malformed target\n");
+    }
     const found = find(request.path);
     if (found === undefined) return text(404, "not found\n");
     const { operations, values } = found;
