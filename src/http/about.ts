@@ -1,6 +1,8 @@
+import { accepts } from "./accept.ts";
 import type { Operation, Routes } from "./route.ts";
 import { json, respond, text } from "./respond.ts";
 
+const DOCUMENT = "application/nostr+json";
 const FRONT =
   "This is a Nostr relay that holds private messages until they are picked up. Point a Nostr client at this address, or read /openapi.json.\n";
 
@@ -10,11 +12,11 @@ export function about(information: Record<string, unknown>, isReady: () => boole
   const front = both({
     summary: "The NIP-11 document for who accepts application/nostr+json; a sentence for a person",
     statuses: { 200: "who the relay is" },
-    answers: ["application/nostr+json", "text/plain"],
+    answers: [DOCUMENT, "text/plain"],
     isCounted: true,
     answer: ({ headers }) =>
-      headers["accept"]?.includes("application/nostr+json") === true
-        ? respond(200, { "content-type": "application/nostr+json" }, document)
+      accepts(headers["accept"], DOCUMENT)
+        ? respond(200, { "content-type": DOCUMENT }, document)
         : text(200, FRONT),
   });
   const health = both({

@@ -63,6 +63,7 @@ export class Metrics implements Observer {
   /** Serves `/metrics`. Answers the port, and how to stop. */
   async serve({ host, port }: Endpoint): Promise<{ port: number; close: () => Promise<void> }> {
     const server = createServer((request, response) => {
+      response.setHeader("x-content-type-options", "nosniff");
       if (request.method !== "GET" || request.url !== "/metrics") {
         response.writeHead(404).end();
         return;

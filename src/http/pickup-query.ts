@@ -4,6 +4,7 @@ import { publicKeyOf } from "../nostr/public-key.ts";
 import type { Reason } from "../nostr/reason.ts";
 import { type Header, ID_PREFIX_DIGITS, type Place } from "../store/store.ts";
 import type { HttpRequest } from "../transport/transport.ts";
+import { accepts } from "./accept.ts";
 import type { Parameter } from "./route.ts";
 
 export const EVENT_STREAM = "text/event-stream";
@@ -63,7 +64,7 @@ export function parseQuery(
     return "invalid: the path must name a key, npub1… or 64 lowercase hex digits";
   }
   const query = new URLSearchParams(request.query);
-  const isStream = request.headers["accept"]?.includes(EVENT_STREAM) === true;
+  const isStream = accepts(request.headers["accept"], EVENT_STREAM);
   const names = [...query.keys()];
   // As in a filter: to skip what is not understood would answer something else than was asked for.
   const unknown = names.find((name) => !known.has(name));

@@ -13,6 +13,7 @@ const REFUSALS = {
   400: "invalid: malformed, forged, expired, or not addressed to one recipient",
   403: "blocked or restricted: not a kind or not a recipient of this relay",
   413: "too large",
+  415: "unsupported: a body with a content coding",
   422: "pow: not enough proof of work",
   429: "rate-limited: slow down",
   503: "error: try again",

@@ -47,6 +47,8 @@ export function hints(status: number): Headers {
   const seconds = RETRY_AFTER_SECONDS[status];
   return {
     ...(seconds !== undefined && { "retry-after": String(seconds) }),
+    // RFC 9110, 12.5.3: what a body may be encoded with.
+    ...(status === 415 && { "accept-encoding": "identity" }),
     ...(status === 401 && { "www-authenticate": "Nostr" }),
   };
 }

@@ -23,6 +23,7 @@ export type RoutesSettings = {
 };
 
 const SLOW_DOWN: Reason = "rate-limited: slow down";
+const ENCODED: Reason = "unsupported: content coding of the body, send it as it is";
 
 /** Answers the requests that are no WebSocket: who the relay is, how it is, and the HTTP door to what it holds. */
 export function routes(
@@ -39,6 +40,10 @@ export function routes(
   const find = finder(table);
 
   return async (request) => {
+    if (request.path === "*" && request.method === "OPTIONS") return respond(204, {});
+    if (!request.path.startsWith("/") || `${request.path}${request.query}`.includes("#")) {
+      return text(400, "malformed target\n");
+    }
     const found = find(request.path);
     if (found === undefined) return text(404, "not found\n");
     const { operations, values } = found;
@@ -51,6 +56,7 @@ export function routes(
       return text(405, "method not allowed\n", { allow });
     }
     if (operation.isCounted && !relay.rates.mayAsk(request.address)) return refused(SLOW_DOWN, 429);
+    if (operation.takes !== undefined && isEncoded(request)) return refused(ENCODED, 415);
     if (request.body === undefined) {
       return refused(`invalid: request body of more than ${maxBodyBytes} bytes`, 413);
     }
@@ -61,6 +67,12 @@ export function routes(
     relay.refusals.add(reason);
     return refusal(status, reason);
   }
+}
+
+// RFC 9110, 8.4: codings in the order in which they were applied, of which identity is none.
+function isEncoded({ headers }: HttpRequest): boolean {
+  const codings = (headers["content-encoding"] ?? "").split(",");
+  return codings.some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
 }
 
 type Found = {

@@ -61,14 +61,23 @@ export function forwardedFor(
     let address = peer;
     for (const hop of (header ?? "").split(",").toReversed()) {
       if (!isTrusted(address)) return peerless(address);
-      const named = hop.trim();
-      if (named === "") continue;
+      if (hop.trim() === "") continue;
+      const named = addressIn(hop.trim());
       // What stands before a hop that names no address was not said by a proxy we trust.
       if (isIP(named) === 0) break;
       address = named;
     }
     return peerless(address);
   };
+}
+
+// Some proxies write a hop as in Forwarded (RFC 7239, 6): quoted, with a port, which may be obfuscated, and an IPv6 address in brackets.
+const IPV4_AND_PORT = /^([\d.]+):(?:\d{1,5}|_[\w.-]+)$/;
+const BRACKETED = /^\[([^\]]*:[^\]]*)\](?::(?:\d{1,5}|_[\w.-]+))?$/;
+
+function addressIn(hop: string): string {
+  const bare = hop.replace(/^"(.*)"$/, "$1");
+  return (IPV4_AND_PORT.exec(bare) ?? BRACKETED.exec(bare))?.[1] ?? bare;
 }
 
 function peerless(address: string): string {

@@ -3,6 +3,7 @@
 import { STATUS_CODES } from "node:http";
 import { SocketAddress } from "node:net";
 
+import { NO_GUESS } from "./request-head.ts";
 import type {
   HttpRequest,
   HttpResponse,
@@ -134,7 +135,8 @@ function sendText(
 function sendHead(response: UwsResponse, { status, headers }: HttpResponse): void {
   response.cork(() => {
     response.writeStatus(statusLine(status));
-    for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
+    for (const [name, value] of Object.entries({ ...NO_GUESS, ...headers }))
+      response.writeHeader(name, value);
   });
 }
 
@@ -150,7 +152,10 @@ function sendRest(response: UwsResponse, body: Buffer, sent: () => void): void {
 }
 
 export function refuse(response: UwsResponse, status: number): void {
-  response.writeStatus(statusLine(status)).end("", true);
+  response.cork(() => {
+    sendHead(response, { status, headers: {}, body: "" });
+    response.end("", true);
+  });
 }
 
 function statusLine(status: number): string {

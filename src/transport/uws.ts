@@ -7,6 +7,7 @@
 // - A WebSocket that breaks the protocol, or sends text that is not UTF-8, is closed without a code.
 // - Request, response and socket objects are pointers: used too late they throw. So each is copied from or dropped in the callback that ends it.
 
+import { asksForWebSocket } from "./request-head.ts";
 import type { Listener, Transport, TransportSettings } from "./transport.ts";
 import { addressOf, type Counter, forwarded, refuse, serve } from "./uws-http.ts";
 import { loadUws } from "./uws-load.ts";
@@ -119,6 +120,11 @@ function webSockets(state: ListenerState): UwsBehavior<SocketData> {
     // Ciphertext does not compress.
     compression: 0,
     upgrade(response, request, context) {
+      // uWebSockets.js asks for the key alone.
+      const [connection, upgrade] = [request.getHeader("connection"), request.getHeader("upgrade")];
+      if (!asksForWebSocket("GET", connection, upgrade)) {
+        return serve(response, request, state, () => leave(state));
+      }
       const address = addressOf(response, forwarded(request), state.settings);
       if (state.isClosing) return refuse(response, 503);
       if (!state.handlers.admits(address)) return refuse(response, 429);

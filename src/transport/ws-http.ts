@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 
+import { NO_GUESS, originForm } from "./request-head.ts";
 import type {
   BodyHandlers,
   BodyStream,
@@ -80,7 +81,7 @@ function headOf(
   request: IncomingMessage,
   settings: TransportSettings,
 ): Omit<HttpRequest, "body" | "gone"> {
-  const url = request.url ?? "/";
+  const url = originForm(request.url ?? "/");
   const mark = url.indexOf("?");
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) {
@@ -105,6 +106,7 @@ export function send(
   const { status, headers, body } = answered;
   const hasLength = typeof body === "string" && !NO_BODY.has(status);
   response.writeHead(status, {
+    ...NO_GUESS,
     ...headers,
     ...(hasLength && { "content-length": Buffer.byteLength(body) }),
   });

@@ -1,8 +1,9 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo, Socket as NetSocket } from "node:net";
 
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 
+import { asksForWebSocket, NO_GUESS } from "./request-head.ts";
 import type { Transport, TransportHandlers, TransportSettings } from "./transport.ts";
 import { addressOf, answer, onceOver, send } from "./ws-http.ts";
 import { WsSocket } from "./ws-socket.ts";
@@ -31,10 +32,24 @@ export const wsTransport: Transport = async (settings, handlers) => {
   server.headersTimeout = settings.handshakeSeconds * 1_000;
   server.requestTimeout = settings.handshakeSeconds * 1_000;
   const answering = new Set<Promise<void>>();
+  const latest = new WeakMap<NetSocket, Promise<void>>();
+  const ignored = new Set<NetSocket>();
   let isClosing = false;
 
   server.on("upgrade", (request, stream: NetSocket, head) => {
     stream.on("error", () => stream.destroy());
+    const { connection, upgrade } = request.headers;
+    if (!asksForWebSocket(request.method, connection, upgrade)) {
+      // Behind another request of its connection it waits until that is answered.
+      ignored.add(stream);
+      void (latest.get(stream) ?? Promise.resolve()).then(() => {
+        ignored.delete(stream);
+        if (!stream.destroyed) serveWithoutUpgrade(server, request, stream, head);
+      });
+      return;
+    }
+    // `ws` knows it alone, and not in a list.
+    request.headers.upgrade = "websocket";
     // A connection from before may still ask.
     if (isClosing) return refuse(stream, "503 Service Unavailable");
     const address = addressOf(request, settings);
@@ -46,7 +61,7 @@ export const wsTransport: Transport = async (settings, handlers) => {
   });
   server.on("request", (request, response) => {
     if (isClosing) {
-      response.writeHead(503, { connection: "close", "content-length": 0 }).end();
+      response.writeHead(503, { ...NO_GUESS, connection: "close", "content-length": 0 }).end();
       return;
     }
     const address = addressOf(request, settings);
@@ -58,6 +73,7 @@ export const wsTransport: Transport = async (settings, handlers) => {
     }
     const over = new Promise<void>((resolve) => onceOver(request, response, resolve));
     answering.add(over);
+    latest.set(request.socket, over);
     void over.then(() => {
       answering.delete(over);
       handlers.ended(address);
@@ -85,6 +101,7 @@ export const wsTransport: Transport = async (settings, handlers) => {
     await Promise.race([Promise.all([...gone, ...answering]), grace]);
     clearTimeout(timer);
     for (const webSocket of webSockets.clients) webSocket.terminate();
+    for (const stream of ignored) stream.destroy();
     server.closeAllConnections();
     await Promise.all([...gone, ...answering, closed]);
   }
@@ -97,6 +114,24 @@ export const wsTransport: Transport = async (settings, handlers) => {
     close: (graceMs) => (closing ??= close(graceMs)),
   };
 };
+
+// Node has let go of the connection, so it gets it anew, with the head as it came but for the upgrade.
+function serveWithoutUpgrade(
+  server: Server,
+  request: IncomingMessage,
+  stream: NetSocket,
+  rest: Buffer,
+): void {
+  const { method, url, httpVersion, rawHeaders } = request;
+  let text = `${method} ${url} HTTP/${httpVersion}\r\n`;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? "";
+    if (name.toLowerCase() !== "upgrade") text += `${name}: ${rawHeaders[index + 1]}\r\n`;
+  }
+  stream.setTimeout(0);
+  stream.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, "latin1"), rest]));
+  server.emit("connection", stream);
+}
 
 const SOCKET = Symbol("socket");
 
@@ -149,8 +184,9 @@ function onError(): void {}
 
 // Destroyed as soon as the answer has left, or a peer that never hangs up would keep it.
 function refuse(stream: NetSocket, status: string): void {
-  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
-    stream.destroy(),
+  stream.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\nX-Content-Type-Options: nosniff\r\n\r\n`,
+    () => stream.destroy(),
   );
 }
 

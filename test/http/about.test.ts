@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+
 import { describe, expect, it } from "vitest";
 
 import { verifierLoaders } from "../../src/verify/loaders.ts";
@@ -32,6 +35,9 @@ describe("the HTTP side", () => {
     "application/nostr+json",
     "application/nostr+json; charset=utf-8",
     "text/html, application/nostr+json;q=0.9, */*;q=0.1",
+    "Application/Nostr+JSON",
+    "application/nostr+json;q=0.001",
+    "text/html;q=0,application/nostr+json ; Q=1",
   ])("answers NIP-11's document to who accepts it: %s", async (accept) => {
     const response = await fetch(shared().http, { headers: { accept } });
     expect(response.status).toBe(200);
@@ -45,8 +51,18 @@ describe("the HTTP side", () => {
     });
   });
 
-  it("answers a person with words", async () => {
-    const response = await fetch(shared().http, { headers: { accept: "text/html" } });
+  it.each([
+    "text/html",
+    "*/*",
+    "application/*",
+    "application/nostr+json;q=0",
+    "application/nostr+json; q=0.000, */*",
+    "application/nostr+json;charset=utf-8;q=0",
+    "application/nostr+jsonl",
+    "x-application/nostr+json",
+    'text/html;note="a, application/nostr+json"',
+  ])("answers with words who does not name the document: %s", async (accept) => {
+    const response = await fetch(shared().http, { headers: { accept } });
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
     expect(await response.text()).toContain("Nostr relay");
@@ -80,6 +96,35 @@ describe("the HTTP side", () => {
     expect(head.headers.get("content-length")).toBe(String(length));
     expect(head.headers.get("content-type")).toBe(get.headers.get("content-type"));
   });
+
+  it.each([
+    ["GET", "http://relay.example/healthz", 200],
+    ["GET", "HTTP://relay.example:80", 200],
+    ["GET", "https://relay.example?a=/nowhere", 200],
+    ["GET", "http://relay.example/nowhere", 404],
+    ["OPTIONS", "*", 204],
+    ["GET", "*", 400],
+    ["GET", "ftp://relay.example/healthz", 400],
+    ["GET", "http:///healthz", 400],
+    ["GET", "/healthz#there", 400],
+    ["GET", "/healthz?#there", 400],
+  ])("answers %s of the target %s with %d", async (method, path, status) => {
+    const { hostname: host, port } = new URL(shared().http);
+    const asked = request({ host, port, method, path, agent: false }).end();
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    response.resume();
+    expect(response.statusCode).toBe(status);
+    expect(response.headers["access-control-allow-origin"]).toBe("*");
+  });
+
+  it.each(["GET /", "GET /healthz", "GET /nowhere", "POST /", "OPTIONS /", "POST /drop"])(
+    "lets nobody guess the type of the answer to %s",
+    async (request) => {
+      const [method = "", path = ""] = request.split(" ");
+      const { headers } = await fetch(shared().http + path, { method });
+      expect(headers.get("x-content-type-options")).toBe("nosniff");
+    },
+  );
 
   it.each(["/nowhere", "/healthz/", "//", "/__proto__", "/constructor", "/toString"])(
     "knows no %s",

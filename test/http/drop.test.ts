@@ -351,6 +351,29 @@ describe("POST /drop refuses", () => {
     expect(await count(relay(), bob)).toEqual({ count: 0 });
   });
 
+  it.each(["gzip", "GZIP", "identity, br", "x-own", "deflate, identity"])(
+    "a body in the content coding %s with 415, whatever is in it",
+    async (coding) => {
+      const headers = { "content-encoding": coding };
+      const body = JSON.stringify(giftWrap({ to: person() }));
+      const answer = await ask(`${relay().http}/drop`, { method: "POST", body, headers });
+      expect(answer.status).toBe(415);
+      expect(answer.headers.get("accept-encoding")).toBe("identity");
+      expect(JSON.parse(answer.text)).toEqual(
+        refusal("unsupported: content coding of the body, send it as it is"),
+      );
+    },
+  );
+
+  it.each(["identity", "Identity", " identity , identity", ""])(
+    "no body in the content coding %j",
+    async (coding) => {
+      const headers = { "content-encoding": coding };
+      const { status } = await post(relay(), "/drop", giftWrap({ to: person() }), headers);
+      expect(status).toBe(201);
+    },
+  );
+
   it("a body of more than 128 KiB with 413, and takes one of 128 KiB", async () => {
     const bob = person();
     const drop = giftWrap({ to: bob });

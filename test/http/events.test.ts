@@ -9,6 +9,8 @@ import { type Person, person } from "../support/people.ts";
 import { OVERTAKING, sharedRelay, startRelay } from "../support/relay.ts";
 import {
   ALL,
+  askAs,
+  boxOf,
   brought,
   count,
   dropsFor,
@@ -177,6 +179,19 @@ describe("an event stream", () => {
     expect(stream.headers.get("cache-control")).toBe("no-store");
     expect(await stream.hearComment()).toMatch(/^:/);
     expect(await stream.hear()).toEqual(ALL);
+  });
+
+  it.each([
+    ["Text/Event-Stream", "text/event-stream"],
+    ["application/x-ndjson, text/event-stream;q=0.5", "text/event-stream"],
+    ["text/event-stream;q=0", "application/x-ndjson"],
+    ["text/event-stream-of-mine", "application/x-ndjson"],
+    ["*/*", "application/x-ndjson"],
+  ])("is answered or not to who accepts %s", async (accept, type) => {
+    const bob = person();
+    const asked = { method: "HEAD", headers: { accept } };
+    const head = await askAs(bob, boxOf(relay(), bob), asked);
+    expect(head.headers.get("content-type")).toBe(type);
   });
 
   it("brings what is held in the order of a pickup, says that this was all, and goes on with what comes", async () => {

@@ -165,6 +165,11 @@ function sent(path: string, body: (bob: Person) => object | string): Case["asked
   };
 }
 
+function encoded(path: string): Case["asked"] {
+  const headers = { "content-encoding": "gzip" };
+  return () => ask(relay().http + path, { method: "POST", body: "x", headers });
+}
+
 function authorized(rest: string, asked: Asked = {}): Case["asked"] {
   return (bob) => askAs(bob, boxOf(relay(), bob, rest), asked);
 }
@@ -218,6 +223,8 @@ const CASES: readonly Case[] = [
     status: 403,
     asked: sent("/drop", (bob) => signed(bob, { kind: 1 })),
   },
+  { path: "/drop", method: "POST", status: 415, asked: encoded("/drop") },
+  { path: "/ack", method: "POST", status: 415, asked: encoded("/ack") },
   { path: "/drop", method: "POST", status: 413, asked: sent("/drop", () => "x".repeat(200_000)) },
   {
     path: "/drop",

@@ -14,6 +14,8 @@ const HAS_IPV6 = Object.values(networkInterfaces())
   .flat()
   .some((network) => network?.address === "::1");
 
+const H2C = { connection: "Upgrade, HTTP2-Settings", "http2-settings": "AAMAAABkAAQAoAAAAAIAAAAA" };
+
 /** In what transports may differ. */
 export type Ways = {
   /** The settings under which an unfinished handshake ends soonest, and the milliseconds within which it must. */
@@ -23,6 +25,8 @@ export type Ways = {
   };
   /** The pieces of a body without which its head does not leave. */
   readonly headTakes: readonly string[];
+  /** Whether a target may begin otherwise than with a slash, and requests wait in a pipeline. */
+  readonly isLenient: boolean;
 };
 
 /** Runs the contract against the fixture that `serve` starts. */
@@ -505,6 +509,17 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         await fixture.event("opened");
       });
 
+      test.each(["WebSocket", "h2c, websocket", "h2c , WEBSOCKET,x"])(
+        "is made where one of several upgrades is to a WebSocket: %s",
+        async (upgrade) => {
+          const fixture = await started();
+          const peer = await RawPeer.connect(fixture.port);
+          peer.stream.write(handshake().replace("Upgrade: websocket", `Upgrade: ${upgrade}`));
+          expect(await peer.heard("\r\n\r\n")).toMatch(/^HTTP\/1\.1 101 /);
+          await fixture.event("opened");
+        },
+      );
+
       test("of a refused peer that does not hang up leaves no connection behind", async () => {
         const fixture = await started();
         fixture.tell({ do: "admit", answer: false });
@@ -702,6 +717,112 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         expect(JSON.parse((await ask(fixture.port, "/", { method })).body)).toMatchObject({
           method,
         });
+      });
+
+      test.skipIf(!ways.isLenient).each([
+        ["http://relay.test/a/b?x=1", "/a/b", "x=1"],
+        ["HTTPS://relay.test:80", "/", ""],
+        ["http://relay.test?x=/", "/", "x=/"],
+        ["http:///a", "http:///a", ""],
+        ["ftp://relay.test/a", "ftp://relay.test/a", ""],
+        ["*", "*", ""],
+      ])("for %s comes with the path %s", async (target, path, query) => {
+        const fixture = await started();
+        const answer = await ask(fixture.port, target, { method: "OPTIONS" });
+        expect(JSON.parse(answer.body)).toMatchObject({ path, query });
+      });
+
+      test("is answered with what forbids to guess its type, whatever it is answered", async () => {
+        const fixture = await started();
+        const guess = { "x-content-type-options": "nosniff" };
+        expect((await ask(fixture.port, "/")).headers).toMatchObject(guess);
+        expect((await ask(fixture.port, "/empty")).headers).toMatchObject(guess);
+        expect((await ask(fixture.port, "/", { method: "HEAD" })).headers).toMatchObject(guess);
+        const stream = await streamed(fixture);
+        fixture.tell({ do: "endBody", body: 1 });
+        expect((await stream.head).headers).toMatchObject(guess);
+        fixture.tell({ do: "admit", answer: false });
+        await fixture.settled();
+        expect(await ask(fixture.port, "/")).toMatchObject({ status: 429, headers: guess });
+        const upgrading = await RawPeer.connect(fixture.port);
+        upgrading.stream.write(handshake());
+        await upgrading.closed;
+        expect(upgrading.text.toLowerCase()).toContain("\r\nx-content-type-options: nosniff\r\n");
+      });
+
+      test.each(["h2c", "H2C, TLS/1.0", "websockets", "x-websocket/1"])(
+        "that would be upgraded to %s is answered as if it would not",
+        async (upgrade) => {
+          const fixture = await started();
+          const headers = { ...H2C, upgrade };
+          expect((await ask(fixture.port, "/a?b", { headers })).body).toContain('"query":"b"');
+          const posted = await ask(fixture.port, "/", { method: "POST", headers, body: "ünï" });
+          expect(JSON.parse(posted.body)).toMatchObject({ method: "POST", body: "ünï" });
+          const chunks = ["one ", "two"].map((chunk) => Buffer.from(chunk));
+          const sent = await ask(fixture.port, "/", { method: "PUT", headers, body: chunks });
+          expect(JSON.parse(sent.body)).toMatchObject({ method: "PUT", body: "one two" });
+          const head = await ask(fixture.port, "/large?9", { method: "HEAD", headers });
+          expect(head).toMatchObject({ status: 200, headers: { "content-length": "9" } });
+          expect(fixture.of("opened")).toEqual([]);
+        },
+      );
+
+      test.skipIf(!ways.isLenient)(
+        "that would be upgraded to what nobody knows leaves its connection as it was",
+        async () => {
+          const fixture = await started();
+          const peer = await RawPeer.connect(fixture.port);
+          const upgrade = "Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n";
+          const head = `HTTP/1.1\r\nHost: x\r\n${upgrade}X-Own: a: b\r\n`;
+          peer.stream.write(
+            `GET /held?1 ${head}\r\nPOST /?2 ${head}Content-Length: 4\r\n\r\nbodyGET /?3 ${head}\r\n` +
+              `GET /?4 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+          );
+          await fixture.event("request");
+          await fixture.settled();
+          fixture.tell({ do: "release" });
+          await peer.closed;
+          const queries = [...peer.text.matchAll(/"query":"(\d)"/g)].map(([, query]) => query);
+          expect(queries).toEqual(["1", "2", "3", "4"]);
+          expect(peer.text).toContain('"body":"body"');
+          expect(peer.text.match(/"x-own":"a: b"/g)).toHaveLength(3);
+          await fixture.event("ended", 4);
+        },
+      );
+
+      test("that would be upgraded and waits behind another does not outlive the listener", async () => {
+        const fixture = await started();
+        const peer = await RawPeer.connect(fixture.port);
+        const upgrade = "Connection: Upgrade\r\nUpgrade: h2c\r\n";
+        peer.stream.write(
+          `GET /held HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`,
+        );
+        await fixture.event("request");
+        await fixture.settled();
+        fixture.tell({ do: "closeListener", graceMs: 0 });
+        await fixture.event("listenerClosed");
+        await peer.closed;
+        expect(peer.text).toBe("");
+      });
+
+      test.each(["POST", "HEAD"])(
+        "for a WebSocket by %s is answered as the request it is",
+        async (method) => {
+          const fixture = await started();
+          const headers = { connection: "upgrade", upgrade: "websocket" };
+          expect((await ask(fixture.port, "/", { method, headers })).status).toBe(200);
+        },
+      );
+
+      test("with the key of a WebSocket and without the upgrade is answered as the request it is", async () => {
+        const fixture = await started();
+        const plain = handshake().replace("Upgrade: websocket", "Upgrade: h2c");
+        for (const text of [plain, plain.replace("Upgrade: h2c\r\n", "")]) {
+          const peer = await RawPeer.connect(fixture.port);
+          peer.stream.write(text);
+          expect(await peer.heard("}")).toMatch(/^HTTP\/1\.1 200 /);
+          peer.stream.destroy();
+        }
       });
 
       test("comes with its body", async () => {
