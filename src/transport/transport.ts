@@ -18,7 +18,7 @@
  *   it, does not count its own last two pieces (32 KB) in `bufferedBytes`, and cuts off a peer that takes nothing for 10 s.
  * - Only a GET whose Connection lists `upgrade` and whose Upgrade lists `websocket` is a handshake; any other upgrade is ignored, and the request answered.
  *   A handshake with a malformed key is refused by `ws`, and is an ordinary request to `uws`.
- * - A target in absolute form comes as its path, one that is neither as it is. `uws` refuses what does not begin with a slash, `*` too, with a 400 of its
+ * - A target in absolute form comes as its path, one that is neither as it is. `uws` refuses what does not begin with a slash, `*` too, with a 505 or 400 of its
  *   own; and requests in a pipeline behind one that is not answered yet end its connection there.
  * - `address` is what `forwardedFor` makes of the peer's, in its shortest form and IPv4 where it is that, and of all its X-Forwarded-For lines, joined
  *   by commas.
