@@ -100,9 +100,10 @@ export class Connection implements SocketHandlers, OpenConnection {
     }
   }
 
-  excuse(seconds: number): void {
-    this.#heardAt += seconds;
-    this.#outbox.excuse(seconds);
+  excuse(seconds: number, now: number): void {
+    // What waited may have been read before this.
+    this.#heardAt = Math.min(now, this.#heardAt + seconds);
+    this.#outbox.excuse(seconds, now);
   }
 
   answered(): Promise<void> {

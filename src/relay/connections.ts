@@ -7,8 +7,8 @@ export type OpenConnection = {
   readonly address: string;
   /** Pings when it is time to, and ends a connection that was silent for too long. Seconds. */
   checkLife(pingSeconds: number, deadSeconds: number): void;
-  /** For so many seconds it was this relay that did not listen: they do not count as the peer's silence. */
-  excuse(seconds: number): void;
+  /** For so many seconds before `now`, monotonic, it was this relay that did not listen: they do not count as the peer's silence. */
+  excuse(seconds: number, now: number): void;
   /** Resolves when everything that was asked has its answer. */
   answered(): Promise<void>;
   end(code: number, reason: string): void;
@@ -126,7 +126,7 @@ export class Connections {
     this.#checkedAt = now;
     for (const peers of [this.#connections, this.#pickups]) {
       for (const peer of peers) {
-        if (late > LATE_SECONDS) peer.excuse(late);
+        if (late > LATE_SECONDS) peer.excuse(late, now);
         peer.checkLife(pingSeconds, deadSeconds);
       }
     }

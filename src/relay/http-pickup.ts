@@ -172,8 +172,8 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     }
   }
 
-  excuse(seconds: number): void {
-    this.#unread = { ...this.#unread, since: this.#unread.since + seconds };
+  excuse(seconds: number, now: number): void {
+    this.#unread = { ...this.#unread, since: Math.min(now, this.#unread.since + seconds) };
   }
 
   // --- what the body tells

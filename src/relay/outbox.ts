@@ -74,9 +74,10 @@ export class Outbox {
     if (this.#stalled !== undefined && now - this.#stalled.since >= seconds) this.cutOff();
   }
 
-  /** For so many seconds nobody here wrote: they do not count as the peer's. */
-  excuse(seconds: number): void {
-    if (this.#stalled !== undefined) this.#stalled.since += seconds;
+  /** For so many seconds before `now` nobody here wrote: they do not count as the peer's. */
+  excuse(seconds: number, now: number): void {
+    if (this.#stalled === undefined) return;
+    this.#stalled.since = Math.min(now, this.#stalled.since + seconds);
   }
 
   /** The socket says that everything sent has left. */

@@ -109,6 +109,17 @@ describe("a relay that was frozen", () => {
     relay.close();
   });
 
+  it("excuses nobody for longer than it was frozen, also who is heard before it looks", () => {
+    const relay = startRelay();
+    const peer = connect(relay);
+    pass(10);
+    freeze(10 * DEAD_SECONDS);
+    peer.handlers.heard();
+    pass(1 + DEAD_SECONDS);
+    expect(peer.isOver).toBe(true);
+    relay.close();
+  });
+
   it("holds no more against a peer than before when a check is a little late", () => {
     const relay = startRelay();
     const silent = connect(relay);
