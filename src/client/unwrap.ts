@@ -2,11 +2,11 @@
 
 import { type NostrEvent, parseEvent, tagValue } from "../nostr/event.ts";
 import { isHex32 } from "../nostr/hex.ts";
-import { DIRECT_MESSAGE } from "../nostr/kinds.ts";
+import { DIRECT_MESSAGE, SEAL } from "../nostr/kinds.ts";
 import { isReason } from "../nostr/reason.ts";
 import { idOf, isGenuine } from "./genuine.ts";
 import type { Signer } from "./signer.ts";
-import { type Rumor, SEAL } from "./wrap.ts";
+import type { Rumor } from "./wrap.ts";
 
 const NO_ID = "0".repeat(64);
 const NO_SIGNATURE = "0".repeat(128);

@@ -3,17 +3,13 @@
 
 import { TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
-import { GIFT_WRAP } from "../nostr/kinds.ts";
+import { CHAT_MESSAGE, GIFT_WRAP, SEAL } from "../nostr/kinds.ts";
 import { idOf } from "./genuine.ts";
 import type { Runtime } from "./runtime.ts";
 import { type EventTemplate, type Signer, throwAwaySigner } from "./signer.ts";
 
 /** What was written: an event without a signature. Its id is the same in every copy and every wrap. */
 export type Rumor = Omit<NostrEvent, "sig">;
-
-/** NIP-17 chat message. */
-export const CHAT_MESSAGE = 14;
-export const SEAL = 13;
 
 /** The rumor of a text (NIP-17, kind 14), or of any event template, by this author. */
 export function rumorOf(

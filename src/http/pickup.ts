@@ -1,4 +1,5 @@
 import { isReason } from "../nostr/reason.ts";
+import { UNREADABLE } from "../relay/answer.ts";
 import type { ConnectionHost } from "../relay/host.ts";
 import { type HttpPickup, httpPickup } from "../relay/http-pickup.ts";
 import { reportFailure } from "../relay/observer.ts";
@@ -89,7 +90,7 @@ async function read(
   } catch (error) {
     opened.close();
     reportFailure(host.log, error);
-    return refusal(503, "error: the box could not be read");
+    return refusal(503, UNREADABLE);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Reason } from "../nostr/reason.ts";
+import { SLOW_DOWN } from "../relay/answer.ts";
 import type { ConnectionHost } from "../relay/host.ts";
 import type { HttpRequest, HttpResponse } from "../transport/transport.ts";
 import { about, described } from "./about.ts";
@@ -22,7 +23,6 @@ export type RoutesSettings = {
   readonly maxWaitSeconds: number;
 };
 
-const SLOW_DOWN: Reason = "rate-limited: slow down";
 const ENCODED: Reason = "unsupported: content coding of the body, send it as it is";
 
 /** Answers the requests that are no WebSocket: who the relay is, how it is, and the HTTP door to what it holds. */

@@ -12,6 +12,8 @@ export type Answer = {
   readonly outcome?: Outcome;
 };
 
+/** What is said of a box that the store could not show. */
+export const UNREADABLE: Reason = "error: the box could not be read";
 export const SLOW_DOWN: Reason = "rate-limited: slow down";
 export const NOT_CHECKED: Reason = "error: the event could not be checked, try again";
 

@@ -4,6 +4,7 @@ import type { ClientMessage } from "../nostr/message.ts";
 import type { Filter } from "../nostr/filter.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
 import type { Store } from "../store/store.ts";
+import { UNREADABLE } from "./answer.ts";
 import { SocketFraming } from "./framing.ts";
 import { scope } from "./gate.ts";
 import type { ConnectionHost } from "./host.ts";
@@ -13,7 +14,7 @@ import type { Outbox } from "./outbox.ts";
 import { sayCount, sayOk } from "./replies.ts";
 import { countMatches } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
-import { Subscriptions, UNREADABLE } from "./subscriptions.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 export type SessionLimits = SubscriptionLimits & {
   readonly subscriptions: number;

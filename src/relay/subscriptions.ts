@@ -1,12 +1,10 @@
 import type { Reason } from "../nostr/reason.ts";
+import { UNREADABLE } from "./answer.ts";
 import type { ConnectionHost } from "./host.ts";
 import { reportFailure } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
 import { sayClosed } from "./replies.ts";
 import type { Subscription } from "./subscription.ts";
-
-/** What is said of a box that the store could not show. */
-export const UNREADABLE: Reason = "error: the box could not be read";
 
 /**
  * The open subscriptions of one connection, by their id. Of several one at a time is scanned for: they share the socket, and each holds a list of what it
