@@ -27,6 +27,9 @@ import { systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
 import type { VerificationData } from "./verification-thread.ts";
 
+// Sending a drop once more takes that much less time than answering a request may.
+const COPIES_A_REQUEST = 20;
+
 const TOO_MANY: Reason = "rate-limited: too many connections";
 
 // SIGTERM to exit takes at most their sum, and less than 5 s in all.
@@ -84,6 +87,10 @@ export async function startEventLoop(
       passOn: (drop) => others?.postMessage(drop),
       publishing: new RateLimiter({ perSecond: limits.dropsPerSecond, burst: limits.dropsBurst }),
       asking: new RateLimiter({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst }),
+      copying: new RateLimiter({
+        perSecond: limits.requestsPerSecond * COPIES_A_REQUEST,
+        burst: limits.requestsBurst,
+      }),
       observer,
       log,
       runtime: systemRuntime,
