@@ -15,6 +15,7 @@ export type Counted =
   | "connection cut off: does not read"
   | "drop expired"
   | "tombstone expired"
+  | "sweep"
   | `refused: ${Prefix}`;
 
 /** Hears what the relay did, for metrics. */
