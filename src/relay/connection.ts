@@ -15,11 +15,12 @@ import {
 import type { Reason } from "../nostr/reason.ts";
 import type { Socket, SocketHandlers } from "../transport/transport.ts";
 import { SLOW_DOWN } from "./answer.ts";
+import { Challenge } from "./challenge.ts";
 import type { OpenConnection } from "./connections.ts";
 import type { ConnectionHost } from "./host.ts";
 import { Inbox, type InboxLimits } from "./inbox.ts";
 import { Outbox } from "./outbox.ts";
-import { sayChallenge, sayNotice, sayOk } from "./replies.ts";
+import { sayNotice, sayOk } from "./replies.ts";
 import { Session, type SessionLimits } from "./session.ts";
 
 export type ConnectionLimits = MessageLimits & InboxLimits & SessionLimits;
@@ -32,6 +33,7 @@ export class Connection implements SocketHandlers, OpenConnection {
   readonly #host: ConnectionHost;
   readonly #limits: ConnectionLimits;
   readonly #outbox: Outbox;
+  readonly #challenge: Challenge;
   readonly #session: Session;
   readonly #inbox: Inbox;
   #heardAt: number;
@@ -44,11 +46,11 @@ export class Connection implements SocketHandlers, OpenConnection {
     this.#limits = limits;
     this.#outbox = new Outbox(socket, limits.outboxBytes, host.observer);
     const { address } = socket;
-    this.#session = new Session({ host, outbox: this.#outbox, address, challenge }, limits);
+    this.#challenge = new Challenge(challenge, this.#outbox);
+    const parts = { host, outbox: this.#outbox, address, challenge: this.#challenge };
+    this.#session = new Session(parts, limits);
     this.#inbox = new Inbox(this.#session, limits);
     this.#heardAt = this.#pingedAt = host.runtime.monotonic();
-    // NIP-42: the challenge, before anybody asks for it, so that AUTH and REQ can come in one flight.
-    sayChallenge(this.#outbox, challenge);
   }
 
   get address(): string {
@@ -58,6 +60,7 @@ export class Connection implements SocketHandlers, OpenConnection {
   // --- what the socket tells
 
   received(text: string | undefined): void {
+    this.#challenge.endSilence();
     if (text === undefined) {
       const reason = this.#host.rates.mayAsk(this.address) ? BINARY : SLOW_DOWN;
       this.#host.refusals.add(reason);
@@ -79,6 +82,7 @@ export class Connection implements SocketHandlers, OpenConnection {
   }
 
   closed(): void {
+    this.#challenge.endSilence();
     this.#session.close();
     this.#outbox.closed();
     this.#host.connections.closed(this);
@@ -143,6 +147,7 @@ export class Connection implements SocketHandlers, OpenConnection {
         break;
       case "CLOSE":
         // Letting go needs no answer and makes room, so it is done all the same.
+        this.#inbox.withdraw(message.subscription);
         this.#session.unsubscribe(message.subscription);
         break;
       case "REQ":

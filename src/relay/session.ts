@@ -5,6 +5,7 @@ import type { Filter } from "../nostr/filter.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
 import type { Store } from "../store/store.ts";
 import { UNREADABLE } from "./answer.ts";
+import type { Challenge } from "./challenge.ts";
 import { SocketFraming } from "./framing.ts";
 import { scope } from "./gate.ts";
 import type { ConnectionHost } from "./host.ts";
@@ -25,8 +26,7 @@ export type SessionParts = {
   readonly host: ConnectionHost;
   readonly outbox: Outbox;
   readonly address: string;
-  /** What AUTH must answer (NIP-42). */
-  readonly challenge: string;
+  readonly challenge: Challenge;
 };
 
 export class Session implements Subscriber, Answering {
@@ -35,7 +35,7 @@ export class Session implements Subscriber, Answering {
   readonly outbox: Outbox;
   readonly #host: ConnectionHost;
   readonly #address: string;
-  readonly #challenge: string;
+  readonly #challenge: Challenge;
   readonly #subscriptions: Subscriptions;
 
   constructor(parts: SessionParts, limits: SessionLimits) {
@@ -51,6 +51,12 @@ export class Session implements Subscriber, Answering {
 
   get isOpen(): boolean {
     return this.outbox.isOpen;
+  }
+
+  awaitsKey({ verb }: ClientMessage): boolean {
+    if (this.keys.size > 0 || (verb !== "REQ" && verb !== "COUNT")) return false;
+    this.#challenge.sendOnce();
+    return true;
   }
 
   answer(message: ClientMessage, text: string): Promise<void> | undefined {
@@ -106,7 +112,7 @@ export class Session implements Subscriber, Answering {
 
   async #authenticate(text: string): Promise<void> {
     const { authKeys } = this.limits;
-    const { answer, key } = await this.#host.authenticator.authenticate(text, this.#challenge);
+    const { answer, key } = await this.#host.authenticator.authenticate(text, this.#challenge.text);
     if (key !== undefined && !this.keys.has(key)) {
       if (this.keys.size >= authKeys) {
         const message: Reason = `rate-limited: ${authKeys} keys are authenticated, the limit`;
@@ -123,7 +129,7 @@ export class Session implements Subscriber, Answering {
     this.unsubscribe(id);
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
-      this.refuseSubscription(id, scoped);
+      this.#refuseScope(id, scoped);
       return;
     }
     const { subscriptions } = this.limits;
@@ -138,7 +144,7 @@ export class Session implements Subscriber, Answering {
   async #count(id: string, filters: readonly Filter[]): Promise<void> {
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
-      this.refuseSubscription(id, scoped);
+      this.#refuseScope(id, scoped);
       return;
     }
     try {
@@ -154,6 +160,12 @@ export class Session implements Subscriber, Answering {
       reportFailure(this.#host.log, error);
       this.refuseSubscription(id, UNREADABLE);
     }
+  }
+
+  // Another key would be answered.
+  #refuseScope(id: string, reason: Reason): void {
+    this.#challenge.send();
+    this.refuseSubscription(id, reason);
   }
 
   async #guarded(work: Promise<void>): Promise<void> {

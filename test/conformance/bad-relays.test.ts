@@ -22,6 +22,9 @@ const FAULTS: Record<Fault, readonly string[]> = {
   ],
   "delivers live to everybody": ["pickup/live-foreign", "pickup/nip-17", "drops/ephemeral-live"],
   "shows drops to their author": ["pickup/author"],
+  "challenges everybody": ["auth/unasked"],
+  "challenges once": ["auth/again"],
+  "refuses what overtakes AUTH": ["auth/overtaken"],
   "believes any AUTH": [
     "auth/wrong-kind",
     "auth/wrong-challenge",

@@ -13,10 +13,15 @@ import type { AtEnd } from "./report.ts";
 import { BOX, type Held, now, RETENTION, SmallBoxes } from "./small-boxes.ts";
 import { smallDoor } from "./small-door.ts";
 
+const HELD_MS = 500;
+
 type Peer = {
   socket: WebSocket;
   challenge: string;
+  isChallenged: boolean;
   keys: Set<string>;
+  /** Requests that came before a key did. */
+  held: (() => void)[];
   subscriptions: Map<string, Filter[]>;
 };
 
@@ -107,7 +112,9 @@ class SmallRelay {
     const peer = {
       socket,
       challenge: Math.random().toString(36),
+      isChallenged: false,
       keys: new Set<string>(),
+      held: [],
       subscriptions: new Map<string, Filter[]>(),
     };
     this.#peers.add(peer);
@@ -120,6 +127,12 @@ class SmallRelay {
         say(peer, "NOTICE", "invalid: what?");
       }
     });
+    if (this.#faults.has("challenges everybody")) this.#challenge(peer);
+  }
+
+  #challenge(peer: Peer): void {
+    if (peer.isChallenged && this.#faults.has("challenges once")) return;
+    peer.isChallenged = true;
     say(peer, "AUTH", peer.challenge);
   }
 
@@ -131,11 +144,16 @@ class SmallRelay {
       if (!this.#faults.has("ignores CLOSE")) peer.subscriptions.delete(second as string);
       return;
     }
-    if (verb === "REQ" || verb === "COUNT") return this.#read(peer, verb, second as string, rest);
+    if (verb === "REQ" || verb === "COUNT") return this.#ask(peer, verb, second as string, rest);
     throw new Error("unknown verb");
   }
 
   #authenticate(peer: Peer, event: NostrEvent): void {
+    this.#believe(peer, event);
+    for (const answer of peer.held.splice(0)) answer();
+  }
+
+  #believe(peer: Peer, event: NostrEvent): void {
     const expected = { challenge: peer.challenge, hosts: this.hosts, now: now() };
     const forgiven: Partial<Record<Fault, RegExp>> = {
       "believes any AUTH": /./,
@@ -174,9 +192,22 @@ class SmallRelay {
     return this.#boxes.publish(event);
   }
 
+  #ask(peer: Peer, verb: "REQ" | "COUNT", id: string, given: readonly unknown[]): void {
+    const answer = (): void => this.#read(peer, verb, id, given);
+    if (peer.keys.size > 0 || this.#faults.has("reads without AUTH")) return answer();
+    if (!peer.isChallenged) this.#challenge(peer);
+    if (this.#faults.has("refuses what overtakes AUTH")) return answer();
+    peer.held.push(answer);
+    setTimeout(() => {
+      const at = peer.held.indexOf(answer);
+      if (at >= 0) peer.held.splice(at, 1)[0]?.();
+    }, HELD_MS);
+  }
+
   #read(peer: Peer, verb: "REQ" | "COUNT", id: string, given: readonly unknown[]): void {
     const faults = this.#faults;
     if (peer.keys.size === 0 && !faults.has("reads without AUTH")) {
+      this.#challenge(peer);
       return say(peer, "CLOSED", id, "auth-required: who are you?");
     }
     const filters: Filter[] = [];
@@ -198,6 +229,7 @@ class SmallRelay {
     if (spoils || foreign.length === filters.length) {
       const named = new Set(foreign.flatMap(({ tags }) => Array.from(tags.get("p") ?? [])));
       const box = this.#boxes.held.filter(({ recipient }) => named.has(recipient));
+      this.#challenge(peer);
       const isTold = faults.has("tells full boxes from empty ones") && box.length > 0;
       return say(peer, "CLOSED", id, `restricted: not yours${isTold ? ", but not empty" : ""}`);
     }
