@@ -18,6 +18,7 @@ export type Counted =
   | `connection cut off: ${CutOff}`
   | "drop expired"
   | "tombstone expired"
+  | "sweep"
   | `refused: ${Prefix}`;
 
 /** Hears what the relay did, for metrics. */

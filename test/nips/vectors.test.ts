@@ -11,9 +11,10 @@ import { examiner } from "../../src/relay/examine.ts";
 import { Relay } from "../../src/relay/relay.ts";
 import { scan } from "../../src/relay/scan.ts";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
-import { openLmdbStore } from "../../src/store/lmdb.ts";
+
 import type { Store } from "../../src/store/store.ts";
 import { plainVerifier } from "../../src/verify/plain.ts";
+import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 
 type Step =
@@ -53,7 +54,7 @@ async function start(
   clock: { at: number },
 ): Promise<Running> {
   const settings = { folder, retentionSeconds, diskReserveBytes: 0, limits: LIMITS };
-  const { store, rule, shared } = await openLmdbStore(settings, clock.at);
+  const { store, rule, shared } = await openBelieving(settings, clock.at);
   const known = openKnownDrops(folder, shared);
   const policies = admission({
     tags: 100,
