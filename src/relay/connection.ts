@@ -133,6 +133,8 @@ export class Connection implements SocketHandlers, OpenConnection {
       const id = message.subscription === undefined ? peekId(text) : undefined;
       if (message.subscription !== undefined) {
         this.#session.refuseSubscription(message.subscription, reason);
+      } else if (message.reconciliation !== undefined) {
+        this.#session.refuseReconciliation(message.reconciliation, reason);
       } else if (id !== undefined && /"EVENT"/.test(text.slice(0, 64))) {
         sayOk(this.#outbox, { id, accepted: false, message: reason });
       } else {
@@ -147,8 +149,16 @@ export class Connection implements SocketHandlers, OpenConnection {
         break;
       case "CLOSE":
         // Letting go needs no answer and makes room, so it is done all the same.
-        this.#inbox.withdraw(message.subscription);
+        this.#inbox.withdraw(message);
         this.#session.unsubscribe(message.subscription);
+        break;
+      case "NEG-CLOSE":
+        this.#inbox.withdraw(message);
+        this.#session.endReconciliation(message.reconciliation);
+        break;
+      case "NEG-OPEN":
+      case "NEG-MSG":
+        this.#session.refuseReconciliation(message.reconciliation, reason);
         break;
       case "REQ":
       case "COUNT":

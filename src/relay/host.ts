@@ -2,6 +2,7 @@ import type { Store } from "../store/store.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Connections } from "./connections.ts";
 import type { LiveIndex } from "./live.ts";
+import type { OpenSets } from "./open-sets.ts";
 import type { Log, Observer } from "./observer.ts";
 import type { Publisher } from "./publish.ts";
 import type { Rates } from "./rates.ts";
@@ -18,6 +19,7 @@ export type ConnectionHost = {
   readonly connections: Connections;
   readonly rates: Rates;
   readonly refusals: Refusals;
+  readonly openSets: OpenSets;
   readonly observer: Observer;
   readonly log: Log;
   readonly runtime: Runtime;

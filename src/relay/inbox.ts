@@ -3,7 +3,8 @@
 // - EVENT and AUTH are worked on side by side; REQ, COUNT and CLOSE wait until everything before them was answered. So an AUTH and a REQ may arrive in
 //   one flight, and a REQ after an acknowledgement does not show what was acknowledged.
 // - A REQ or COUNT that came before a key did is held until AUTH is answered, and overtaken meanwhile: most clients that connect anew ask before they
-//   authenticate. For `HELD_MS` at most; those that are held keep their order, and a CLOSE takes its REQ back.
+//   authenticate. For `HELD_MS` at most; those that are held keep their order, and a CLOSE takes its REQ back. NEG-OPEN, NEG-MSG and NEG-CLOSE are to
+//   reconciliations what REQ and CLOSE are to subscriptions.
 // - At most `inbox` messages, of `inboxBytes` together, wait; what is held and what is being worked on counts.
 
 import type { ClientMessage } from "../nostr/message.ts";
@@ -23,6 +24,7 @@ export type Answering = {
 /** How long a message waits for the key it needs. A signer in another process has answered by then, a person has not. */
 const HELD_MS = 500;
 
+type Ending = Extract<ClientMessage, { verb: "CLOSE" | "NEG-CLOSE" }>;
 type Waiting = { readonly message: ClientMessage; readonly text: string };
 /** `until`: milliseconds, as `performance.now` tells them. */
 type Held = Waiting & { readonly until: number };
@@ -56,10 +58,13 @@ export class Inbox {
     this.#work();
   }
 
-  /** Forgets the REQ of this subscription, should it be held. */
-  withdraw(subscription: string): void {
+  /** Forgets the REQ or NEG-OPEN that this ends, should it be held. */
+  withdraw(end: Ending): void {
     this.#held = this.#held.filter(({ message, text }) => {
-      const isMeant = message.verb === "REQ" && message.subscription === subscription;
+      const isMeant =
+        end.verb === "CLOSE"
+          ? message.verb === "REQ" && message.subscription === end.subscription
+          : message.verb === "NEG-OPEN" && message.reconciliation === end.reconciliation;
       if (isMeant) this.#bytes -= text.length;
       return !isMeant;
     });
@@ -88,7 +93,7 @@ export class Inbox {
       const sideBySide = verb === "EVENT" || verb === "AUTH";
       if (!sideBySide && this.#working > 0) break;
       this.#waiting.shift();
-      if (verb === "CLOSE") this.withdraw(next.message.subscription);
+      if (verb === "CLOSE" || verb === "NEG-CLOSE") this.withdraw(next.message);
       if (!("until" in next) && this.#answering.awaitsKey(next.message)) {
         this.#hold(next);
         continue;

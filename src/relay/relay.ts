@@ -15,6 +15,7 @@ import { Examination, type ExaminationPool } from "./examination.ts";
 import type { ConnectionHost } from "./host.ts";
 import { LiveIndex } from "./live.ts";
 import type { Log, Observer } from "./observer.ts";
+import { OpenSets } from "./open-sets.ts";
 import { Publisher } from "./publish.ts";
 import { Rates } from "./rates.ts";
 import { Refusals } from "./refusals.ts";
@@ -40,6 +41,8 @@ export type RelaySettings = {
 
 const CHALLENGE_BYTES = 16;
 const REFUSALS_MS = 60_000;
+// What open reconciliations keep in memory: as much as so many of the largest, 40 MB with the default limit.
+const LARGEST_SETS = 50;
 
 export class Relay {
   /** What connections and requests find here. */
@@ -58,7 +61,8 @@ export class Relay {
     const publisher = new Publisher({ ...common, store, live, rates, passOn });
     const authenticator = new Authenticator(common);
     const connections = new Connections(parts, limits);
-    const asked = { publisher, authenticator, connections, rates, refusals };
+    const openSets = new OpenSets(LARGEST_SETS * limits.reconcile);
+    const asked = { publisher, authenticator, connections, rates, refusals, openSets };
     this.host = { ...asked, store, live, observer, log, runtime, limits };
     this.#limits = limits;
     this.#unfollow = live.follow(store, observer);

@@ -111,11 +111,11 @@ async function scanFilter(
 }
 
 /** How long a scan has held the event loop. */
-class Turn {
-  readonly #settings: ScanSettings;
+export class Turn {
+  readonly #settings: Pick<ScanSettings, "isGivenUp" | "pause">;
   #began = performance.now();
 
-  constructor(settings: ScanSettings) {
+  constructor(settings: Pick<ScanSettings, "isGivenUp" | "pause">) {
     this.#settings = settings;
   }
 
@@ -141,8 +141,8 @@ class Turn {
   }
 }
 
-// What a box holds, newest first. The event loop has its turn in between, also when there are many boxes with little in them.
-async function* pages(
+/** What a box holds, newest first. The event loop has its turn in between, also when there are many boxes with little in them. */
+export async function* pages(
   store: Store,
   recipient: string,
   { since, until }: Pick<Filter, "since" | "until">,
@@ -164,8 +164,8 @@ async function* pages(
 
 type StoredEvent = () => NostrEvent | undefined;
 
-// Read and parsed when a filter asks for more than the header tells, and once for all filters.
-function eventOf(store: Store, header: Header): StoredEvent {
+/** Read and parsed when a filter asks for more than the header tells, and once for all filters. */
+export function eventOf(store: Store, header: Header): StoredEvent {
   let event: NostrEvent | undefined;
   let isRead = false;
   return () => {
@@ -178,9 +178,9 @@ function eventOf(store: Store, header: Header): StoredEvent {
   };
 }
 
-function headerMatcher(
+export function headerMatcher(
   filter: Filter,
-  { now, watermark }: ScanSettings,
+  { now, watermark }: Pick<ScanSettings, "now" | "watermark">,
 ): (header: Header, event: StoredEvent) => boolean {
   const prefixes =
     filter.ids && new Set([...filter.ids].map((id) => id.slice(0, ID_PREFIX_DIGITS)));

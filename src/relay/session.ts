@@ -12,15 +12,17 @@ import type { ConnectionHost } from "./host.ts";
 import type { Answering } from "./inbox.ts";
 import { reportFailure } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
+import { type ReconciliationLimits, Reconciliations } from "./reconciliations.ts";
 import { sayCount, sayOk } from "./replies.ts";
 import { countMatches } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
-export type SessionLimits = SubscriptionLimits & {
-  readonly subscriptions: number;
-  readonly authKeys: number;
-};
+export type SessionLimits = SubscriptionLimits &
+  ReconciliationLimits & {
+    readonly subscriptions: number;
+    readonly authKeys: number;
+  };
 
 export type SessionParts = {
   readonly host: ConnectionHost;
@@ -37,6 +39,8 @@ export class Session implements Subscriber, Answering {
   readonly #address: string;
   readonly #challenge: Challenge;
   readonly #subscriptions: Subscriptions;
+  // Made for those who reconcile.
+  #reconciliations: Reconciliations | undefined;
 
   constructor(parts: SessionParts, limits: SessionLimits) {
     // One by one: an object to hold them would be one more for every idle connection.
@@ -54,7 +58,9 @@ export class Session implements Subscriber, Answering {
   }
 
   awaitsKey({ verb }: ClientMessage): boolean {
-    if (this.keys.size > 0 || (verb !== "REQ" && verb !== "COUNT")) return false;
+    if (this.keys.size > 0 || !(verb === "REQ" || verb === "COUNT" || verb === "NEG-OPEN")) {
+      return false;
+    }
     this.#challenge.sendOnce();
     return true;
   }
@@ -73,11 +79,29 @@ export class Session implements Subscriber, Answering {
       case "CLOSE":
         this.unsubscribe(message.subscription);
         return undefined;
+      case "NEG-OPEN":
+        return this.#guarded(
+          this.#reconcile(message.reconciliation, message.filter, message.message),
+        );
+      case "NEG-MSG":
+        return this.#guarded(this.#open().answer(message.reconciliation, message.message));
+      case "NEG-CLOSE":
+        this.endReconciliation(message.reconciliation);
+        return undefined;
     }
   }
 
   unsubscribe(id: string): void {
     this.#subscriptions.close(id);
+  }
+
+  endReconciliation(id: string): void {
+    this.#reconciliations?.close(id);
+  }
+
+  /** Answers a NEG-OPEN or NEG-MSG that cannot be obeyed. */
+  refuseReconciliation(id: string, reason: Reason): void {
+    this.#open().refuse(id, reason);
   }
 
   /** Answers a REQ or COUNT that cannot be obeyed. */
@@ -87,6 +111,7 @@ export class Session implements Subscriber, Answering {
 
   close(): void {
     this.#subscriptions.closeAll();
+    this.#reconciliations?.closeAll();
   }
 
   // --- what subscriptions ask
@@ -160,6 +185,17 @@ export class Session implements Subscriber, Answering {
       reportFailure(this.#host.log, error);
       this.refuseSubscription(id, UNREADABLE);
     }
+  }
+
+  async #reconcile(id: string, filter: Filter, message: string): Promise<void> {
+    const scoped = scope([filter], this.keys);
+    if (!isReason(scoped)) return this.#open().open(id, scoped[0], message);
+    this.#challenge.send();
+    this.refuseReconciliation(id, scoped);
+  }
+
+  #open(): Reconciliations {
+    return (this.#reconciliations ??= new Reconciliations(this.#host, this));
   }
 
   // Another key would be answered.
