@@ -3,11 +3,12 @@
 // - EVENT and AUTH are worked on side by side; REQ, COUNT and CLOSE wait until everything before them was answered. So an AUTH and a REQ may arrive in
 //   one flight, and a REQ after an acknowledgement does not show what was acknowledged.
 // - A REQ or COUNT that came before a key did is held until AUTH is answered, and overtaken meanwhile: most clients that connect anew ask before they
-//   authenticate. For `HELD_MS` at most; those that are held keep their order, and a CLOSE takes its REQ back. NEG-OPEN, NEG-MSG and NEG-CLOSE are to
-//   reconciliations what REQ and CLOSE are to subscriptions.
+//   authenticate. For `HELD_MS` at most; those that are held keep their order, and a CLOSE takes its REQ back.
+// - NEG-OPEN, NEG-MSG and NEG-CLOSE are to reconciliations (NIP-77) what REQ and CLOSE are to subscriptions.
 // - At most `inbox` messages, of `inboxBytes` together, wait; what is held and what is being worked on counts.
 
 import type { ClientMessage } from "../nostr/message.ts";
+import { bytesOf, type Holding } from "./holdings.ts";
 
 export type InboxLimits = { readonly inbox: number; readonly inboxBytes: number };
 
@@ -24,14 +25,14 @@ export type Answering = {
 /** How long a message waits for the key it needs. A signer in another process has answered by then, a person has not. */
 const HELD_MS = 500;
 
-type Ending = Extract<ClientMessage, { verb: "CLOSE" | "NEG-CLOSE" }>;
-type Waiting = { readonly message: ClientMessage; readonly text: string };
+type Waiting = { readonly message: ClientMessage; readonly text: string; readonly bytes: number };
 /** `until`: milliseconds, as `performance.now` tells them. */
 type Held = Waiting & { readonly until: number };
 
 export class Inbox {
   readonly #answering: Answering;
   readonly #limits: InboxLimits;
+  readonly #holding: Holding;
   readonly #waiting: (Waiting | Held)[] = [];
   #held: Held[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -40,8 +41,9 @@ export class Inbox {
   #authenticating = 0;
   #idle: (() => void) | undefined;
 
-  constructor(answering: Answering, limits: InboxLimits) {
+  constructor(answering: Answering, holding: Holding, limits: InboxLimits) {
     this.#answering = answering;
+    this.#holding = holding;
     this.#limits = limits;
   }
 
@@ -52,20 +54,22 @@ export class Inbox {
     return count >= inbox || this.#bytes > inboxBytes;
   }
 
-  add(message: ClientMessage, text: string): void {
-    this.#waiting.push({ message, text });
-    this.#bytes += text.length;
+  /** Has a message answered. False when the relay cannot keep it until then. */
+  add(message: ClientMessage, text: string): boolean {
+    const bytes = text.length + bytesBeside(message);
+    if (!this.#holding.take(bytes)) return false;
+    this.#waiting.push({ message, text, bytes });
+    this.#bytes += bytes;
     this.#work();
+    return true;
   }
 
-  /** Forgets the REQ or NEG-OPEN that this ends, should it be held. */
-  withdraw(end: Ending): void {
-    this.#held = this.#held.filter(({ message, text }) => {
-      const isMeant =
-        end.verb === "CLOSE"
-          ? message.verb === "REQ" && message.subscription === end.subscription
-          : message.verb === "NEG-OPEN" && message.reconciliation === end.reconciliation;
-      if (isMeant) this.#bytes -= text.length;
+  /** Forgets the REQ of this subscription, or the NEG-OPEN of this reconciliation, should it be held. */
+  withdraw(verb: "CLOSE" | "NEG-CLOSE", subscription: string): void {
+    const opening = verb === "CLOSE" ? "REQ" : "NEG-OPEN";
+    this.#held = this.#held.filter(({ message, bytes }) => {
+      const isMeant = message.verb === opening && message.subscription === subscription;
+      if (isMeant) this.#done(bytes);
       return !isMeant;
     });
   }
@@ -93,25 +97,30 @@ export class Inbox {
       const sideBySide = verb === "EVENT" || verb === "AUTH";
       if (!sideBySide && this.#working > 0) break;
       this.#waiting.shift();
-      if (verb === "CLOSE" || verb === "NEG-CLOSE") this.withdraw(next.message);
+      if (verb === "CLOSE" || verb === "NEG-CLOSE") this.withdraw(verb, next.message.subscription);
       if (!("until" in next) && this.#answering.awaitsKey(next.message)) {
         this.#hold(next);
         continue;
       }
       const answered = this.#answering.answer(next.message, next.text);
-      if (answered === undefined) this.#bytes -= next.text.length;
+      if (answered === undefined) this.#done(next.bytes);
       else void this.#finish(answered, next);
     }
   }
 
-  async #finish(answered: Promise<void>, { message, text }: Waiting): Promise<void> {
+  #done(bytes: number): void {
+    this.#bytes -= bytes;
+    this.#holding.give(bytes);
+  }
+
+  async #finish(answered: Promise<void>, { message, bytes }: Waiting): Promise<void> {
     const isAuth = message.verb === "AUTH";
     this.#working += 1;
     if (isAuth) this.#authenticating += 1;
     await answered;
     this.#working -= 1;
     if (isAuth) this.#authenticating -= 1;
-    this.#bytes -= text.length;
+    this.#done(bytes);
     if (this.#answering.isOpen) {
       if (isAuth && this.#authenticating === 0) this.#release(Infinity);
       this.#work();
@@ -139,4 +148,11 @@ export class Inbox {
     const released = this.#held.splice(0, still < 0 ? this.#held.length : still);
     this.#waiting.unshift(...released);
   }
+}
+
+// What a parsed message takes beside its text.
+function bytesBeside(message: ClientMessage): number {
+  if ("filters" in message) return bytesOf(message.filters);
+  const filterBytes = "filter" in message ? bytesOf([message.filter]) : 0;
+  return filterBytes + ("hex" in message ? message.hex.length : 0);
 }

@@ -8,6 +8,7 @@ import { UNREADABLE } from "./answer.ts";
 import type { Challenge } from "./challenge.ts";
 import { SocketFraming } from "./framing.ts";
 import { scope } from "./gate.ts";
+import { bytesOf, type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import type { Answering } from "./inbox.ts";
 import { reportFailure } from "./observer.ts";
@@ -16,17 +17,23 @@ import { type ReconciliationLimits, Reconciliations } from "./reconciliations.ts
 import { sayCount, sayOk } from "./replies.ts";
 import { countMatches } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
+import type { Turn } from "./turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 export type SessionLimits = SubscriptionLimits &
   ReconciliationLimits & {
     readonly subscriptions: number;
     readonly authKeys: number;
+    readonly filterBytes: number;
   };
+
+// A key, and its place in the set.
+const KEY_BYTES = 256;
 
 export type SessionParts = {
   readonly host: ConnectionHost;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly address: string;
   readonly challenge: Challenge;
 };
@@ -35,6 +42,7 @@ export class Session implements Subscriber, Answering {
   readonly keys = new Set<string>();
   readonly limits: SessionLimits;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly #host: ConnectionHost;
   readonly #address: string;
   readonly #challenge: Challenge;
@@ -44,13 +52,14 @@ export class Session implements Subscriber, Answering {
 
   constructor(parts: SessionParts, limits: SessionLimits) {
     // One by one: an object to hold them would be one more for every idle connection.
-    const { host, outbox, address } = parts;
+    const { host, outbox, holding, address } = parts;
     this.#host = host;
     this.outbox = outbox;
+    this.holding = holding;
     this.#address = address;
     this.#challenge = parts.challenge;
     this.limits = limits;
-    this.#subscriptions = new Subscriptions(host, outbox, address);
+    this.#subscriptions = new Subscriptions(host, outbox, holding, limits.filterBytes);
   }
 
   get isOpen(): boolean {
@@ -58,9 +67,8 @@ export class Session implements Subscriber, Answering {
   }
 
   awaitsKey({ verb }: ClientMessage): boolean {
-    if (this.keys.size > 0 || !(verb === "REQ" || verb === "COUNT" || verb === "NEG-OPEN")) {
-      return false;
-    }
+    const needsKey = verb === "REQ" || verb === "COUNT" || verb === "NEG-OPEN";
+    if (this.keys.size > 0 || !needsKey) return false;
     this.#challenge.sendOnce();
     return true;
   }
@@ -74,34 +82,28 @@ export class Session implements Subscriber, Answering {
       case "COUNT":
         return this.#guarded(this.#count(message.subscription, message.filters));
       case "REQ":
-        this.#subscribe(message.subscription, message.filters);
-        return undefined;
-      case "CLOSE":
-        this.unsubscribe(message.subscription);
+        this.#subscribe(message.subscription, message.filters, text.length);
         return undefined;
       case "NEG-OPEN":
-        return this.#guarded(
-          this.#reconcile(message.reconciliation, message.filter, message.message),
-        );
+        return this.#guarded(this.#reconcile(message.subscription, message.filter, message.hex));
       case "NEG-MSG":
-        return this.#guarded(this.#open().answer(message.reconciliation, message.message));
+        return this.#guarded(this.#reconciling().answer(message.subscription, message.hex));
+      case "CLOSE":
       case "NEG-CLOSE":
-        this.endReconciliation(message.reconciliation);
+        this.letGo(message.verb, message.subscription);
         return undefined;
     }
   }
 
-  unsubscribe(id: string): void {
-    this.#subscriptions.close(id);
-  }
-
-  endReconciliation(id: string): void {
-    this.#reconciliations?.close(id);
+  /** Ends a subscription or a reconciliation, as its client wishes. */
+  letGo(verb: "CLOSE" | "NEG-CLOSE", id: string): void {
+    if (verb === "CLOSE") this.#subscriptions.close(id);
+    else this.#reconciliations?.close(id);
   }
 
   /** Answers a NEG-OPEN or NEG-MSG that cannot be obeyed. */
   refuseReconciliation(id: string, reason: Reason): void {
-    this.#open().refuse(id, reason);
+    this.#reconciling().refuse(id, reason);
   }
 
   /** Answers a REQ or COUNT that cannot be obeyed. */
@@ -124,9 +126,12 @@ export class Session implements Subscriber, Answering {
     return this.#host.runtime.now();
   }
 
-  /** Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking. */
-  pause(): Promise<void> {
-    return this.#host.rates.endTurn(this.#address);
+  turn(): Turn {
+    return this.#host.turns.of(this.#address);
+  }
+
+  mayCopy(): boolean {
+    return this.#host.rates.mayCopy(this.#address);
   }
 
   // --- the messages
@@ -144,14 +149,18 @@ export class Session implements Subscriber, Answering {
         sayOk(this.outbox, { ...answer, accepted: false, message });
         return;
       }
+      if (!this.holding.take(KEY_BYTES)) {
+        sayOk(this.outbox, { ...answer, accepted: false, message: TOO_MUCH });
+        return;
+      }
       this.keys.add(key);
     }
     sayOk(this.outbox, answer);
   }
 
-  #subscribe(id: string, filters: readonly Filter[]): void {
+  #subscribe(id: string, filters: readonly Filter[], textBytes: number): void {
     // NIP-01: a new REQ under the same id overwrites the subscription.
-    this.unsubscribe(id);
+    this.#subscriptions.close(id);
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
       this.#refuseScope(id, scoped);
@@ -163,7 +172,8 @@ export class Session implements Subscriber, Answering {
       this.refuseSubscription(id, reason);
       return;
     }
-    this.#subscriptions.open(id, new Subscription(scoped, this, new SocketFraming(id)));
+    const subscription = new Subscription(scoped, this, new SocketFraming(id));
+    this.#subscriptions.open(id, subscription, textBytes + bytesOf(filters));
   }
 
   async #count(id: string, filters: readonly Filter[]): Promise<void> {
@@ -178,7 +188,7 @@ export class Session implements Subscriber, Answering {
         watermark: this.#host.store.watermark,
         maxLimit: this.limits.limit,
         isGivenUp: () => !this.isOpen,
-        pause: () => this.pause(),
+        turn: this.turn(),
       });
       sayCount(this.outbox, id, count);
     } catch (error) {
@@ -187,14 +197,14 @@ export class Session implements Subscriber, Answering {
     }
   }
 
-  async #reconcile(id: string, filter: Filter, message: string): Promise<void> {
+  async #reconcile(id: string, filter: Filter, hex: string): Promise<void> {
     const scoped = scope([filter], this.keys);
-    if (!isReason(scoped)) return this.#open().open(id, scoped[0], message);
+    if (!isReason(scoped)) return this.#reconciling().open(id, scoped, hex);
     this.#challenge.send();
     this.refuseReconciliation(id, scoped);
   }
 
-  #open(): Reconciliations {
+  #reconciling(): Reconciliations {
     return (this.#reconciliations ??= new Reconciliations(this.#host, this));
   }
 
