@@ -359,9 +359,12 @@ describe("a reconciliation", () => {
       ]),
     );
     expect(clients.length).toBeGreaterThan(1);
-    clients[0]?.say("NEG-CLOSE", "n");
-    expect(await clients[0]?.pickup({ limit: 0 })).toEqual([]);
-    const last = clients.at(-1) as Client;
+    const last = clients.pop() as Client;
+    // With several event loops not all of them count together.
+    for (const client of clients) {
+      client.say("NEG-CLOSE", "n");
+      expect(await client.pickup({ limit: 0 })).toEqual([]);
+    }
     expect((await ask(last, "NEG-OPEN", "n", {}, ASKS_FOR_ALL))[0]).toBe("NEG-MSG");
   });
 
