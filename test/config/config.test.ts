@@ -236,6 +236,7 @@ const ROWS: readonly Row[] = [
   count("limits.authKeys", "DEADDROP_LIMITS_AUTH_KEYS", 1_000, 1),
   count("limits.acknowledgementIds", "DEADDROP_LIMITS_ACKNOWLEDGEMENT_IDS", 1_000, 1),
   count("limits.earlyTombstones", "DEADDROP_LIMITS_EARLY_TOMBSTONES", 10_000, 0),
+  count("limits.earlyTombstonesInAll", "DEADDROP_LIMITS_EARLY_TOMBSTONES_IN_ALL", 1_000_000, 0),
   count("limits.boxDrops", "DEADDROP_LIMITS_BOX_DROPS", 5_000, 1),
   size("limits.boxBytes", "DEADDROP_LIMITS_BOX_BYTES", 64 * MIB),
   count("limits.limit", "DEADDROP_LIMITS_LIMIT", 5_000, 1),

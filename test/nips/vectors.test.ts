@@ -39,6 +39,7 @@ const LIMITS = {
   boxDrops: 5_000,
   boxBytes: 2 ** 26,
   earlyTombstones: 10_000,
+  earlyTombstonesInAll: 10_000,
   authorDeletesWraps: false,
 };
 
