@@ -47,7 +47,7 @@ function openStore(folder: string): Promise<{ store: Store }> {
         authorDeletesWraps: false,
       },
     },
-    NOW,
+    { now: () => NOW, monotonic: () => performance.now() / 1_000 },
   );
 }
 

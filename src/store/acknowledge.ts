@@ -32,10 +32,11 @@ export function* acknowledge(
       if (written !== undefined) found.push(written);
     }
   }
+  const past = context.clock.past(now);
   let steps = 0;
   for (const held of found) {
     if (++steps % DELETIONS_A_STEP === 0) yield;
-    removeWithTombstone(context, held, acknowledged.at ?? now, now);
+    removeWithTombstone(context, held, acknowledged.at, past);
   }
   if (acknowledged.remembersUnseen === false) return "done";
   return yield* rememberUnseen(context, signer, missing, now);
@@ -48,7 +49,7 @@ function* rememberUnseen(
   ids: ReadonlySet<string>,
   now: number,
 ): Operation<AcknowledgeOutcome> {
-  const until = farthestExpiry(now, context.rule);
+  const until = farthestExpiry(context.clock.latest(now), context.rule);
   let steps = 0;
   for (const id of ids) {
     const outcome = rememberEarly(context, ownedKey(signer, id), until);

@@ -44,7 +44,12 @@ type Tombstone = {
 };
 
 /** What outlives closing. */
-type Disk = { kept: Kept[]; tombstones: Tombstone[]; rule: RetentionRule };
+type Disk = {
+  kept: Kept[];
+  tombstones: Tombstone[];
+  rule: RetentionRule;
+  swept: number;
+};
 
 const disks = new Map<string, Disk>();
 
@@ -53,7 +58,7 @@ export async function openModel(
   settings: StoreSettings,
   now: number,
 ): Promise<{ store: Model; rule: RetentionRule }> {
-  const disk = disks.get(folder) ?? { kept: [], tombstones: [], rule: [] };
+  const disk = disks.get(folder) ?? { kept: [], tombstones: [], rule: [], swept: 0 };
   disks.set(folder, disk);
   disk.rule = ruleAfterStart(disk.rule, settings.retentionSeconds, now);
   return { store: new Model(disk, settings), rule: disk.rule };
@@ -91,6 +96,7 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
 
   async put(drop: Drop, now: number): Promise<PutOutcome> {
     this.#assertOpen();
+    if (drop.expiry <= this.#disk.swept) return "expired";
     if (this.known(drop)) return "known";
     if (this.#settings.storageFull) return "storage full";
     if (this.#isFullFor(drop)) {
@@ -124,7 +130,7 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
       if (kept !== undefined) this.#bury(kept, at, now);
     }
     if (acknowledged.remembersUnseen === false) return "done";
-    const until = farthestExpiry(now, this.#disk.rule);
+    const until = farthestExpiry(Math.max(now, this.#disk.swept), this.#disk.rule);
     for (const id of unseen) {
       const outcome = this.#rememberEarly(signer, id, until);
       if (outcome !== "done") return outcome;
@@ -166,6 +172,7 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
 
   async sweep(of: "drops" | "tombstones", now: number): Promise<Swept> {
     this.#assertOpen();
+    this.#disk.swept = Math.max(this.#disk.swept, now);
     if (of === "drops") return { removed: this.#remove(({ leaves }) => leaves <= now) };
     const before = this.#disk.tombstones.length;
     this.#disk.tombstones = this.#disk.tombstones.filter(({ until }) => until > now);
