@@ -61,6 +61,10 @@ const limits = z.strictObject({
     .prefault(20)
     .describe("Events one address may publish in a second, on average. 0: no limit."),
   dropsBurst: count(1).prefault(400).describe("Events one address may publish at once."),
+  bytesPerSecond: bytes
+    .prefault("32KiB")
+    .describe("Bytes of events one address may publish in a second, on average. 0: no limit."),
+  bytesBurst: bytes.prefault("16MiB").describe("Bytes of events one address may publish at once."),
   requestsPerSecond: count(0)
     .prefault(100)
     .describe(

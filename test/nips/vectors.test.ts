@@ -78,6 +78,7 @@ async function start(
       publishing: unlimited,
       asking: unlimited,
       copying: unlimited,
+      filling: unlimited,
       passOn() {},
       observer: { count() {} },
       log: silent,

@@ -53,6 +53,7 @@ function startRelay(): Relay {
       publishing: unlimited,
       asking: unlimited,
       copying: unlimited,
+      filling: unlimited,
       passOn() {},
       observer: { count() {} },
       log: { info() {}, warn() {}, error() {} },
