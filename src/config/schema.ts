@@ -20,7 +20,12 @@ const limits = z.strictObject({
   acknowledgementIds: count(1).prefault(1_000).describe("Ids in one acknowledgement or deletion."),
   earlyTombstones: count(0)
     .prefault(10_000)
-    .describe("Ids one key may acknowledge before their drops come."),
+    .describe("Ids one key may acknowledge before their drops come, and requests to vanish."),
+  earlyTombstonesInAll: count(0)
+    .prefault(1_000_000)
+    .describe(
+      "Ids that all keys together may acknowledge before their drops come, and requests to vanish.",
+    ),
   boxDrops: count(1).prefault(5_000).describe("Drops held for one recipient."),
   boxBytes: bytes.prefault("64MiB").describe("Drops held for one recipient, bytes."),
   limit: count(1)
@@ -59,6 +64,10 @@ const limits = z.strictObject({
     .prefault(20)
     .describe("Events one address may publish in a second, on average. 0: no limit."),
   dropsBurst: count(1).prefault(400).describe("Events one address may publish at once."),
+  bytesPerSecond: bytes
+    .prefault("32KiB")
+    .describe("Bytes of events one address may publish in a second, on average. 0: no limit."),
+  bytesBurst: bytes.prefault("16MiB").describe("Bytes of events one address may publish at once."),
   requestsPerSecond: count(0)
     .prefault(100)
     .describe(

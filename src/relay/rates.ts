@@ -3,6 +3,8 @@ import type { Runtime } from "./runtime.ts";
 
 export type RatesParts = {
   readonly publishing: RateLimiter;
+  /** Bytes of what is published. */
+  readonly filling: RateLimiter;
   readonly asking: RateLimiter;
   /** Live drops that a second subscription of one recipient brings. */
   readonly copying: RateLimiter;
@@ -29,9 +31,10 @@ export class Rates {
     return this.#parts.asking.isLimited;
   }
 
-  /** Whether this address may publish one more event. */
-  mayPublish(address: string): boolean {
-    return this.#parts.publishing.take(address, this.#now);
+  /** Whether this address may publish one more event, with a message of so many bytes. */
+  mayPublish(address: string, bytes: number): boolean {
+    const { publishing, filling } = this.#parts;
+    return publishing.take(address, this.#now) && filling.take(address, this.#now, bytes);
   }
 
   /** Whether this address may ask for something other than to publish, with a message of so many bytes. */

@@ -1,9 +1,10 @@
 // Deleting what is past, a bounded piece at a time.
 
-import { after, boxKey, firstFutureDay, isEarly, ownerOf, seqOfExpiry, timeOf } from "./layout.ts";
+import { forgetEarly } from "./early.ts";
+import { after, boxKey, firstFutureDay, isEarly, seqOfExpiry, timeOf } from "./layout.ts";
 import { forget, takeOffDisk } from "./removal.ts";
 import type { Header, SweepCursor, Swept } from "./store.ts";
-import { countEarly, entries, eventUnder } from "./tables.ts";
+import { entries, eventUnder } from "./tables.ts";
 import { DELETIONS_A_STEP, type WriteContext } from "./write-context.ts";
 
 // Keys a sweep reads in one go.
@@ -52,7 +53,7 @@ export function sweepTombstones(context: WriteContext, now: number, cursor?: Swe
   const page = [...tombstones.getRange({ ...(cursor && { start: cursor }), limit: KEYS_A_SWEEP })];
   return swept(page, context.clock.sweeping(now), ({ key, value }) => {
     tombstones.removeSync(key);
-    if (isEarly(value)) countEarly(context.tables, ownerOf(key), -1);
+    if (isEarly(value)) forgetEarly(context.tables, key);
   });
 }
 

@@ -45,6 +45,7 @@ const LIMITS = {
   boxDrops: 5_000,
   boxBytes: 2 ** 26,
   earlyTombstones: 10_000,
+  earlyTombstonesInAll: 10_000,
   authorDeletesWraps: false,
 };
 
@@ -79,6 +80,7 @@ async function start(
       publishing: unlimited,
       asking: unlimited,
       copying: unlimited,
+      filling: unlimited,
       passOn() {},
       observer: { count() {} },
       log: silent,

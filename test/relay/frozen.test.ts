@@ -55,6 +55,7 @@ function startRelay(): Relay {
       publishing: unlimited,
       asking: unlimited,
       copying: unlimited,
+      filling: unlimited,
       passOn() {},
       observer: { count() {} },
       log: { info() {}, warn() {}, error() {} },
