@@ -50,7 +50,7 @@ export type RelayOptions = {
 };
 
 /** Has something done when what was started is needed no more. */
-type AtEnd = (clean: () => void | Promise<void>) => void;
+export type AtEnd = (clean: () => void | Promise<void>) => void;
 
 /** A folder that is removed after the test. */
 export function temporaryFolder(atEnd: AtEnd = onTestFinished): string {
