@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { text as textOf } from "node:stream/consumers";
 
 import { decode } from "nostr-tools/nip19";
-import { verifyEvent } from "nostr-tools/pure";
 
+import { isGenuine } from "../../src/client/genuine.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { unauthorized } from "../../src/nostr/http-auth.ts";
 import type { DoorFault } from "./fault.ts";
@@ -97,7 +97,7 @@ export function smallDoor(behind: Behind, faults: ReadonlySet<string>) {
     const event = JSON.parse(
       Buffer.from(header.slice("Nostr ".length), "base64").toString(),
     ) as NostrEvent;
-    if (!verifyEvent({ ...event, tags: event.tags.map((tag) => [...tag]) })) return undefined;
+    if (!isGenuine(event)) return undefined;
     const now = Math.floor(Date.now() / 1_000);
     const why = unauthorized(event, { method: "GET", target, hosts: behind.hosts, now });
     const isBelieved = why === undefined || has("believes an authorization for another request");
