@@ -12,6 +12,7 @@ import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
 import { type EventLoopSettings, type OnFailure, startEventLoop } from "./event-loop.ts";
 import { startEventLoops } from "./event-loops.ts";
+import { warnOfOtherNames } from "./own-urls.ts";
 import { systemRuntime } from "./runtime.ts";
 import { verifiersEach } from "./threads.ts";
 
@@ -78,6 +79,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   });
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
   const url = `ws://${join({ host: config.listen.host, port: eventLoop.port })}`;
+  warnOfOtherNames(config, eventLoop.port, log);
   log.info(
     {
       url,

@@ -6,11 +6,12 @@ import { decode } from "nostr-tools/nip19";
 import { isGenuine } from "../../src/client/genuine.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { unauthorized } from "../../src/nostr/http-auth.ts";
+import type { OwnUrl } from "../../src/nostr/own-url.ts";
 import type { DoorFault } from "./fault.ts";
 
 /** What the door leads to. */
 export type Behind = {
-  readonly hosts: ReadonlySet<string>;
+  readonly urls: readonly OwnUrl[];
   /** Whether an event is accepted, and the reason, as in OK. */
   publish(event: NostrEvent): [accepted: boolean, reason: string];
   /** What is held for a recipient. */
@@ -99,7 +100,7 @@ export function smallDoor(behind: Behind, faults: ReadonlySet<string>) {
     ) as NostrEvent;
     if (!isGenuine(event)) return undefined;
     const now = Math.floor(Date.now() / 1_000);
-    const why = unauthorized(event, { method: "GET", target, hosts: behind.hosts, now });
+    const why = unauthorized(event, { method: "GET", target, urls: behind.urls, now });
     const isBelieved = why === undefined || has("believes an authorization for another request");
     return isBelieved ? event.pubkey : undefined;
   }

@@ -8,6 +8,7 @@ import { isGenuine } from "../../src/client/genuine.ts";
 import { misauthenticated } from "../../src/nostr/auth.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { type Filter, matchFilter, parseFilter } from "../../src/nostr/filter.ts";
+import type { OwnUrl } from "../../src/nostr/own-url.ts";
 import { isReason } from "../../src/nostr/reason.ts";
 import type { Fault } from "./fault.ts";
 import type { AtEnd } from "./report.ts";
@@ -39,12 +40,12 @@ export async function smallRelay(
     server.close();
   });
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  relay.hosts.add(host);
+  relay.urls.push({ host, path: "" });
   return `ws://${host}`;
 }
 
 class SmallRelay {
-  readonly hosts = new Set<string>();
+  readonly urls: OwnUrl[] = [];
   readonly #faults: ReadonlySet<Fault>;
   readonly #minPow: number;
   readonly #peers = new Set<Peer>();
@@ -56,13 +57,13 @@ class SmallRelay {
     this.#minPow = minPow;
     const boxes = new SmallBoxes({
       faults,
-      hosts: this.hosts,
+      urls: this.urls,
       deliver: (held) => this.#deliver(held),
       broadcast: (event) => this.#broadcast(event),
     });
     this.#boxes = boxes;
     const behind = {
-      hosts: this.hosts,
+      urls: this.urls,
       publish: (event: NostrEvent) => this.#outcome(new Set(), event),
       box: (recipient: string) => boxes.of(recipient),
       remove: (id: string) => boxes.remove(id),
@@ -137,7 +138,7 @@ class SmallRelay {
   }
 
   #authenticate(peer: Peer, event: NostrEvent): void {
-    const expected = { challenge: peer.challenge, hosts: this.hosts, now: now() };
+    const expected = { challenge: peer.challenge, urls: this.urls, now: now() };
     const forgiven: Partial<Record<Fault, RegExp>> = {
       "believes any AUTH": /./,
       "believes any host": /another relay/,
