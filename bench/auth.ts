@@ -1,6 +1,7 @@
 import { auth, type Person, person } from "./harness/events.ts";
 import { median, type Prepared, publish } from "./harness/load.ts";
 import type { Scenario } from "./harness/scenario.ts";
+import { ASK_FOR_CHALLENGE } from "./harness/session.ts";
 import { frame, Wire } from "./harness/wire.ts";
 
 const KEYS = 1_000;
@@ -30,6 +31,7 @@ export const scenario: Scenario = {
       const wire = await Wire.connect(relay.url, (buffer, start, end) => {
         resolve((JSON.parse(buffer.toString("utf8", start, end)) as [string, string])[1]);
       });
+      wire.send(ASK_FOR_CHALLENGE);
       const auths = prepare(people, await promise, relay.url);
       const { refusal, ...sample } = await publish([wire], auths, KEYS, relay.pid);
       if (refusal !== undefined) throw new Error(refusal);

@@ -108,7 +108,7 @@ function* past(expiring: readonly Expiring[], boxes: number): Generator<Drop> {
 
 // Through the store itself, without the checks before it: nobody asks these drops for their signatures again.
 async function make(folder: string, count: number, drops: Iterable<Drop>): Promise<void> {
-  const { store } = await openLmdbStore(
+  const opened = await openLmdbStore(
     {
       folder,
       retentionSeconds: RETENTION_SECONDS,
@@ -117,12 +117,14 @@ async function make(folder: string, count: number, drops: Iterable<Drop>): Promi
         boxDrops: count,
         boxBytes: count * 4_096,
         earlyTombstones: 0,
+        earlyTombstonesInAll: 0,
         eventBytes: 65_536,
         authorDeletesWraps: false,
       },
     },
-    now(),
+    { now, monotonic: () => performance.now() / 1_000 },
   );
+  const { store } = opened;
   let puts: Promise<unknown>[] = [];
   for (const drop of drops) {
     puts.push(store.put(drop, now()));
@@ -131,6 +133,8 @@ async function make(folder: string, count: number, drops: Iterable<Drop>): Promi
     puts = [];
   }
   await Promise.all(puts);
+  // Or a relay would sweep nothing until the clock has been steady for an hour.
+  await opened.confirmClock();
   await store.close();
 }
 

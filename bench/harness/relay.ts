@@ -14,6 +14,7 @@ const NODE_OPTIONS = ["--max-semi-space-size=8"];
 /** The limits that one machine sending everything runs into; whatever else is at its default. */
 export const UNHURRIED = {
   DEADDROP_LIMITS_DROPS_PER_SECOND: "0",
+  DEADDROP_LIMITS_BYTES_PER_SECOND: "0",
   DEADDROP_LIMITS_REQUESTS_PER_SECOND: "0",
   DEADDROP_LIMITS_CONNECTIONS_PER_ADDRESS: "100000",
 };

@@ -7,7 +7,7 @@ import { frame, type OnMessage, Wire } from "./wire.ts";
 
 export type Session = { readonly wire: Wire; readonly who: Person };
 
-type Relay = Pick<Subject, "answersAuth" | "pageLimit">;
+type Relay = Pick<Subject, "answersAuth" | "isOurs" | "pageLimit">;
 
 /** How long a relay may take for one answer before it counts as stuck. */
 const STUCK_MS = 60_000;
@@ -28,6 +28,12 @@ function verb(text: string): number {
   return Buffer.from(text).readUInt16BE();
 }
 
+/** Has this relay send its challenge, and nothing else: a question that is taken back. Others greet with theirs. */
+export const ASK_FOR_CHALLENGE = Buffer.concat([
+  frame(JSON.stringify(["REQ", SUBSCRIPTION, { limit: 0 }])),
+  CLOSE,
+]);
+
 /** Connects and authenticates. */
 export async function signIn(relay: Relay, url: string, who: Person): Promise<Session> {
   const challenge = Promise.withResolvers<string>();
@@ -41,6 +47,7 @@ export async function signIn(relay: Relay, url: string, who: Person): Promise<Se
   });
   // A refusal may come while nobody waits for it.
   accepted.promise.catch(() => {});
+  if (relay.isOurs) wire.send(ASK_FOR_CHALLENGE);
   const event = auth(who, await inTime(challenge.promise, "the challenge"), url);
   wire.send(frame(JSON.stringify(["AUTH", event])));
   if (relay.answersAuth) await inTime(accepted.promise, "the OK of an AUTH");

@@ -60,7 +60,7 @@ export class Wire {
     });
   }
 
-  /** Resolves when the relay agreed to speak WebSocket. `onMessage` hears also of what came right behind that, such as the challenge. */
+  /** Resolves when the relay agreed to speak WebSocket. `onMessage` hears also of what came right behind that. */
   static async connect(url: string, onMessage: OnMessage = () => {}): Promise<Wire> {
     const { hostname, port, pathname } = new URL(url);
     let read: ((bytes: Buffer) => void) | undefined;

@@ -1,10 +1,12 @@
 // A conversation with one relay in NIP-01's words.
 //
 // - What is wanted survives a broken connection: an event without an answer is published again, byte for byte the same, a subscription is asked for again.
-// - A connection has keys, or none. With keys it authenticates as soon as the challenge comes, and asks nothing before that is answered. Without, it stays
-//   anonymous; only a relay that refuses drops with `auth-required` is shown a key, a throw-away one.
+// - A connection has keys, or none. With keys it has the relay send its challenge by asking for nothing, authenticates, and wants nothing before that is
+//   answered: of several keys each REQ would be about those that were believed by then. Without, it stays anonymous; only a relay that refuses drops with
+//   `auth-required` is shown a key, a throw-away one.
 
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
+import { GIFT_WRAP } from "../nostr/kinds.ts";
 import { isReason } from "../nostr/reason.ts";
 import { Authentication } from "./authentication.ts";
 import type { Runtime } from "./runtime.ts";
@@ -39,8 +41,11 @@ export type SubscriptionListener = {
   closed?(reason: string): void;
 };
 
-// A relay without a challenge is asked all the same, this long after it connected.
+// A relay that sends no challenge is asked all the same, this long after it connected.
 const CHALLENGE_MS = 1_000;
+// Relays challenge who asks for wraps. There is nothing to send to it, so a relay that asks for no key says EOSE at once.
+const PROBE = "challenge";
+const NOTHING = { kinds: [GIFT_WRAP], limit: 0 };
 const HEARTBEAT = "heartbeat";
 const GIVEN_UP = "given up";
 
@@ -174,14 +179,24 @@ export class RelayConnection {
   // --- the connection comes and goes
 
   #opened(): void {
-    if (this.#authentication.isAnonymous) this.#ready();
-    else this.#unchallenged = setTimeout(() => this.#ready(), CHALLENGE_MS);
+    if (this.#authentication.isAnonymous) return this.#ready();
+    this.#unchallenged = setTimeout(() => this.#probed(), CHALLENGE_MS);
+    this.#socket.send(["REQ", PROBE, NOTHING]);
+  }
+
+  // The relay wants no key, or does not say how it would be shown one.
+  #probed(): void {
+    if (this.#isReady || this.#authentication.isRunning) return;
+    this.#socket.send(["CLOSE", PROBE]);
+    this.#ready();
   }
 
   #authenticating(): void {
     clearTimeout(this.#unchallenged);
+    if (this.#authentication.isAnonymous) return;
     // What is asked before this is answered would be refused, so it is asked after.
-    if (!this.#authentication.isAnonymous) this.#isReady = false;
+    this.#isReady = false;
+    this.#socket.send(["CLOSE", PROBE]);
   }
 
   #authenticated(): void {
@@ -238,6 +253,7 @@ export class RelayConnection {
         this.#receiveEvent(id, rest[0]);
         break;
       case "EOSE":
+        if (id === PROBE) return this.#probed();
         this.#socket.resetBackoff();
         this.#subscriptions.get(id)?.listener.eose?.(hintIn(rest[0]));
         break;
@@ -270,6 +286,7 @@ export class RelayConnection {
   }
 
   #receiveClosed(id: string, reason: string): void {
+    if (id === PROBE && !reason.startsWith("auth-required:")) return this.#probed();
     const subscription = this.#subscriptions.get(id);
     if (subscription === undefined) return;
     // A relay that sends its challenge only now: it is answered, and then everything is asked for again.

@@ -1,5 +1,5 @@
 import type { NostrEvent } from "../nostr/event.ts";
-import { AUTHENTICATION } from "../nostr/kinds.ts";
+import { AUTHENTICATION, GIFT_WRAP } from "../nostr/kinds.ts";
 import type { Connection, Heard, Message } from "./connection.ts";
 import { nowSeconds, type Person, sign, type Template } from "./people.ts";
 import { unhurried } from "./rate-limit.ts";
@@ -52,8 +52,13 @@ export class Client {
     this.#settings = settings;
   }
 
-  /** The relay's challenge (NIP-42), waited for if need be. */
+  /** The relay's challenge (NIP-42). It is asked for something that takes a key, if it has not sent one. */
   async challenge(): Promise<string> {
+    if (this.challenges.length === 0) {
+      const subscription = this.newSubscription();
+      this.connection.say("REQ", subscription, { kinds: [GIFT_WRAP], limit: 0 });
+      this.connection.say("CLOSE", subscription);
+    }
     const heard = await this.connection.wait("an AUTH challenge", 0, ([verb]) => verb === "AUTH");
     const challenge = heard.message[1];
     must(typeof challenge === "string" && challenge !== "", "the challenge is no string");
@@ -71,6 +76,29 @@ export class Client {
       ["challenge", challenge ?? (await this.challenge())],
     ];
     return sign(person, { kind: AUTHENTICATION, created_at: nowSeconds(), tags, ...template });
+  }
+
+  /** Every challenge heard so far. */
+  get challenges(): readonly string[] {
+    const heard = this.connection.since(0).filter(({ message: [verb] }) => verb === "AUTH");
+    return heard.map(({ message }) => String(message[1]));
+  }
+
+  /** Asks for the person's box, and answers whether the relay wants to see a key first. */
+  async isAskedForKey(person: Person): Promise<boolean> {
+    const { connection } = this;
+    const subscription = this.newSubscription();
+    const filter = { kinds: [GIFT_WRAP], "#p": [person.key], limit: 1 };
+    connection.say("REQ", subscription, filter);
+    const { message } = await connection.wait(
+      `AUTH, EOSE or CLOSED for "${subscription}"`,
+      0,
+      ([verb, id]) =>
+        verb === "AUTH" || ((verb === "EOSE" || verb === "CLOSED") && id === subscription),
+    );
+    connection.say("CLOSE", subscription);
+    const [verb, , reason] = message;
+    return verb === "AUTH" || (verb === "CLOSED" && String(reason).startsWith("auth-required:"));
   }
 
   async authenticateWith(event: NostrEvent): Promise<Answer> {

@@ -22,8 +22,6 @@ type Change = Partial<Omit<Template, "kind">>;
 type Named = { readonly id: string };
 
 const POLL_MS = 200;
-// How long a greeting may be on its way after the connection has opened, when the relay owes none.
-const GREETING_MS = 1_000;
 
 /** One check under way: its people, its connections, what was said. Ended, everything it waits for fails. */
 export class Context {
@@ -81,21 +79,7 @@ export class Context {
   /** A connection on which the person may read, on whatever relay: authenticated if the relay asks for it, on opening or when it is asked. */
   async reader(name: string, person: Person): Promise<Client> {
     const client = await this.open(name);
-    const { connection } = client;
-    const isGreeted = (): boolean =>
-      connection.since(0).some(({ message }) => message[0] === "AUTH");
-    if (this.#session.greets !== false) {
-      const limit = Date.now() + Math.min(GREETING_MS, this.#session.patienceMs);
-      while (!isGreeted() && Date.now() < limit) await pause(POLL_MS / 10);
-      this.#session.greets = isGreeted();
-    }
-    if (!isGreeted()) {
-      const { closed } = await client.request([
-        { kinds: [GIFT_WRAP], "#p": [person.key], limit: 1 },
-      ]);
-      if (closed?.startsWith("auth-required:") !== true) return client;
-    }
-    return client.authenticate(person);
+    return (await client.isAskedForKey(person)) ? client.authenticate(person) : client;
   }
 
   /** The connection on which this check publishes what has no connection of its own. It is never authenticated. */

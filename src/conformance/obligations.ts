@@ -33,9 +33,14 @@ export const OBLIGATIONS = {
     "A relay MUST NOT use the `created_at` of a drop for anything but the expiry rule, kind `62`, order and filters.",
   "expiry-7":
     "A relay that changes its `retention` MUST keep the former value for every event with a `created_at` that could have been accepted before the change.",
-  "pickup-1": "A relay MUST send an `AUTH` challenge when the connection opens.",
+  "pickup-1":
+    "A relay MUST send an `AUTH` challenge with the first `REQ` or `COUNT` (NIP-45) of a connection that has no authenticated key.",
+  "pickup-15": "A relay MUST NOT send a challenge to a connection that has only published.",
+  "pickup-16": "A relay SHOULD hold such a request for half a second, or until `AUTH` is answered.",
   "pickup-2":
-    "A relay MUST answer `REQ` and `COUNT` (NIP-45) on a connection without an authenticated key with `CLOSED` and `auth-required:`.",
+    "A relay MUST answer a request that still has no authenticated key then with `CLOSED` and `auth-required:`.",
+  "pickup-17":
+    "A relay SHOULD send the challenge again before each `CLOSED` with `auth-required:` or `restricted:`.",
   "pickup-3":
     "A relay MUST send a drop only to connections on which its recipient is authenticated, stored or live, whatever the filter says.",
   "pickup-4": "A relay MUST support several authenticated keys on one connection.",
@@ -45,6 +50,11 @@ export const OBLIGATIONS = {
   "pickup-14": "A relay MUST leave out a filter that then names none.",
   "pickup-12":
     "A relay MUST answer a request of which no filter is left with `CLOSED` and `restricted:`.",
+  "pickup-18":
+    "A relay that supports NIP-77 MUST reconcile only drops that it would send to the same connection on a `REQ` with the same filter.",
+  "pickup-19":
+    "Such a relay MUST challenge, and refuse with `NEG-ERR`, a `NEG-OPEN` where it would challenge and close that `REQ`.",
+  "pickup-20": "Such a relay SHOULD hold a `NEG-OPEN` as it would hold that `REQ`.",
   "pickup-7":
     "The answer to a request about another recipient's box MUST be the same whether that box is empty, full or unknown.",
   "pickup-8":

@@ -25,8 +25,6 @@ export class Session {
   #document: Document | undefined;
   #whyNoDocument = "";
   #silentChecks = 0;
-  /** Whether the relay greets with a challenge (NIP-42); undefined until a connection was watched. */
-  greets: boolean | undefined;
 
   private constructor(url: string, patienceMs: number) {
     this.url = url;

@@ -12,10 +12,12 @@ import type { BodyHandlers, BodyStream, BodyWriter } from "../transport/transpor
 import type { OpenPickup } from "./connections.ts";
 import { type Framing, KEEP_ALIVE, LINES, SERVER_SENT_EVENTS } from "./framing.ts";
 import { scope, type ScopedFilter } from "./gate.ts";
+import { HEADER_BYTES, type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import { reportFailure } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 import { countMatches, type Found } from "./scan.ts";
+import type { Turn } from "./turns.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
 
 /** What a request over HTTP asks of one box. */
@@ -52,6 +54,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
   readonly store: Store;
   readonly limits: SubscriptionLimits;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly #host: ConnectionHost;
   readonly #request: PickupRequest;
   readonly #filters: readonly ScopedFilter[];
@@ -76,8 +79,10 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     this.keys = request.keys;
     this.#pingedAt = host.runtime.monotonic();
     this.#unread = { bytes: 0, since: this.#pingedAt };
+    this.holding = host.holdings.of(request.address);
     this.outbox = new Outbox(
       bodyOf(() => this.#stream),
+      this.holding,
       host.limits.outboxBytes,
       this.#host.observer,
     );
@@ -92,12 +97,12 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
       watermark: this.store.watermark,
       maxLimit: this.limits.limit,
       isGivenUp: () => this.#isClosed,
-      pause: () => this.pause(),
+      turn: this.turn(),
     });
   }
 
-  /** Finds what is held, and when that is nothing waits so many seconds for something to come. */
-  async find(waitSeconds: number): Promise<Found> {
+  /** Finds what is held, and when that is nothing waits so many seconds for something to come. Answers why not when it is too much to be kept until it is sent. */
+  async find(waitSeconds: number): Promise<Found | Reason> {
     const timer =
       waitSeconds > 0 ? setTimeout(() => this.stopWaiting(), waitSeconds * 1_000) : undefined;
     try {
@@ -111,7 +116,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
           continue;
         }
         this.#host.live.remove(subscription);
-        return found;
+        return this.#keep(found) ? found : TOO_MUCH;
       }
     } finally {
       clearTimeout(timer);
@@ -135,7 +140,9 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
       this.outbox.send(KEEP_ALIVE);
       const subscription = this.#subscribe(SERVER_SENT_EVENTS);
       this.#host.live.add(subscription);
-      const sent = await subscription.send(await subscription.find(this.#request.after));
+      const found = await subscription.find(this.#request.after);
+      if (!this.#keep(found)) return this.#stream?.terminate();
+      const sent = await subscription.send(found);
       this.#host.observer.count("drop picked up", sent);
       if (this.#isHurried) this.#stream?.end();
     });
@@ -163,7 +170,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     if (bufferedBytes === 0 || bufferedBytes < this.#unread.bytes) {
       this.#unread = { bytes: bufferedBytes, since: now };
     } else if (now - this.#unread.since >= deadSeconds) {
-      this.outbox.cutOff();
+      this.outbox.cutOff("does not read");
       return;
     }
     if (this.#isEndless && now - this.#pingedAt >= pingSeconds) {
@@ -193,8 +200,12 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     return this.#host.runtime.now();
   }
 
-  pause(): Promise<void> {
-    return this.#host.rates.endTurn(this.#request.address);
+  turn(): Turn {
+    return this.#host.turns.of(this.#request.address);
+  }
+
+  mayCopy(): boolean {
+    return this.#host.rates.mayCopy(this.#request.address);
   }
 
   readonly arrived = (): void => {
@@ -206,6 +217,10 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
 
   get #isOver(): boolean {
     return this.#isHurried || this.#isClosed;
+  }
+
+  #keep({ headers }: Found): boolean {
+    return this.holding.take(HEADER_BYTES * headers.length);
   }
 
   #something(): Promise<void> {
@@ -249,6 +264,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     this.#request.gone.removeEventListener("abort", this.#close);
     this.#unsubscribe();
     this.outbox.closed();
+    this.holding.end();
     this.arrived();
     this.#host.connections.pickedUp(this);
   };

@@ -45,7 +45,9 @@ export class Publisher {
   /** Takes a raw EVENT message from an address. Resolves when what the answer says is true for good. */
   async publish(text: string, address: string): Promise<Answer> {
     const { examination, rates, refusals, log } = this.#parts;
-    if (!rates.mayPublish(address)) return refusals.answer(peekId(text), SLOW_DOWN);
+    if (!rates.mayPublish(address, Buffer.byteLength(text))) {
+      return refusals.answer(peekId(text), SLOW_DOWN);
+    }
     const examined = await examination.of(text);
     if ("accepted" in examined) return examined;
     if (examined.outcome === "refused") return refusals.answer(examined.id, examined.reason);
@@ -77,7 +79,7 @@ export class Publisher {
     }
   }
 
-  async #put(drop: Drop): Promise<PutOutcome | "expired"> {
+  async #put(drop: Drop): Promise<PutOutcome> {
     const { store, runtime, observer } = this.#parts;
     // It may have expired while it was examined.
     if (drop.expiry <= runtime.now()) return "expired";

@@ -5,52 +5,72 @@ import type { Filter } from "../nostr/filter.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
 import type { Store } from "../store/store.ts";
 import { UNREADABLE } from "./answer.ts";
+import type { Challenge } from "./challenge.ts";
 import { SocketFraming } from "./framing.ts";
 import { scope } from "./gate.ts";
+import { bytesOf, type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import type { Answering } from "./inbox.ts";
 import { reportFailure } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
+import { type ReconciliationLimits, Reconciliations } from "./reconciliations.ts";
 import { sayCount, sayOk } from "./replies.ts";
 import { countMatches } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
+import type { Turn } from "./turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
-export type SessionLimits = SubscriptionLimits & {
-  readonly subscriptions: number;
-  readonly authKeys: number;
-};
+export type SessionLimits = SubscriptionLimits &
+  ReconciliationLimits & {
+    readonly subscriptions: number;
+    readonly authKeys: number;
+    readonly filterBytes: number;
+  };
+
+// A key, and its place in the set.
+const KEY_BYTES = 256;
 
 export type SessionParts = {
   readonly host: ConnectionHost;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly address: string;
-  /** What AUTH must answer (NIP-42). */
-  readonly challenge: string;
+  readonly challenge: Challenge;
 };
 
 export class Session implements Subscriber, Answering {
   readonly keys = new Set<string>();
   readonly limits: SessionLimits;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly #host: ConnectionHost;
   readonly #address: string;
-  readonly #challenge: string;
+  readonly #challenge: Challenge;
   readonly #subscriptions: Subscriptions;
+  // Made for those who reconcile.
+  #reconciliations: Reconciliations | undefined;
 
   constructor(parts: SessionParts, limits: SessionLimits) {
     // One by one: an object to hold them would be one more for every idle connection.
-    const { host, outbox, address } = parts;
+    const { host, outbox, holding, address } = parts;
     this.#host = host;
     this.outbox = outbox;
+    this.holding = holding;
     this.#address = address;
     this.#challenge = parts.challenge;
     this.limits = limits;
-    this.#subscriptions = new Subscriptions(host, outbox, address);
+    this.#subscriptions = new Subscriptions(host, outbox, holding, limits.filterBytes);
   }
 
   get isOpen(): boolean {
     return this.outbox.isOpen;
+  }
+
+  awaitsKey({ verb }: ClientMessage): boolean {
+    const needsKey = verb === "REQ" || verb === "COUNT" || verb === "NEG-OPEN";
+    if (this.keys.size > 0 || !needsKey) return false;
+    this.#challenge.sendOnce();
+    return true;
   }
 
   answer(message: ClientMessage, text: string): Promise<void> | undefined {
@@ -62,16 +82,28 @@ export class Session implements Subscriber, Answering {
       case "COUNT":
         return this.#guarded(this.#count(message.subscription, message.filters));
       case "REQ":
-        this.#subscribe(message.subscription, message.filters);
+        this.#subscribe(message.subscription, message.filters, text.length);
         return undefined;
+      case "NEG-OPEN":
+        return this.#guarded(this.#reconcile(message.subscription, message.filter, message.hex));
+      case "NEG-MSG":
+        return this.#guarded(this.#reconciling().answer(message.subscription, message.hex));
       case "CLOSE":
-        this.unsubscribe(message.subscription);
+      case "NEG-CLOSE":
+        this.letGo(message.verb, message.subscription);
         return undefined;
     }
   }
 
-  unsubscribe(id: string): void {
-    this.#subscriptions.close(id);
+  /** Ends a subscription or a reconciliation, as its client wishes. */
+  letGo(verb: "CLOSE" | "NEG-CLOSE", id: string): void {
+    if (verb === "CLOSE") this.#subscriptions.close(id);
+    else this.#reconciliations?.close(id);
+  }
+
+  /** Answers a NEG-OPEN or NEG-MSG that cannot be obeyed. */
+  refuseReconciliation(id: string, reason: Reason): void {
+    this.#reconciling().refuse(id, reason);
   }
 
   /** Answers a REQ or COUNT that cannot be obeyed. */
@@ -81,6 +113,7 @@ export class Session implements Subscriber, Answering {
 
   close(): void {
     this.#subscriptions.closeAll();
+    this.#reconciliations?.closeAll();
   }
 
   // --- what subscriptions ask
@@ -93,9 +126,12 @@ export class Session implements Subscriber, Answering {
     return this.#host.runtime.now();
   }
 
-  /** Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking. */
-  pause(): Promise<void> {
-    return this.#host.rates.endTurn(this.#address);
+  turn(): Turn {
+    return this.#host.turns.of(this.#address);
+  }
+
+  mayCopy(): boolean {
+    return this.#host.rates.mayCopy(this.#address);
   }
 
   // --- the messages
@@ -106,11 +142,15 @@ export class Session implements Subscriber, Answering {
 
   async #authenticate(text: string): Promise<void> {
     const { authKeys } = this.limits;
-    const { answer, key } = await this.#host.authenticator.authenticate(text, this.#challenge);
+    const { answer, key } = await this.#host.authenticator.authenticate(text, this.#challenge.text);
     if (key !== undefined && !this.keys.has(key)) {
       if (this.keys.size >= authKeys) {
         const message: Reason = `rate-limited: ${authKeys} keys are authenticated, the limit`;
         sayOk(this.outbox, { ...answer, accepted: false, message });
+        return;
+      }
+      if (!this.holding.take(KEY_BYTES)) {
+        sayOk(this.outbox, { ...answer, accepted: false, message: TOO_MUCH });
         return;
       }
       this.keys.add(key);
@@ -118,12 +158,12 @@ export class Session implements Subscriber, Answering {
     sayOk(this.outbox, answer);
   }
 
-  #subscribe(id: string, filters: readonly Filter[]): void {
+  #subscribe(id: string, filters: readonly Filter[], textBytes: number): void {
     // NIP-01: a new REQ under the same id overwrites the subscription.
-    this.unsubscribe(id);
+    this.#subscriptions.close(id);
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
-      this.refuseSubscription(id, scoped);
+      this.#refuseScope(id, scoped);
       return;
     }
     const { subscriptions } = this.limits;
@@ -132,13 +172,14 @@ export class Session implements Subscriber, Answering {
       this.refuseSubscription(id, reason);
       return;
     }
-    this.#subscriptions.open(id, new Subscription(scoped, this, new SocketFraming(id)));
+    const subscription = new Subscription(scoped, this, new SocketFraming(id));
+    this.#subscriptions.open(id, subscription, textBytes + bytesOf(filters));
   }
 
   async #count(id: string, filters: readonly Filter[]): Promise<void> {
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
-      this.refuseSubscription(id, scoped);
+      this.#refuseScope(id, scoped);
       return;
     }
     try {
@@ -147,13 +188,30 @@ export class Session implements Subscriber, Answering {
         watermark: this.#host.store.watermark,
         maxLimit: this.limits.limit,
         isGivenUp: () => !this.isOpen,
-        pause: () => this.pause(),
+        turn: this.turn(),
       });
       sayCount(this.outbox, id, count);
     } catch (error) {
       reportFailure(this.#host.log, error);
       this.refuseSubscription(id, UNREADABLE);
     }
+  }
+
+  async #reconcile(id: string, filter: Filter, hex: string): Promise<void> {
+    const scoped = scope([filter], this.keys);
+    if (!isReason(scoped)) return this.#reconciling().open(id, scoped, hex);
+    this.#challenge.send();
+    this.refuseReconciliation(id, scoped);
+  }
+
+  #reconciling(): Reconciliations {
+    return (this.#reconciliations ??= new Reconciliations(this.#host, this));
+  }
+
+  // Another key would be answered.
+  #refuseScope(id: string, reason: Reason): void {
+    this.#challenge.send();
+    this.refuseSubscription(id, reason);
   }
 
   async #guarded(work: Promise<void>): Promise<void> {

@@ -67,15 +67,3 @@ export function eventUnder({ drops }: Tables, seq: number): StoredEvent | undefi
   const json = drops.get(seq);
   return json === undefined ? undefined : (JSON.parse(json) as StoredEvent);
 }
-
-/** Changes how many of the tombstones of `owner` are early. */
-export function countEarly(tables: Tables, owner: Buffer, change: 1 | -1): void {
-  const count = (tables.early.get(owner)?.readUInt32BE() ?? 0) + change;
-  if (count <= 0) {
-    tables.early.removeSync(owner);
-    return;
-  }
-  const value = Buffer.allocUnsafe(4);
-  value.writeUInt32BE(count);
-  tables.early.putSync(owner, value);
-}

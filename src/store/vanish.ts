@@ -1,14 +1,10 @@
 import { lastExpiry } from "../nostr/drop.ts";
 import { writtenBy } from "./authors.ts";
-import { ownedKey, tombstoneValue } from "./layout.ts";
+import { rememberEarly } from "./early.ts";
+import { ownedKey } from "./layout.ts";
 import { removeWithTombstone } from "./removal.ts";
 import type { Vanishing, VanishOutcome } from "./store.ts";
-import {
-  DELETIONS_A_STEP,
-  type Operation,
-  TOMBSTONE_BYTES,
-  type WriteContext,
-} from "./write-context.ts";
+import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-context.ts";
 
 /** Removes all that `vanishing` speaks of, once: a replay of the same request does nothing. */
 export function* vanish(
@@ -17,26 +13,25 @@ export function* vanish(
   now: number,
 ): Operation<VanishOutcome> {
   const { tables } = context;
+  const past = context.clock.past(now);
   const { signer, id, created_at } = vanishing;
   // The request itself is remembered until no drop it speaks of can exist: whoever replays it deletes nothing that came later.
   const until = lastExpiry(created_at, context.rule);
   const done = ownedKey(signer, id);
-  if (until <= now || tables.tombstones.doesExist(done)) return "done";
+  if (until <= past || tables.tombstones.doesExist(done)) return "done";
 
   let steps = 0;
   for (const page of context.boxes.pages(signer, created_at)) {
     for (const held of page) {
-      removeWithTombstone(context, held, now, now);
+      removeWithTombstone(context, held, undefined, past);
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
   for (const page of writtenBy(context, signer)) {
     for (const written of page) {
-      if (written.created_at <= created_at) removeWithTombstone(context, written, now, now);
+      if (written.created_at <= created_at) removeWithTombstone(context, written, undefined, past);
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
-  if (!context.hasRoomFor(TOMBSTONE_BYTES, "tombstone")) return "storage full";
-  tables.tombstones.putSync(done, tombstoneValue(until, false));
-  return "done";
+  return rememberEarly(context, done, until) === "done" ? "done" : "storage full";
 }

@@ -32,6 +32,14 @@ function connection(
   return made;
 }
 
+function keyed(url: string): RelayConnection {
+  const signers = [secretSigner(person().secret)];
+  const runtime = { now, random: Math.random };
+  const made = new RelayConnection(url, { webSocket: WebSocket, runtime, signers }, SETTINGS);
+  onTestFinished(() => made.close());
+  return made;
+}
+
 describe("a connection to a relay", () => {
   afterEach(() => {
     vi.useRealTimers();
@@ -130,7 +138,50 @@ describe("a connection to a relay", () => {
       undefined,
       "restricted: not you",
     ]);
-    expect(relay.heard.map(([verb]) => verb)).toEqual(["AUTH", "AUTH", "REQ"]);
+    const heard = relay.heard.filter(([, id]) => id !== "challenge");
+    expect(heard.map(([verb]) => verb)).toEqual(["AUTH", "AUTH", "REQ"]);
+  });
+
+  it("asks for nothing to be challenged, and for the box when its keys were answered", async () => {
+    const relay = await scriptedRelay({
+      heard([verb, value], say) {
+        if (verb === "AUTH") say("OK", (value as { id: string }).id, true, "");
+        else if (value === "challenge" && verb === "REQ") say("AUTH", "as you ask");
+        else if (verb === "REQ") say("EOSE", value);
+      },
+    });
+    const own = keyed(relay.url);
+    await new Promise<void>((resolve) => {
+      own.subscribe([{ kinds: [4] }], { event: () => {}, eose: () => resolve() });
+    });
+    expect(relay.heard.map(([verb, id]) => [verb, verb === "AUTH" ? "" : id])).toEqual([
+      ["REQ", "challenge"],
+      ["CLOSE", "challenge"],
+      ["AUTH", ""],
+      ["REQ", "s1"],
+    ]);
+  });
+
+  it.each([
+    ["answers", "EOSE", "finish"],
+    ["refuses for another reason", "CLOSED", "blocked: no wraps here"],
+  ])("does not wait for the challenge of a relay that %s without one", async (_, verb, more) => {
+    // Whoever waited would wait for ever.
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    const relay = await scriptedRelay({
+      heard([asked, id], say) {
+        if (asked === "REQ") say(id === "challenge" ? verb : "EOSE", id, more);
+      },
+    });
+    const own = keyed(relay.url);
+    await new Promise<void>((resolve) => {
+      own.subscribe([{}], { event: () => {}, eose: () => resolve() });
+    });
+    expect(relay.heard.map(([said, id]) => [said, id])).toEqual([
+      ["REQ", "challenge"],
+      ["CLOSE", "challenge"],
+      ["REQ", "s1"],
+    ]);
   });
 
   it("does not wait for ever for a relay that answers one of its keys and not the other", async () => {

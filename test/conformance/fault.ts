@@ -4,6 +4,9 @@ export type Fault =
   | "shows drops to everybody"
   | "delivers live to everybody"
   | "shows drops to their author"
+  | "challenges everybody"
+  | "challenges once"
+  | "refuses what overtakes AUTH"
   | "believes any AUTH"
   | "believes any host"
   | "believes any challenge"
@@ -52,7 +55,18 @@ export type Fault =
   | "knows one spelling of an id"
   | "ignores CLOSE"
   | "ignores limit"
-  | "checks no work";
+  | "checks no work"
+  | ReconciliationFault;
+
+/** A promise of NIP-77 to break. */
+export type ReconciliationFault =
+  | "reconciles everybody's boxes"
+  | "reconciles without AUTH"
+  | "reconciles from the start on for ever"
+  | "reconciles what was acknowledged"
+  | "refuses NEG-OPEN that overtakes AUTH"
+  | "answers after NEG-CLOSE"
+  | "acknowledges what it reconciles";
 
 /** A promise of its "HTTP" to break. */
 export type DoorFault =

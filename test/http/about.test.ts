@@ -519,8 +519,8 @@ describe("the operator's view", () => {
     const secrets = [
       ...[alice, bob, denied].map(({ key }) => key),
       ...[...drops, wrap].flatMap(({ id, pubkey, sig }) => [id, pubkey, sig]),
-      sender.challenge,
-      recipient.challenge,
+      ...sender.challenges,
+      ...recipient.challenges,
       "203.0.113.77",
       "secret",
       bob.key.slice(0, 16),

@@ -59,7 +59,7 @@ describe("a drop", () => {
 
   it("is picked up with an AUTH whose id is in either spelling", async () => {
     const bob = person();
-    const client = await Client.connect(shared().url);
+    const client = await Client.challenged(shared().url);
     const auth = signedInLetter(bob, client.authEvent(bob, { content: "\u0001" }));
     client.say("AUTH", auth);
     expect(await client.hear()).toEqual(["OK", auth.id, true, ""]);

@@ -190,7 +190,7 @@ describe("somebody else's box", () => {
       for (const event of [held, gone, acknowledgement(emptied, [gone])]) {
         await sender.publish(event);
       }
-      const nobody = await Client.connect(url);
+      const nobody = await Client.challenged(url);
       const stranger = await (await Client.connect(url)).authenticate(eve);
 
       const told: string[] = [];

@@ -10,8 +10,9 @@ import { describe, expect, it } from "vitest";
 import { type Drop, expiryOf, type RetentionRule, untimely } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
-import { openLmdbStore } from "../../src/store/lmdb.ts";
+
 import type { Header, Store } from "../../src/store/store.ts";
+import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { DAY, hex, NOW, sweepAll } from "./contract.ts";
 import { openModel, type StoreSettings } from "./model.ts";
@@ -140,6 +141,7 @@ const worldArb = fc.record({
     boxBytes: fc.integer({ min: 500, max: 3_000 }),
     eventBytes: fc.constant(1_000),
     earlyTombstones: fc.integer({ min: 0, max: 3 }),
+    earlyTombstonesInAll: fc.integer({ min: 0, max: 5 }),
     authorDeletesWraps: fc.boolean(),
   }),
 });
@@ -160,7 +162,7 @@ type Open = (folder: string, settings: StoreSettings, now: number) => Promise<Op
 const openLmdb =
   (recentDrops: number): Open =>
   async (folder, settings, now) => {
-    const opened = await openLmdbStore(
+    const opened = await openBelieving(
       { ...settings, folder, diskReserveBytes: 0, recentDrops },
       now,
     );

@@ -14,7 +14,10 @@ export class Client {
   readonly #waiting: ((message: Message) => void)[] = [];
   readonly #url: string;
   readonly closed: Promise<{ code: number; reason: string }>;
-  challenge = "";
+  /** Every challenge that was sent here. They are kept apart from what `hear` answers. */
+  readonly challenges: string[] = [];
+  /** Resolves when the first one came. Rejects when the connection ends before. */
+  readonly challengeSent: Promise<void>;
 
   private constructor(url: string, socket: WebSocket) {
     this.#url = url;
@@ -22,8 +25,17 @@ export class Client {
     this.closed = new Promise((resolve) => {
       socket.once("close", (code, reason) => resolve({ code, reason: reason.toString() }));
     });
+    const challenged = Promise.withResolvers<void>();
+    this.challengeSent = challenged.promise;
+    this.challengeSent.catch(() => {});
+    void this.closed.then(() => challenged.reject(new Error("closed before the challenge came")));
     socket.on("message", (text: Buffer) => {
       const message = JSON.parse(text.toString()) as Message;
+      if (message[0] === "AUTH") {
+        this.challenges.push(message[1] as string);
+        challenged.resolve();
+        return;
+      }
       const waiting = this.#waiting.shift();
       if (waiting === undefined) this.#heard.push(message);
       else waiting(message);
@@ -31,7 +43,7 @@ export class Client {
     socket.on("error", () => {});
   }
 
-  /** Connects and hears the challenge. The connection is closed after the test, or whenever `atEnd` does it. */
+  /** Connects, and says nothing. The connection is closed after the test, or whenever `atEnd` does it. */
   static async connect(
     url: string,
     headers: Record<string, string> = {},
@@ -47,10 +59,25 @@ export class Client {
         reject(new Error(`HTTP ${response.statusCode}`)),
       );
     });
-    const [verb, challenge] = await client.hear();
-    if (verb !== "AUTH") throw new Error(`expected a challenge, heard ${verb}`);
-    client.challenge = challenge as string;
     return client;
+  }
+
+  /** Connects and asks for something, so that the relay sends its challenge; takes the question back. */
+  static async challenged(url: string): Promise<Client> {
+    return (await Client.connect(url)).asked();
+  }
+
+  /** Has the relay send its challenge, if it has not. */
+  async asked(): Promise<this> {
+    if (this.challenges.length > 0) return this;
+    this.say("REQ", "challenge", {});
+    this.say("CLOSE", "challenge");
+    await this.challengeSent;
+    return this;
+  }
+
+  get challenge(): string {
+    return this.challenges[0] ?? "";
   }
 
   say(...message: readonly unknown[]): void {
@@ -101,6 +128,7 @@ export class Client {
 
   /** Authenticates, one after the other, and expects to be believed. */
   async authenticate(...people: Person[]): Promise<this> {
+    await this.asked();
     for (const person of people) {
       const event = this.authEvent(person);
       this.say("AUTH", event);

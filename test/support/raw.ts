@@ -34,11 +34,11 @@ export class RawSocket {
     return new RawSocket(stream);
   }
 
-  /** Connects, finishes the handshake and hears the challenge. */
+  /** Connects and finishes the handshake. */
   static async open(url: string): Promise<RawSocket> {
     const socket = await RawSocket.connect(url);
     socket.write(HANDSHAKE);
-    while (!socket.#text.includes('["AUTH",')) await socket.#more();
+    await socket.hears("\r\n\r\n");
     return socket;
   }
 
@@ -61,6 +61,11 @@ export class RawSocket {
       }
       await this.#more();
     }
+  }
+
+  /** Resolves when this was heard. */
+  async hears(text: string): Promise<void> {
+    while (!this.#text.includes(text)) await this.#more();
   }
 
   #more(): Promise<void> {

@@ -1,11 +1,14 @@
 import type { NostrEvent } from "../../nostr/event.ts";
 import { AUTHENTICATION, GIFT_WRAP } from "../../nostr/kinds.ts";
 import type { Check } from "../check.ts";
-import type { Client } from "../client.ts";
+import type { Client, Filter } from "../client.ts";
 import type { Context } from "../context.ts";
 import { nowSeconds, type Person } from "../people.ts";
 import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
+
+// Longer than the silence after which a relay may challenge.
+const UNASKED_SECONDS = 3;
 
 const NIP_42 = { nip: "42", needs: [42] } as const;
 
@@ -28,11 +31,67 @@ async function refusedAuth(
 
 export const authChecks: readonly Check[] = [
   deadDropCheck({
-    id: "auth/greeting",
+    id: "auth/asked",
     covers: ["pickup-1"],
-    title: "sends a challenge before the client has said anything",
+    title: "sends a challenge to a connection that asks for something",
     async run(context) {
       await (await context.open("client")).challenge();
+    },
+  }),
+  deadDropCheck({
+    id: "auth/unasked",
+    covers: ["pickup-15"],
+    title: "sends no challenge to a connection that only publishes, at first or later",
+    async run(context) {
+      const sender = await context.open("sender");
+      const publish = async (): Promise<void> => {
+        const drop = context.wrap({ to: context.person() });
+        must((await sender.publish(drop)).accepted, "a drop was refused");
+        must(sender.challenges.length === 0, "a connection that only publishes was challenged");
+      };
+      await publish();
+      await context.untilSecond(nowSeconds() + UNASKED_SECONDS);
+      await publish();
+    },
+  }),
+  deadDropCheck({
+    id: "auth/overtaken",
+    covers: ["pickup-16"],
+    title: "answers a REQ that comes right before AUTH as if it came after it",
+    async run(context) {
+      const person = context.person();
+      const drop = context.wrap({ to: person });
+      await context.drop(drop);
+      const client = await context.open("client");
+      const event = await client.authEvent(person);
+      const asked = client.request([{ "#p": [person.key] }]);
+      const { accepted, reason } = await client.authenticateWith(event);
+      must(accepted, `AUTH was refused: ${reason}`);
+      const { closed, ids } = await asked;
+      must(closed === undefined, `the REQ was refused: ${closed}`);
+      mustBe("the box", ids, [drop]);
+    },
+  }),
+  deadDropCheck({
+    id: "auth/again",
+    covers: ["pickup-17"],
+    title: "sends its challenge again before it refuses for want of a key, or of another one",
+    async run(context) {
+      const client = await context.open("client");
+      const refused = async (why: string, what: readonly Filter[]): Promise<void> => {
+        const mark = client.connection.mark;
+        const { closed } = await client.request(what);
+        must(closed?.startsWith(why) === true, `a REQ was not refused with ${why}`);
+        const since = client.connection.since(mark).map(({ message: [verb] }) => verb);
+        const isFirst =
+          since.indexOf("AUTH") >= 0 && since.indexOf("AUTH") < since.indexOf("CLOSED");
+        must(isFirst, `no challenge came before ${why}`);
+      };
+      const [one, other] = [context.person(), context.person()];
+      await refused("auth-required:", [{ "#p": [one.key] }]);
+      await refused("auth-required:", [{ "#p": [one.key] }]);
+      await client.authenticate(one);
+      await refused("restricted:", [{ "#p": [other.key] }]);
     },
   }),
   nipCheck({
