@@ -29,14 +29,14 @@ export const stranger = (): string => randomBytes(32).toString("hex");
 // One key signs all: a throwaway key for each would cost the generator and nobody else.
 const sender = person();
 
-/** A gift wrap of 1.2 KB, its time somewhere in the last two days (NIP-59). */
-export function giftWrap(to: string): NostrEvent {
+/** A gift wrap, of 1.2 KB unless `contentBytes` are said, its time somewhere in the last two days (NIP-59). */
+export function giftWrap(to: string, contentBytes = CONTENT_BYTES): NostrEvent {
   return finalizeEvent(
     {
       kind: GIFT_WRAP,
       created_at: now() - Math.floor(Math.random() * TWO_DAYS),
       tags: [["p", to]],
-      content: randomBytes(CONTENT_BYTES).toString("base64"),
+      content: randomBytes(contentBytes).toString("base64"),
     },
     sender.secret,
   );

@@ -28,9 +28,13 @@ const T = "t".charCodeAt(0);
 export type Prepared = { readonly id: string; readonly frame: Buffer };
 
 /** Signed gift wraps, each for who `to` says by its number. */
-export function giftWraps(count: number, to: (number: number) => string): Prepared[] {
+export function giftWraps(
+  count: number,
+  to: (number: number) => string,
+  contentBytes?: number,
+): Prepared[] {
   return Array.from({ length: count }, (_, number) => {
-    const event = giftWrap(to(number));
+    const event = giftWrap(to(number), contentBytes);
     return { id: event.id, frame: frame(JSON.stringify(["EVENT", event])) };
   });
 }
@@ -125,6 +129,8 @@ export function median(values: readonly number[]): number {
   );
 }
 
-export function connectAll(url: string, count: number): Promise<Wire[]> {
-  return Promise.all(Array.from({ length: count }, () => Connection.connect(url)));
+/** From `address` where one is given. */
+export function connectAll(url: string, count: number, address?: string): Promise<Wire[]> {
+  const connect = (): Promise<Wire> => Connection.connect(url, undefined, address);
+  return Promise.all(Array.from({ length: count }, connect));
 }
