@@ -28,7 +28,7 @@ export type Report = {
 };
 
 /** Attacks that end when everything they sent was answered. */
-const ANSWERED: ReadonlySet<AttackName> = new Set(["counts", "searches"]);
+const ANSWERED: ReadonlySet<AttackName> = new Set(["counts", "searches", "filters"]);
 
 async function attack({ attack, url, addresses, attackMs, limitMs }: Plan): Promise<void> {
   let overAt = Number.POSITIVE_INFINITY;
