@@ -108,7 +108,7 @@ function* past(expiring: readonly Expiring[], boxes: number): Generator<Drop> {
 
 // Through the store itself, without the checks before it: nobody asks these drops for their signatures again.
 async function make(folder: string, count: number, drops: Iterable<Drop>): Promise<void> {
-  const { store } = await openLmdbStore(
+  const opened = await openLmdbStore(
     {
       folder,
       retentionSeconds: RETENTION_SECONDS,
@@ -121,8 +121,9 @@ async function make(folder: string, count: number, drops: Iterable<Drop>): Promi
         authorDeletesWraps: false,
       },
     },
-    now(),
+    { now, monotonic: () => performance.now() / 1_000 },
   );
+  const { store } = opened;
   let puts: Promise<unknown>[] = [];
   for (const drop of drops) {
     puts.push(store.put(drop, now()));
@@ -131,6 +132,8 @@ async function make(folder: string, count: number, drops: Iterable<Drop>): Promi
     puts = [];
   }
   await Promise.all(puts);
+  // Or a relay would sweep nothing until the clock has been steady for an hour.
+  await opened.confirmClock();
   await store.close();
 }
 

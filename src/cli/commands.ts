@@ -48,6 +48,17 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return DONE;
     },
   },
+  clock: {
+    summary: "tell a running relay that its clock is right",
+    words: 1,
+    options: ["config"],
+    actions: ["confirm"],
+    async run({ config }, [action], terminal) {
+      if (action !== "confirm") throw new CliError(WRONG_USE, "clock takes confirm");
+      const { confirmClock } = await import("./clock.ts");
+      return confirmClock(await configuration(terminal.env, config), terminal);
+    },
+  },
   conformance: {
     summary: "check any relay against NIP-DD and the NIPs it leans on",
     words: 1,

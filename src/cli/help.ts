@@ -42,6 +42,17 @@ Asks a relay for its NIP-11 document and prints it; by default the relay that th
 
 Example: deaddrop info wss://drop.example.com
 `,
+  clock: `Usage: deaddrop clock confirm [--config <file>]
+
+Tells the relay that runs on this configuration's store that the machine's clock is right. A relay whose clock is far beyond
+its last sweep, or was set while it ran, says so in its log and on /metrics (deaddrop_clock_believed 0), and deletes nothing
+more for being past until the clock has been steady for an hour; this ends the waiting. Look at the time first (date -u): what
+a wrong clock deletes is gone. Nobody has to do this.
+
+Exit status: 0 when the relay has taken it, 1 when none runs there.
+
+Example: deaddrop clock confirm
+`,
   conformance: conformanceHelp("deaddrop conformance"),
   keys: `Usage: deaddrop keys new|show|import [--key <file>] [--json]
        deaddrop keys show --secret

@@ -11,6 +11,14 @@ export function inconsistencies({ limits: limit, sweepSeconds }: Config): string
       limit.messageBytes < limit.outboxBytes,
       "limits.messageBytes must be less than limits.outboxBytes",
     ],
+    [
+      limit.outboxBytes <= limit.memoryPerAddress,
+      "limits.outboxBytes must not be more than limits.memoryPerAddress",
+    ],
+    [
+      limit.memoryPerAddress <= limit.memory,
+      "limits.memoryPerAddress must not be more than limits.memory",
+    ],
     [limit.eventBytes <= limit.boxBytes, "limits.eventBytes must not be more than limits.boxBytes"],
     [
       limit.pingSeconds < limit.deadSeconds,

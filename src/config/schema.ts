@@ -35,6 +35,15 @@ const limits = z.strictObject({
   inboxBytes: bytes
     .prefault("4MiB")
     .describe("Messages of one connection that wait for their answer, bytes."),
+  filterBytes: bytes
+    .prefault("1MiB")
+    .describe("What the filters of one connection's subscriptions take, bytes of memory."),
+  memoryPerAddress: bytes
+    .prefault("32MiB")
+    .describe(
+      "What one address has kept in memory, bytes: filters, keys, messages that wait, answers that are not read.",
+    ),
+  memory: bytes.prefault("256MiB").describe("The same of all addresses together, bytes."),
   connections: count(1)
     .prefault(50_000)
     .describe("Open connections, and HTTP requests being answered, in all."),

@@ -6,8 +6,21 @@ const DOCUMENT = "application/nostr+json";
 const FRONT =
   "This is a Nostr relay that holds private messages until they are picked up. Point a Nostr client at this address, or read /openapi.json.\n";
 
+/** `disk full`: new drops are refused, all else goes on. */
+export type Readiness = "ready" | "disk full" | "not ready";
+
+// A full disk is no reason to start the relay again, or to take it out of service: what is held can still be picked up.
+const READINESS: Readonly<Record<Readiness, { status: 200 | 503; words: string }>> = {
+  ready: { status: 200, words: "ready" },
+  "disk full": {
+    status: 200,
+    words: "ready, but new drops are refused: the disk is full; pickups and acknowledgements go on",
+  },
+  "not ready": { status: 503, words: "not ready" },
+};
+
 /** Who the relay is, and how it is. */
-export function about(information: Record<string, unknown>, isReady: () => boolean): Routes {
+export function about(information: Record<string, unknown>, readiness: () => Readiness): Routes {
   const document = JSON.stringify(information);
   const front = both({
     summary: "The NIP-11 document for who accepts application/nostr+json; a sentence for a person",
@@ -26,14 +39,17 @@ export function about(information: Record<string, unknown>, isReady: () => boole
     isCounted: false,
     answer: () => text(200, "ok\n"),
   });
-  const readiness = both({
-    summary: "Whether drops are taken",
-    statuses: { 200: "drops are taken", 503: "not now" },
+  const ready = both({
+    summary: "Whether the relay answers, and in words what it refuses",
+    statuses: { 200: "it answers; the text says whether drops are taken", 503: "not now" },
     answers: ["text/plain"],
     isCounted: false,
-    answer: () => (isReady() ? text(200, "ready\n") : text(503, "not ready\n")),
+    answer: () => {
+      const { status, words } = READINESS[readiness()];
+      return text(status, `${words}\n`);
+    },
   });
-  return { "/": front, "/healthz": health, "/readyz": readiness };
+  return { "/": front, "/healthz": health, "/readyz": ready };
 }
 
 /** The OpenAPI document of `routes`, at a route of its own. */

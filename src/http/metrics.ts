@@ -13,6 +13,8 @@ export type MetricsParts = {
   readonly version: string;
   readonly totals: () => Totals;
   readonly connections: () => number;
+  readonly isClockBelieved: () => boolean;
+  readonly isDiskFull: () => boolean;
 };
 
 /**
@@ -37,7 +39,8 @@ export class Metrics implements Observer {
   }
 
   /** Adds what is read at the moment it is asked for. */
-  watch({ verifier, version, totals, connections }: MetricsParts): void {
+  watch(parts: MetricsParts): void {
+    const { verifier, version, totals, connections, isClockBelieved, isDiskFull } = parts;
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     new Gauge({
@@ -56,6 +59,16 @@ export class Metrics implements Observer {
         () => totals().freeBytes,
       ],
       ["deaddrop_connections", "Open connections.", connections],
+      [
+        "deaddrop_clock_believed",
+        "0 while nothing more is deleted for being past, because the clock may be wrong.",
+        () => (isClockBelieved() ? 1 : 0),
+      ],
+      [
+        "deaddrop_drops_refused_for_disk",
+        "1 while new drops are refused because the disk is full.",
+        () => (isDiskFull() ? 1 : 0),
+      ],
     ];
     for (const [name, help, read] of gauges) this.#gauge(name, help, read);
   }

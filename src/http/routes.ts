@@ -2,7 +2,7 @@ import type { Reason } from "../nostr/reason.ts";
 import { SLOW_DOWN } from "../relay/answer.ts";
 import type { ConnectionHost } from "../relay/host.ts";
 import type { HttpRequest, HttpResponse } from "../transport/transport.ts";
-import { about, described } from "./about.ts";
+import { about, described, type Readiness } from "./about.ts";
 import { openapi } from "./openapi.ts";
 import { pickup } from "./pickup.ts";
 import { publishing } from "./publish.ts";
@@ -14,7 +14,7 @@ export type RoutesParts = {
   readonly information: Record<string, unknown>;
   readonly version: string;
   /** Whether drops can be taken now. */
-  readonly isReady: () => boolean;
+  readonly readiness: () => Readiness;
   readonly relay: ConnectionHost;
 };
 
@@ -27,11 +27,11 @@ const ENCODED: Reason = "unsupported: content coding of the body, send it as it 
 
 /** Answers the requests that are no WebSocket: who the relay is, how it is, and the HTTP door to what it holds. */
 export function routes(
-  { information, version, isReady, relay }: RoutesParts,
+  { information, version, readiness, relay }: RoutesParts,
   { maxBodyBytes, maxWaitSeconds }: RoutesSettings,
 ): (request: HttpRequest) => Promise<HttpResponse> {
   const told: Routes = {
-    ...about(information, isReady),
+    ...about(information, readiness),
     ...publishing(relay.publisher),
     ...pickup(relay, maxWaitSeconds),
   };

@@ -9,7 +9,10 @@ export type ClientMessage =
   | { readonly verb: "COUNT"; readonly subscription: string; readonly filters: readonly Filter[] }
   | { readonly verb: "CLOSE"; readonly subscription: string };
 
-/** A message that cannot be obeyed, and the subscription to close with the reason when it named one: a refused REQ gets CLOSED (NIP-01). */
+/** What a message seems to be, as far as it takes to address a refusal: OK to an event, CLOSED to a subscription, else a NOTICE (NIP-01). */
+export type Glimpse = { readonly verb?: ClientMessage["verb"]; readonly subscription?: string };
+
+/** A message that cannot be obeyed, and the subscription to close with the reason when it named one. */
 export type MalformedMessage = { readonly reason: Reason; readonly subscription?: string };
 
 export type MessageLimits = { readonly filters: number; readonly filterValues: number };
@@ -17,17 +20,38 @@ export type MessageLimits = { readonly filters: number; readonly filterValues: n
 const EVENT_MESSAGE = /^\s*\[\s*"EVENT"\s*,/;
 export const MAX_SUBSCRIPTION_CHARS = 64;
 
+/** Whether a message is an EVENT, by its first characters. One that writes its verb in another way is found to be one when it is parsed. */
+export function isEventMessage(text: string): boolean {
+  return EVENT_MESSAGE.test(text);
+}
+
+const BEGINNING = /^\s*\[\s*"(EVENT|AUTH|REQ|COUNT|CLOSE)"(?:\s*,\s*("(?:[^"\\]|\\.){0,400}"))?/;
+
+/** Looks at the first characters alone: for a message that is no JSON, or is refused before it is parsed. */
+export function glimpse(text: string): Glimpse {
+  const [, verb, id] = BEGINNING.exec(text) ?? [];
+  if (verb === undefined) return {};
+  if (verb === "EVENT" || verb === "AUTH") return { verb };
+  try {
+    return id === undefined ? {} : { verb: verb as "REQ", subscription: JSON.parse(id) as string };
+  } catch {
+    return {};
+  }
+}
+
 /** Reads one client message. EVENT is recognised by its first characters, so that the costly part is parsed only once, by a worker. */
 export function parseMessage(
   text: string,
   limits: MessageLimits,
 ): ClientMessage | MalformedMessage {
-  if (EVENT_MESSAGE.test(text)) return { verb: "EVENT" };
+  if (isEventMessage(text)) return { verb: "EVENT" };
   let message: unknown;
   try {
     message = JSON.parse(text);
   } catch {
-    return { reason: "invalid: message is not JSON", ...named(text) };
+    const { verb, subscription } = glimpse(text);
+    const isAsking = subscription !== undefined && verb !== "CLOSE";
+    return { reason: "invalid: message is not JSON", ...(isAsking && { subscription }) };
   }
   if (!Array.isArray(message)) return { reason: "invalid: message is not a JSON array" };
   const verb: unknown = message[0];
@@ -64,19 +88,6 @@ function isSubscription(id: unknown): id is string {
 function refused(subscription: unknown): MalformedMessage {
   const reason = BAD_SUBSCRIPTION;
   return typeof subscription === "string" ? { reason, subscription } : { reason };
-}
-
-const BEGINNING = /^\s*\[\s*"(?:REQ|COUNT)"\s*,\s*("(?:[^"\\]|\\.)*")/;
-
-// The subscription that a message which is not JSON seems to speak of.
-function named(text: string): Pick<MalformedMessage, "subscription"> {
-  const [, id] = BEGINNING.exec(text) ?? [];
-  if (id === undefined) return {};
-  try {
-    return { subscription: JSON.parse(id) as string };
-  } catch {
-    return {};
-  }
 }
 
 function parseFilters(values: readonly unknown[], limits: MessageLimits): Filter[] | Reason {

@@ -9,7 +9,11 @@ export type RateLimiterSettings = {
 // A peer that has been quiet for a while is as good as new, so the oldest entries can go.
 const MAX_PEERS = 100_000;
 
-type Bucket = { tokens: number; at: number };
+// Refusing costs something too. Who was refused so often, or so many times the burst, and does not slow down, does not listen.
+const MIN_REFUSALS = 1_000;
+const REFUSALS_A_BURST = 4;
+
+type Bucket = { tokens: number; refused: number; at: number };
 
 /** A token bucket for each peer. Stops those who ask for more than their share, until they have waited. */
 export class RateLimiter {
@@ -20,14 +24,38 @@ export class RateLimiter {
     this.#settings = settings;
   }
 
+  get isLimited(): boolean {
+    return this.#settings.perSecond > 0;
+  }
+
   /** Whether `address` may do something of this cost at `now` (seconds, monotonic). If so, the tokens are taken. */
   take(address: string, now: number, cost = 1): boolean {
     const { perSecond } = this.#settings;
     if (perSecond === 0) return true;
     const bucket = this.#bucket(address, now);
-    if (bucket.tokens < cost) return false;
+    if (bucket.tokens < cost) {
+      bucket.refused += 1;
+      return false;
+    }
     bucket.tokens -= cost;
     return true;
+  }
+
+  /** Whether `address` went on and on after it was refused. It is forgotten at the pace at which tokens come back. */
+  isDeaf(address: string, now: number): boolean {
+    const { perSecond, burst } = this.#settings;
+    if (perSecond === 0) return false;
+    const bucket = this.#buckets.get(peerOf(address));
+    if (bucket === undefined) return false;
+    const refused = bucket.refused - (now - bucket.at) * perSecond;
+    return refused >= Math.max(MIN_REFUSALS, REFUSALS_A_BURST * burst);
+  }
+
+  /** How many seconds from `now` on `address` has to wait until it has paid for what it was charged; 0: it has. */
+  secondsInDebt(address: string, now: number): number {
+    const { perSecond } = this.#settings;
+    if (perSecond === 0) return 0;
+    return Math.max(0, -this.#bucket(address, now).tokens / perSecond);
   }
 
   /** Takes tokens for something already done, below zero if need be: the next ones wait for it. */
@@ -38,8 +66,10 @@ export class RateLimiter {
   #bucket(address: string, now: number): Bucket {
     const { perSecond, burst } = this.#settings;
     const peer = peerOf(address);
-    const bucket = this.#buckets.get(peer) ?? { tokens: burst, at: now };
-    bucket.tokens = Math.min(burst, bucket.tokens + (now - bucket.at) * perSecond);
+    const bucket = this.#buckets.get(peer) ?? { tokens: burst, refused: 0, at: now };
+    const back = (now - bucket.at) * perSecond;
+    bucket.tokens = Math.min(burst, bucket.tokens + back);
+    bucket.refused = Math.max(0, bucket.refused - back);
     bucket.at = now;
     this.#buckets.delete(peer);
     this.#buckets.set(peer, bucket);

@@ -7,8 +7,9 @@
 
 import { peekId } from "../nostr/event.ts";
 import {
-  type ClientMessage,
-  type MalformedMessage,
+  type Glimpse,
+  glimpse,
+  isEventMessage,
   type MessageLimits,
   parseMessage,
 } from "../nostr/message.ts";
@@ -17,6 +18,7 @@ import type { Socket, SocketHandlers } from "../transport/transport.ts";
 import { SLOW_DOWN } from "./answer.ts";
 import { Challenge } from "./challenge.ts";
 import type { OpenConnection } from "./connections.ts";
+import { type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import { Inbox, type InboxLimits } from "./inbox.ts";
 import { Outbox } from "./outbox.ts";
@@ -32,24 +34,28 @@ export class Connection implements SocketHandlers, OpenConnection {
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #limits: ConnectionLimits;
+  readonly #holding: Holding;
   readonly #outbox: Outbox;
   readonly #challenge: Challenge;
   readonly #session: Session;
   readonly #inbox: Inbox;
   #heardAt: number;
   #pingedAt: number;
+  #isPinged = false;
 
   /** `challenge` is what AUTH on this connection must answer. */
   constructor(socket: Socket, host: ConnectionHost, limits: ConnectionLimits, challenge: string) {
     this.#socket = socket;
     this.#host = host;
     this.#limits = limits;
-    this.#outbox = new Outbox(socket, limits.outboxBytes, host.observer);
     const { address } = socket;
+    this.#holding = host.holdings.of(address);
+    this.#outbox = new Outbox(socket, this.#holding, limits.outboxBytes, host.observer);
     this.#challenge = new Challenge(challenge, this.#outbox);
-    const parts = { host, outbox: this.#outbox, address, challenge: this.#challenge };
+    const [outbox, holding] = [this.#outbox, this.#holding];
+    const parts = { host, outbox, holding, address, challenge: this.#challenge };
     this.#session = new Session(parts, limits);
-    this.#inbox = new Inbox(this.#session, limits);
+    this.#inbox = new Inbox(this.#session, holding, limits);
     this.#heardAt = this.#pingedAt = host.runtime.monotonic();
   }
 
@@ -60,20 +66,33 @@ export class Connection implements SocketHandlers, OpenConnection {
   // --- what the socket tells
 
   received(text: string | undefined): void {
+    const { rates, runtime } = this.#host;
+    this.#heardAt = runtime.monotonic();
     this.#challenge.endSilence();
-    if (text === undefined) {
-      const reason = this.#host.rates.mayAsk(this.address) ? BINARY : SLOW_DOWN;
-      this.#host.refusals.add(reason);
-      sayNotice(this.#outbox, reason);
-      return;
+    // Events are counted when they are published.
+    const isPublished = text !== undefined && isEventMessage(text);
+    if (!isPublished && !rates.mayAsk(this.address, text?.length)) {
+      this.#refuse(glimpse(text ?? ""), text, SLOW_DOWN);
+    } else if (text === undefined) {
+      this.#refuse({}, text, BINARY);
+    } else {
+      const message = parseMessage(text, this.#limits);
+      if ("reason" in message) this.#refuse(message, text, message.reason);
+      else if (this.#inbox.isFull) this.#refuse(message, text, BUSY);
+      else if (!this.#inbox.add(message, text)) this.#refuse(message, text, TOO_MUCH);
     }
-    const message = parseMessage(text, this.#limits);
-    const refusal = this.#refusal(message);
-    if (refusal !== undefined) this.#refuse(message, text, refusal);
-    else if ("verb" in message) this.#inbox.add(message, text);
+    if (rates.isDeaf(this.address)) this.#outbox.cutOff("does not slow down");
   }
 
-  heard(): void {
+  pinged(): void {
+    // No sign of life: who is there answers the relay's own pings.
+    this.#interrupted();
+    this.#outbox.checkSize();
+  }
+
+  ponged(): void {
+    if (!this.#isPinged) return this.#interrupted();
+    this.#isPinged = false;
     this.#heardAt = this.#host.runtime.monotonic();
   }
 
@@ -87,6 +106,7 @@ export class Connection implements SocketHandlers, OpenConnection {
     this.#outbox.closed();
     this.#host.connections.closed(this);
     this.#inbox.clear();
+    this.#holding.end();
   }
 
   // --- what the relay asks
@@ -100,6 +120,7 @@ export class Connection implements SocketHandlers, OpenConnection {
     this.#outbox.checkStall(now, deadSeconds);
     if (now - this.#pingedAt >= pingSeconds) {
       this.#pingedAt = now;
+      this.#isPinged = true;
       this.#socket.ping();
     }
   }
@@ -120,39 +141,25 @@ export class Connection implements SocketHandlers, OpenConnection {
 
   // --- refusals
 
-  #refusal(message: ClientMessage | MalformedMessage): Reason | undefined {
-    const isEvent = "verb" in message && message.verb === "EVENT";
-    if (!isEvent && !this.#host.rates.mayAsk(this.address)) return SLOW_DOWN;
-    if ("reason" in message) return message.reason;
-    return this.#inbox.isFull ? BUSY : undefined;
+  // By what needs no answer of the relay, and costs it something all the same.
+  #interrupted(): void {
+    const { rates } = this.#host;
+    rates.mayAsk(this.address);
+    if (rates.isDeaf(this.address)) this.#outbox.cutOff("does not slow down");
   }
 
-  #refuse(message: ClientMessage | MalformedMessage, text: string, reason: Reason): void {
+  #refuse({ verb, subscription }: Glimpse, text: string | undefined, reason: Reason): void {
     this.#host.refusals.add(reason);
-    if (!("verb" in message)) {
-      const id = message.subscription === undefined ? peekId(text) : undefined;
-      if (message.subscription !== undefined) {
-        this.#session.refuseSubscription(message.subscription, reason);
-      } else if (id !== undefined && /"EVENT"/.test(text.slice(0, 64))) {
-        sayOk(this.#outbox, { id, accepted: false, message: reason });
-      } else {
-        sayNotice(this.#outbox, reason);
-      }
-      return;
-    }
-    switch (message.verb) {
-      case "EVENT":
-      case "AUTH":
-        sayOk(this.#outbox, { id: peekId(text), accepted: false, message: reason });
-        break;
-      case "CLOSE":
-        // Letting go needs no answer and makes room, so it is done all the same.
-        this.#inbox.withdraw(message.subscription);
-        this.#session.unsubscribe(message.subscription);
-        break;
-      case "REQ":
-      case "COUNT":
-        this.#session.refuseSubscription(message.subscription, reason);
+    if (verb === "EVENT" || verb === "AUTH") {
+      sayOk(this.#outbox, { id: peekId(text ?? ""), accepted: false, message: reason });
+    } else if (subscription === undefined) {
+      sayNotice(this.#outbox, reason);
+    } else if (verb === "CLOSE") {
+      // Letting go needs no answer and makes room, so it is done all the same.
+      this.#inbox.withdraw(subscription);
+      this.#session.unsubscribe(subscription);
+    } else {
+      this.#session.refuseSubscription(subscription, reason);
     }
   }
 }

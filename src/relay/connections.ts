@@ -1,5 +1,6 @@
 import { peerOf } from "../policy/address.ts";
 import type { Observer } from "./observer.ts";
+import type { Rates } from "./rates.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** An open WebSocket, as far as its place among the others goes. */
@@ -20,6 +21,12 @@ export type OpenPickup = Pick<OpenConnection, "checkLife" | "excuse"> & {
   stopWaiting(): void;
 };
 
+export type ConnectionsParts = {
+  readonly observer: Observer;
+  readonly runtime: Runtime;
+  readonly rates: Rates;
+};
+
 export type ConnectionsLimits = {
   readonly pingSeconds: number;
   readonly deadSeconds: number;
@@ -36,6 +43,7 @@ const GOING_AWAY = 1001;
 export class Connections {
   readonly #observer: Observer;
   readonly #runtime: Runtime;
+  readonly #rates: Rates;
   readonly #limits: ConnectionsLimits;
   readonly #connections = new Set<OpenConnection>();
   readonly #pickups = new Set<OpenPickup>();
@@ -45,11 +53,9 @@ export class Connections {
   #isDraining = false;
   #checkedAt: number;
 
-  constructor(
-    { observer, runtime }: { readonly observer: Observer; readonly runtime: Runtime },
-    limits: ConnectionsLimits,
-  ) {
+  constructor({ observer, runtime, rates }: ConnectionsParts, limits: ConnectionsLimits) {
     this.#observer = observer;
+    this.#rates = rates;
     this.#runtime = runtime;
     this.#limits = limits;
     this.#checkedAt = runtime.monotonic();
@@ -65,6 +71,7 @@ export class Connections {
     const { connections, connectionsPerAddress } = this.#limits;
     const admitted =
       !this.#isDraining &&
+      !this.#rates.isDeaf(address) &&
       this.count < connections &&
       (this.#perAddress.get(peerOf(address)) ?? 0) < connectionsPerAddress;
     if (!admitted) this.#observer.count("connection refused");

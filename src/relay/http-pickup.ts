@@ -12,10 +12,12 @@ import type { BodyHandlers, BodyStream, BodyWriter } from "../transport/transpor
 import type { OpenPickup } from "./connections.ts";
 import { type Framing, KEEP_ALIVE, LINES, SERVER_SENT_EVENTS } from "./framing.ts";
 import { scope, type ScopedFilter } from "./gate.ts";
+import type { Holding } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import { reportFailure } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 import { countMatches, type Found } from "./scan.ts";
+import type { Turn } from "./turns.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
 
 /** What a request over HTTP asks of one box. */
@@ -52,6 +54,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
   readonly store: Store;
   readonly limits: SubscriptionLimits;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly #host: ConnectionHost;
   readonly #request: PickupRequest;
   readonly #filters: readonly ScopedFilter[];
@@ -76,8 +79,10 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     this.keys = request.keys;
     this.#pingedAt = host.runtime.monotonic();
     this.#unread = { bytes: 0, since: this.#pingedAt };
+    this.holding = host.holdings.of(request.address);
     this.outbox = new Outbox(
       bodyOf(() => this.#stream),
+      this.holding,
       host.limits.outboxBytes,
       this.#host.observer,
     );
@@ -92,7 +97,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
       watermark: this.store.watermark,
       maxLimit: this.limits.limit,
       isGivenUp: () => this.#isClosed,
-      pause: () => this.pause(),
+      turn: this.turn(),
     });
   }
 
@@ -163,7 +168,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     if (bufferedBytes === 0 || bufferedBytes < this.#unread.bytes) {
       this.#unread = { bytes: bufferedBytes, since: now };
     } else if (now - this.#unread.since >= deadSeconds) {
-      this.outbox.cutOff();
+      this.outbox.cutOff("does not read");
       return;
     }
     if (this.#isEndless && now - this.#pingedAt >= pingSeconds) {
@@ -193,8 +198,12 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     return this.#host.runtime.now();
   }
 
-  pause(): Promise<void> {
-    return this.#host.rates.endTurn(this.#request.address);
+  turn(): Turn {
+    return this.#host.turns.of(this.#request.address);
+  }
+
+  mayCopy(): boolean {
+    return this.#host.rates.mayCopy(this.#request.address);
   }
 
   readonly arrived = (): void => {
@@ -249,6 +258,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     this.#request.gone.removeEventListener("abort", this.#close);
     this.#unsubscribe();
     this.outbox.closed();
+    this.holding.end();
     this.arrived();
     this.#host.connections.pickedUp(this);
   };

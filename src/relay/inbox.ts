@@ -7,6 +7,7 @@
 // - At most `inbox` messages, of `inboxBytes` together, wait; what is held and what is being worked on counts.
 
 import type { ClientMessage } from "../nostr/message.ts";
+import { bytesOf, type Holding } from "./holdings.ts";
 
 export type InboxLimits = { readonly inbox: number; readonly inboxBytes: number };
 
@@ -23,13 +24,14 @@ export type Answering = {
 /** How long a message waits for the key it needs. A signer in another process has answered by then, a person has not. */
 const HELD_MS = 500;
 
-type Waiting = { readonly message: ClientMessage; readonly text: string };
+type Waiting = { readonly message: ClientMessage; readonly text: string; readonly bytes: number };
 /** `until`: milliseconds, as `performance.now` tells them. */
 type Held = Waiting & { readonly until: number };
 
 export class Inbox {
   readonly #answering: Answering;
   readonly #limits: InboxLimits;
+  readonly #holding: Holding;
   readonly #waiting: (Waiting | Held)[] = [];
   #held: Held[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -38,8 +40,9 @@ export class Inbox {
   #authenticating = 0;
   #idle: (() => void) | undefined;
 
-  constructor(answering: Answering, limits: InboxLimits) {
+  constructor(answering: Answering, holding: Holding, limits: InboxLimits) {
     this.#answering = answering;
+    this.#holding = holding;
     this.#limits = limits;
   }
 
@@ -50,17 +53,21 @@ export class Inbox {
     return count >= inbox || this.#bytes > inboxBytes;
   }
 
-  add(message: ClientMessage, text: string): void {
-    this.#waiting.push({ message, text });
-    this.#bytes += text.length;
+  /** Has a message answered. False when the relay cannot keep it until then. */
+  add(message: ClientMessage, text: string): boolean {
+    const bytes = text.length + ("filters" in message ? bytesOf(message.filters) : 0);
+    if (!this.#holding.take(bytes)) return false;
+    this.#waiting.push({ message, text, bytes });
+    this.#bytes += bytes;
     this.#work();
+    return true;
   }
 
   /** Forgets the REQ of this subscription, should it be held. */
   withdraw(subscription: string): void {
-    this.#held = this.#held.filter(({ message, text }) => {
+    this.#held = this.#held.filter(({ message, bytes }) => {
       const isMeant = message.verb === "REQ" && message.subscription === subscription;
-      if (isMeant) this.#bytes -= text.length;
+      if (isMeant) this.#done(bytes);
       return !isMeant;
     });
   }
@@ -94,19 +101,24 @@ export class Inbox {
         continue;
       }
       const answered = this.#answering.answer(next.message, next.text);
-      if (answered === undefined) this.#bytes -= next.text.length;
+      if (answered === undefined) this.#done(next.bytes);
       else void this.#finish(answered, next);
     }
   }
 
-  async #finish(answered: Promise<void>, { message, text }: Waiting): Promise<void> {
+  #done(bytes: number): void {
+    this.#bytes -= bytes;
+    this.#holding.give(bytes);
+  }
+
+  async #finish(answered: Promise<void>, { message, bytes }: Waiting): Promise<void> {
     const isAuth = message.verb === "AUTH";
     this.#working += 1;
     if (isAuth) this.#authenticating += 1;
     await answered;
     this.#working -= 1;
     if (isAuth) this.#authenticating -= 1;
-    this.#bytes -= text.length;
+    this.#done(bytes);
     if (this.#answering.isOpen) {
       if (isAuth && this.#authenticating === 0) this.#release(Infinity);
       this.#work();

@@ -48,7 +48,7 @@ export class LiveIndex {
     const event = eventOf(drop);
     let delivered = 0;
     for (const subscription of subscriptions) {
-      if (subscription.take(drop, seq, event)) delivered += 1;
+      if (subscription.take(drop, seq, event, delivered > 0)) delivered += 1;
     }
     return delivered;
   }

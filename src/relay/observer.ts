@@ -1,5 +1,8 @@
 import type { Prefix } from "../nostr/reason.ts";
 
+/** Why a connection is ended that did what no honest client does. */
+export type CutOff = "does not read" | "does not slow down" | "has too much sent to it twice";
+
 /** What is counted. Names of events, never of people: nothing here can say who received what. */
 export type Counted =
   | "drop stored"
@@ -12,9 +15,10 @@ export type Counted =
   | "key authenticated"
   | "connection opened"
   | "connection refused"
-  | "connection cut off: does not read"
+  | `connection cut off: ${CutOff}`
   | "drop expired"
   | "tombstone expired"
+  | "sweep"
   | `refused: ${Prefix}`;
 
 /** Hears what the relay did, for metrics. */

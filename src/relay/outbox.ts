@@ -1,4 +1,5 @@
-import type { Observer } from "./observer.ts";
+import type { CutOff, Observer } from "./observer.ts";
+import type { Holding } from "./holdings.ts";
 import type { Socket } from "../transport/transport.ts";
 
 /** The part of a socket, or of the body of an HTTP answer, that an outbox fills. */
@@ -13,14 +14,17 @@ const ROOM_BYTES = 256 * 1024;
  */
 export class Outbox {
   readonly #socket: Sink;
+  readonly #holding: Holding;
   readonly #maxBytes: number;
   readonly #observer: Observer;
   #isOpen = true;
+  #kept = 0;
   #waiting: ((isOpen: boolean) => void)[] | undefined;
   #stalled: { bufferedBytes: number; since: number } | undefined;
 
-  constructor(socket: Sink, maxBytes: number, observer: Observer) {
+  constructor(socket: Sink, holding: Holding, maxBytes: number, observer: Observer) {
     this.#socket = socket;
+    this.#holding = holding;
     this.#maxBytes = maxBytes;
     this.#observer = observer;
   }
@@ -33,11 +37,30 @@ export class Outbox {
   send(text: string): boolean {
     if (!this.#isOpen) return false;
     if (this.#socket.bufferedBytes + text.length > this.#maxBytes) {
-      this.cutOff();
+      this.cutOff("does not read");
       return false;
     }
     this.#socket.send(text);
+    return this.#account();
+  }
+
+  // What waits to be read counts as held: what left since it was last looked at is given back, what came is taken.
+  #account(): boolean {
+    const { bufferedBytes } = this.#socket;
+    const more = bufferedBytes - this.#kept;
+    if (more > 0 && !this.#holding.take(more)) {
+      this.cutOff("does not read");
+      return false;
+    }
+    if (more < 0) this.#holding.give(-more);
+    this.#kept = bufferedBytes;
     return true;
+  }
+
+  /** Cuts off a peer that has more waiting than it may: what the transport answered by itself counts, too. */
+  checkSize(): void {
+    if (this.#isOpen && this.#account() && this.#kept > this.#maxBytes)
+      this.cutOff("does not read");
   }
 
   /** Runs `work` and lets what it sends leave together. */
@@ -56,11 +79,11 @@ export class Outbox {
     return new Promise((resolve) => (this.#waiting ??= []).push(resolve));
   }
 
-  /** Ends the connection of a peer that takes less than it asked for. */
-  cutOff(): void {
+  /** Ends the connection of a peer that takes less than it asked for, or asks for more than it may. */
+  cutOff(why: CutOff): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#observer.count("connection cut off: does not read");
+    this.#observer.count(`connection cut off: ${why}`);
     this.#socket.terminate();
   }
 
@@ -71,7 +94,9 @@ export class Outbox {
     else if (this.#stalled === undefined || bufferedBytes < this.#stalled.bufferedBytes) {
       this.#stalled = { bufferedBytes, since: now };
     }
-    if (this.#stalled !== undefined && now - this.#stalled.since >= seconds) this.cutOff();
+    if (this.#stalled !== undefined && now - this.#stalled.since >= seconds) {
+      this.cutOff("does not read");
+    }
   }
 
   /** For so many seconds before `now` nobody here wrote: they do not count as the peer's. */
@@ -82,6 +107,7 @@ export class Outbox {
 
   /** The socket says that everything sent has left. */
   drained(): void {
+    this.#account();
     this.#wake(true);
   }
 

@@ -75,7 +75,7 @@ export class Publisher {
     }
   }
 
-  async #put(drop: Drop): Promise<PutOutcome | "expired"> {
+  async #put(drop: Drop): Promise<PutOutcome> {
     const { store, runtime, observer } = this.#parts;
     // It may have expired while it was examined.
     if (drop.expiry <= runtime.now()) return "expired";

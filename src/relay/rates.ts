@@ -4,13 +4,17 @@ import type { Runtime } from "./runtime.ts";
 export type RatesParts = {
   readonly publishing: RateLimiter;
   readonly asking: RateLimiter;
+  /** Live drops that a second subscription of one recipient brings. */
+  readonly copying: RateLimiter;
   readonly runtime: Runtime;
 };
 
 // An event costs a token; of the ids in an acknowledgement so many cost one more, because each may cost a write.
 const IDS_A_TOKEN = 100;
-// What a turn of scanning, four milliseconds, costs of the tokens to ask with: one address keeps no more than a few percent of the event loop for long.
-const TOKENS_A_TURN = 5;
+// A request costs a token; so many of its bytes cost one more, because each has to be parsed: 128 KiB of `[` take five milliseconds.
+const BYTES_A_TOKEN = 4_096;
+// What a token for asking pays for: at 100 a second an address has 8 % of an event loop in the long run.
+const MS_A_TOKEN = 0.8;
 
 /** What an address may still do, and what its work costs it. */
 export class Rates {
@@ -20,25 +24,52 @@ export class Rates {
     this.#parts = parts;
   }
 
-  /** Whether this address may publish one more event. */
-  mayPublish(address: string): boolean {
-    return this.#parts.publishing.take(address, this.#parts.runtime.monotonic());
+  /** Whether asking has a limit at all. */
+  get areLimited(): boolean {
+    return this.#parts.asking.isLimited;
   }
 
-  /** Whether this address may ask for something other than to publish. */
-  mayAsk(address: string): boolean {
-    return this.#parts.asking.take(address, this.#parts.runtime.monotonic());
+  /** Whether this address may publish one more event. */
+  mayPublish(address: string): boolean {
+    return this.#parts.publishing.take(address, this.#now);
+  }
+
+  /** Whether this address may ask for something other than to publish, with a message of so many bytes. */
+  mayAsk(address: string, bytes = 0): boolean {
+    const { asking } = this.#parts;
+    if (!asking.take(address, this.#now)) return false;
+    if (bytes >= BYTES_A_TOKEN)
+      asking.charge(address, this.#now, Math.floor(bytes / BYTES_A_TOKEN));
+    return true;
+  }
+
+  /** Whether this address may have a live drop once more, for another subscription of the same recipient. */
+  mayCopy(address: string): boolean {
+    return this.#parts.copying.take(address, this.#now);
+  }
+
+  /** Whether this address was refused again and again, and goes on. */
+  isDeaf(address: string): boolean {
+    const { asking, publishing } = this.#parts;
+    return asking.isDeaf(address, this.#now) || publishing.isDeaf(address, this.#now);
   }
 
   /** An acknowledgement with so many ids is carried out. */
   chargeIds(address: string, ids: number): void {
-    const cost = Math.floor(ids / IDS_A_TOKEN);
-    this.#parts.publishing.charge(address, this.#parts.runtime.monotonic(), cost);
+    this.#parts.publishing.charge(address, this.#now, Math.floor(ids / IDS_A_TOKEN));
   }
 
-  /** This address had a few milliseconds of the event loop for itself. Resolves when the others had their turn. */
-  endTurn(address: string): Promise<void> {
-    this.#parts.asking.charge(address, this.#parts.runtime.monotonic(), TOKENS_A_TURN);
-    return new Promise((resolve) => setImmediate(resolve));
+  /** So many milliseconds of work were done for this address. */
+  chargeWork(address: string, ms: number): void {
+    if (ms > 0) this.#parts.asking.charge(address, this.#now, ms / MS_A_TOKEN);
+  }
+
+  /** How long until this address has paid for what was done for it; 0: it has. */
+  secondsInDebt(address: string): number {
+    return this.#parts.asking.secondsInDebt(address, this.#now);
+  }
+
+  get #now(): number {
+    return this.#parts.runtime.monotonic();
   }
 }

@@ -4,10 +4,13 @@ import type { Log, Observer } from "./observer.ts";
 
 // Kinds of refusal that are told apart. There are about forty; a reason that quotes a peer must not make more.
 const MAX_KINDS = 100;
+// Reasons are counted as they are, which costs little, and put together when there are so many.
+const MAX_REASONS = 1_000;
 
 /** Counts refusals, and gathers them so that the log has one line for each kind in a minute and not one for each event. */
 export class Refusals {
-  readonly #counts = new Map<string, number>();
+  readonly #reasons = new Map<Reason, number>();
+  readonly #kinds = new Map<string, number>();
   readonly #log: Log;
   readonly #observer: Observer;
 
@@ -18,10 +21,8 @@ export class Refusals {
 
   add(reason: Reason): void {
     this.#observer.count(`refused: ${reason.slice(0, reason.indexOf(":")) as Prefix}`);
-    // Sizes, counts and quoted words would make each refusal a kind of its own.
-    const kind = reason.replace(/\d+/g, "N").replace(/".*"/g, '"…"');
-    if (this.#counts.size >= MAX_KINDS && !this.#counts.has(kind)) return;
-    this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+    if (this.#reasons.size >= MAX_REASONS) this.#gather();
   }
 
   /** The answer that refuses, counted. */
@@ -32,7 +33,18 @@ export class Refusals {
 
   /** Writes what was gathered. Called once a minute. */
   flush(): void {
-    for (const [reason, times] of this.#counts) this.#log.info({ reason, times }, "refused");
-    this.#counts.clear();
+    this.#gather();
+    for (const [reason, times] of this.#kinds) this.#log.info({ reason, times }, "refused");
+    this.#kinds.clear();
+  }
+
+  #gather(): void {
+    for (const [reason, times] of this.#reasons) {
+      // Sizes, counts and quoted words would make each refusal a kind of its own.
+      const kind = reason.replace(/\d+/g, "N").replace(/".*"/g, '"…"');
+      if (this.#kinds.size >= MAX_KINDS && !this.#kinds.has(kind)) continue;
+      this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + times);
+    }
+    this.#reasons.clear();
   }
 }

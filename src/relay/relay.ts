@@ -12,6 +12,7 @@ import { Authenticator } from "./authenticate.ts";
 import { Connection, type ConnectionLimits } from "./connection.ts";
 import { Connections, type ConnectionsLimits } from "./connections.ts";
 import { Examination, type ExaminationPool } from "./examination.ts";
+import { Holdings, type HoldingsLimits } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import { LiveIndex } from "./live.ts";
 import type { Log, Observer } from "./observer.ts";
@@ -19,12 +20,14 @@ import { Publisher } from "./publish.ts";
 import { Rates } from "./rates.ts";
 import { Refusals } from "./refusals.ts";
 import type { Runtime } from "./runtime.ts";
+import { Turns } from "./turns.ts";
 
 export type RelayParts = {
   readonly store: Store;
   readonly pool: ExaminationPool;
   readonly publishing: RateLimiter;
   readonly asking: RateLimiter;
+  readonly copying: RateLimiter;
   /** Hands an ephemeral drop to the other event loops. */
   readonly passOn: (drop: Drop) => void;
   readonly observer: Observer;
@@ -35,7 +38,7 @@ export type RelayParts = {
 export type RelaySettings = {
   /** Hosts under which AUTH and requests to vanish know this relay. */
   readonly hosts: ReadonlySet<string>;
-  readonly limits: ConnectionLimits & ConnectionsLimits;
+  readonly limits: ConnectionLimits & ConnectionsLimits & HoldingsLimits;
 };
 
 const CHALLENGE_BYTES = 16;
@@ -57,8 +60,10 @@ export class Relay {
     const common = { examination, refusals, observer, log, runtime, hosts };
     const publisher = new Publisher({ ...common, store, live, rates, passOn });
     const authenticator = new Authenticator(common);
-    const connections = new Connections(parts, limits);
-    const asked = { publisher, authenticator, connections, rates, refusals };
+    const connections = new Connections({ observer, runtime, rates }, limits);
+    const turns = new Turns(rates);
+    const holdings = new Holdings(limits);
+    const asked = { publisher, authenticator, connections, rates, turns, holdings, refusals };
     this.host = { ...asked, store, live, observer, log, runtime, limits };
     this.#limits = limits;
     this.#unfollow = live.follow(store, observer);

@@ -8,6 +8,7 @@ import {
   type Store,
 } from "../store/store.ts";
 import type { ScopedFilter } from "./gate.ts";
+import type { Turn } from "./turns.ts";
 
 export type ScanSettings = {
   /** Unix seconds: what expired by then is not found. */
@@ -20,8 +21,7 @@ export type ScanSettings = {
   readonly after?: Place | undefined;
   /** Asked now and then: true when nobody waits for what is found any more. */
   readonly isGivenUp: () => boolean;
-  /** Lets the event loop have its turn. Asked for whenever a scan has held it for `TURN_MS`. */
-  readonly pause: () => Promise<void>;
+  readonly turn: Turn;
 };
 
 /** The drops to send, newest first, and whether there are more that match (NIP-67). */
@@ -29,28 +29,49 @@ export type Found = { readonly headers: readonly Header[]; readonly more: boolea
 
 // Keys read in one go, about half a millisecond.
 const PAGE = 1_000;
-const TURN_MS = 4;
 
-/** Finds, without reading them, the stored drops that match any of the filters. */
+/** One filter, and what was found for it: the newest `limit`, and one more if there is one. */
+type Asked = ScopedFilter & {
+  readonly matches: Matcher;
+  readonly limit: number;
+  found: Header[];
+  fromThisBox: number;
+};
+
+/** Finds, without reading them, the stored drops that match any of the filters. Each box is gone through once, whatever the number of filters. */
 export async function scan(
   store: Store,
   filters: readonly ScopedFilter[],
   settings: ScanSettings,
 ): Promise<Found> {
-  let isCutShort = false;
-  const bySeq = new Map<number, Header>();
-  const turn = new Turn(settings);
-  for (const scoped of filters) {
+  const asked = filters.map((scoped): Asked => {
     const limit = Math.min(scoped.filter.limit ?? settings.maxLimit, settings.maxLimit);
-    const found = await scanFilter(store, scoped, limit, settings, turn);
-    isCutShort ||= found.length > limit;
+    const matches = headerMatcher(scoped.filter, settings);
+    return { ...scoped, matches, limit, found: [], fromThisBox: 0 };
+  });
+  await settings.turn.begin();
+  try {
+    for (const recipient of boxesOf(filters)) {
+      const here = asked.filter(({ recipients }) => recipients.has(recipient));
+      await scanBox(store, recipient, here, settings);
+    }
+    for (const one of asked) keepNewest(one);
+  } finally {
+    settings.turn.pause();
+  }
+  const isCutShort = asked.some(({ found, limit }) => found.length > limit);
+  const [first, second] = asked;
+  if (first !== undefined && second === undefined) {
+    return { headers: first.found.slice(0, first.limit), more: isCutShort };
+  }
+  const bySeq = new Map<number, Header>();
+  for (const { found, limit } of asked) {
     for (const header of found.slice(0, limit)) bySeq.set(header.seq, header);
   }
-  const headers = [...bySeq.values()];
-  if (filters.length === 1) return { headers, more: isCutShort };
+  const headers = [...bySeq.values()].sort(newestFirst);
   // What the limit of one filter left out, another may have found.
   const more = isCutShort && (await countMatches(store, filters, settings)) > headers.length;
-  return { headers: headers.sort(newestFirst), more };
+  return { headers, more };
 }
 
 /** How many stored drops match any of the filters. `limit` is no condition and does not bound the count (NIP-45). */
@@ -60,85 +81,69 @@ export async function countMatches(
   settings: ScanSettings,
 ): Promise<number> {
   let count = 0;
-  const turn = new Turn(settings);
+  const { turn } = settings;
   const all = filters.map(({ filter, recipients }) => ({
     recipients,
     matches: headerMatcher(filter, settings),
   }));
-  for (const recipient of new Set(filters.flatMap(({ recipients }) => [...recipients]))) {
-    const asked = all.filter(({ recipients }) => recipients.has(recipient));
-    for await (const page of pages(store, recipient, {}, turn, undefined)) {
-      for (const header of page) {
-        if (turn.isOver) await turn.next();
-        const event = eventOf(store, header);
-        if (asked.some(({ matches }) => matches(header, event))) count += 1;
+  await turn.begin();
+  try {
+    for (const recipient of boxesOf(filters)) {
+      const asked = all.filter(({ recipients }) => recipients.has(recipient));
+      for await (const page of pages(store, recipient, {}, settings)) {
+        for (const header of page) {
+          if (turn.isOver) await turn.next();
+          const event = eventOf(store, header);
+          if (asked.some(({ matches }) => matches(header, event))) count += 1;
+        }
       }
     }
+  } finally {
+    turn.pause();
   }
   return count;
 }
 
-// The newest `limit` matches of one filter, and one more if there is one: so the caller knows.
-async function scanFilter(
-  store: Store,
-  { filter, recipients }: ScopedFilter,
-  limit: number,
-  settings: ScanSettings,
-  turn: Turn,
-): Promise<Header[]> {
-  const matches = headerMatcher(filter, settings);
-  let found: Header[] = [];
-  const keepNewest = (): void => {
-    if (recipients.size > 1) found.sort(newestFirst);
-    found = found.slice(0, limit + 1);
-  };
-  for (const recipient of recipients) {
-    let fromThisBox = 0;
-    for await (const page of pages(store, recipient, filter, turn, settings.after)) {
-      for (const header of page) {
-        if (fromThisBox > limit) break;
-        if (turn.isOver) await turn.next();
-        if (!matches(header, eventOf(store, header))) continue;
-        found.push(header);
-        fromThisBox += 1;
-      }
-      if (fromThisBox > limit) break;
-    }
-    if (found.length > 2 * limit) keepNewest();
-  }
-  keepNewest();
-  return found;
+function boxesOf(filters: readonly ScopedFilter[]): ReadonlySet<string> {
+  const [first, second] = filters;
+  return first !== undefined && second === undefined
+    ? first.recipients
+    : new Set(filters.flatMap(({ recipients }) => [...recipients]));
 }
 
-/** How long a scan has held the event loop. */
-class Turn {
-  readonly #settings: ScanSettings;
-  #began = performance.now();
-
-  constructor(settings: ScanSettings) {
-    this.#settings = settings;
+async function scanBox(
+  store: Store,
+  recipient: string,
+  asked: readonly Asked[],
+  settings: ScanSettings,
+): Promise<void> {
+  const { turn } = settings;
+  const [first, second] = asked;
+  const window = first !== undefined && second === undefined ? first.filter : {};
+  for (const one of asked) one.fromThisBox = 0;
+  let looking = asked;
+  pages: for await (const page of pages(store, recipient, window, settings)) {
+    for (const header of page) {
+      if (turn.isOver) await turn.next();
+      const event = eventOf(store, header);
+      let isFull = false;
+      for (const one of looking) {
+        if (!one.matches(header, event)) continue;
+        one.found.push(header);
+        one.fromThisBox += 1;
+        isFull ||= one.fromThisBox > one.limit;
+      }
+      if (!isFull) continue;
+      looking = looking.filter(({ fromThisBox, limit }) => fromThisBox <= limit);
+      if (looking.length === 0) break pages;
+    }
   }
+  for (const one of asked) if (one.found.length > 2 * one.limit) keepNewest(one);
+}
 
-  get isGivenUp(): boolean {
-    return this.#settings.isGivenUp();
-  }
-
-  get isOver(): boolean {
-    return performance.now() - this.#began > TURN_MS;
-  }
-
-  /** Time that passes until what this answers is called is not this scan's: others have the event loop. */
-  wait(): () => void {
-    const since = performance.now();
-    return () => {
-      this.#began += performance.now() - since;
-    };
-  }
-
-  async next(): Promise<void> {
-    await this.#settings.pause();
-    this.#began = performance.now();
-  }
+function keepNewest(one: Asked): void {
+  if (one.recipients.size > 1) one.found.sort(newestFirst);
+  one.found = one.found.slice(0, one.limit + 1);
 }
 
 // What a box holds, newest first. The event loop has its turn in between, also when there are many boxes with little in them.
@@ -146,16 +151,12 @@ async function* pages(
   store: Store,
   recipient: string,
   { since, until }: Pick<Filter, "since" | "until">,
-  turn: Turn,
-  from: Place | undefined,
+  { turn, after: from, isGivenUp }: ScanSettings,
 ): AsyncGenerator<Header[]> {
   let after: Place | undefined = from;
-  while (!turn.isGivenUp) {
+  while (!isGivenUp()) {
     if (turn.isOver) await turn.next();
-    const listing = store.list(recipient, { since, until, after }, PAGE);
-    const waited = turn.wait();
-    const page = await listing;
-    waited();
+    const page = await turn.without(store.list(recipient, { since, until, after }, PAGE));
     yield page;
     after = page.at(-1);
     if (page.length < PAGE) return;
@@ -178,10 +179,9 @@ function eventOf(store: Store, header: Header): StoredEvent {
   };
 }
 
-function headerMatcher(
-  filter: Filter,
-  { now, watermark }: ScanSettings,
-): (header: Header, event: StoredEvent) => boolean {
+type Matcher = (header: Header, event: StoredEvent) => boolean;
+
+function headerMatcher(filter: Filter, { now, watermark }: ScanSettings): Matcher {
   const prefixes =
     filter.ids && new Set([...filter.ids].map((id) => id.slice(0, ID_PREFIX_DIGITS)));
   // What the header does not tell stands in the event.

@@ -8,6 +8,7 @@ import { UNREADABLE } from "./answer.ts";
 import type { Challenge } from "./challenge.ts";
 import { SocketFraming } from "./framing.ts";
 import { scope } from "./gate.ts";
+import { bytesOf, type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import type { Answering } from "./inbox.ts";
 import { reportFailure } from "./observer.ts";
@@ -15,16 +16,22 @@ import type { Outbox } from "./outbox.ts";
 import { sayCount, sayOk } from "./replies.ts";
 import { countMatches } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
+import type { Turn } from "./turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 export type SessionLimits = SubscriptionLimits & {
   readonly subscriptions: number;
   readonly authKeys: number;
+  readonly filterBytes: number;
 };
+
+// A key, and its place in the set.
+const KEY_BYTES = 256;
 
 export type SessionParts = {
   readonly host: ConnectionHost;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly address: string;
   readonly challenge: Challenge;
 };
@@ -33,6 +40,7 @@ export class Session implements Subscriber, Answering {
   readonly keys = new Set<string>();
   readonly limits: SessionLimits;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly #host: ConnectionHost;
   readonly #address: string;
   readonly #challenge: Challenge;
@@ -40,13 +48,14 @@ export class Session implements Subscriber, Answering {
 
   constructor(parts: SessionParts, limits: SessionLimits) {
     // One by one: an object to hold them would be one more for every idle connection.
-    const { host, outbox, address } = parts;
+    const { host, outbox, holding, address } = parts;
     this.#host = host;
     this.outbox = outbox;
+    this.holding = holding;
     this.#address = address;
     this.#challenge = parts.challenge;
     this.limits = limits;
-    this.#subscriptions = new Subscriptions(host, outbox, address);
+    this.#subscriptions = new Subscriptions(host, outbox, holding, limits.filterBytes);
   }
 
   get isOpen(): boolean {
@@ -68,7 +77,7 @@ export class Session implements Subscriber, Answering {
       case "COUNT":
         return this.#guarded(this.#count(message.subscription, message.filters));
       case "REQ":
-        this.#subscribe(message.subscription, message.filters);
+        this.#subscribe(message.subscription, message.filters, text.length);
         return undefined;
       case "CLOSE":
         this.unsubscribe(message.subscription);
@@ -99,9 +108,12 @@ export class Session implements Subscriber, Answering {
     return this.#host.runtime.now();
   }
 
-  /** Looking through boxes goes on in the next turn of the event loop, and costs tokens like any asking. */
-  pause(): Promise<void> {
-    return this.#host.rates.endTurn(this.#address);
+  turn(): Turn {
+    return this.#host.turns.of(this.#address);
+  }
+
+  mayCopy(): boolean {
+    return this.#host.rates.mayCopy(this.#address);
   }
 
   // --- the messages
@@ -119,12 +131,16 @@ export class Session implements Subscriber, Answering {
         sayOk(this.outbox, { ...answer, accepted: false, message });
         return;
       }
+      if (!this.holding.take(KEY_BYTES)) {
+        sayOk(this.outbox, { ...answer, accepted: false, message: TOO_MUCH });
+        return;
+      }
       this.keys.add(key);
     }
     sayOk(this.outbox, answer);
   }
 
-  #subscribe(id: string, filters: readonly Filter[]): void {
+  #subscribe(id: string, filters: readonly Filter[], textBytes: number): void {
     // NIP-01: a new REQ under the same id overwrites the subscription.
     this.unsubscribe(id);
     const scoped = scope(filters, this.keys);
@@ -138,7 +154,8 @@ export class Session implements Subscriber, Answering {
       this.refuseSubscription(id, reason);
       return;
     }
-    this.#subscriptions.open(id, new Subscription(scoped, this, new SocketFraming(id)));
+    const subscription = new Subscription(scoped, this, new SocketFraming(id));
+    this.#subscriptions.open(id, subscription, textBytes + bytesOf(filters));
   }
 
   async #count(id: string, filters: readonly Filter[]): Promise<void> {
@@ -153,7 +170,7 @@ export class Session implements Subscriber, Answering {
         watermark: this.#host.store.watermark,
         maxLimit: this.limits.limit,
         isGivenUp: () => !this.isOpen,
-        pause: () => this.pause(),
+        turn: this.turn(),
       });
       sayCount(this.outbox, id, count);
     } catch (error) {

@@ -3,20 +3,25 @@ import type { NostrEvent } from "../nostr/event.ts";
 import { matchFilter } from "../nostr/filter.ts";
 import type { Header, Place, Store } from "../store/store.ts";
 import { mayRead, type ScopedFilter } from "./gate.ts";
+import { HEADER_BYTES, type Holding } from "./holdings.ts";
 import type { Outbox } from "./outbox.ts";
 import { type Found, scan } from "./scan.ts";
 import type { Framing } from "./framing.ts";
+import type { Turn } from "./turns.ts";
 
 /** Whom a subscription belongs to: a connection, or a request over HTTP. */
 export type Subscriber = {
   readonly keys: ReadonlySet<string>;
   readonly outbox: Outbox;
+  readonly holding: Holding;
   readonly store: Store;
   readonly limits: SubscriptionLimits;
   /** Unix seconds. */
   now(): number;
-  /** Lets the event loop have its turn. */
-  pause(): Promise<void>;
+  /** For work on its behalf. */
+  turn(): Turn;
+  /** Whether it may have a live drop that another subscription of its recipient had. */
+  mayCopy(): boolean;
   /** A drop came for a subscription that only sends what is held. */
   readonly arrived?: () => void;
 };
@@ -43,6 +48,7 @@ export class Subscription {
   readonly #subscriber: Subscriber;
   readonly #framing: Framing;
   readonly #watermark: number;
+  readonly #turn: Turn;
   #isClosed = false;
   #pending: (Header | Drop)[] | undefined = [];
   #pendingBytes = 0;
@@ -55,6 +61,7 @@ export class Subscription {
         ? first.recipients
         : new Set(filters.flatMap((scoped) => [...scoped.recipients]));
     this.#subscriber = subscriber;
+    this.#turn = subscriber.turn();
     this.#watermark = subscriber.store.watermark;
     this.#framing = framing;
   }
@@ -68,7 +75,7 @@ export class Subscription {
       watermark: this.#watermark,
       after,
       isGivenUp: () => this.#isClosed,
-      pause: () => subscriber.pause(),
+      turn: this.#turn,
     });
   }
 
@@ -78,41 +85,53 @@ export class Subscription {
     if (this.#isClosed || this.#framing.end === undefined) return sent;
     this.#subscriber.outbox.send(this.#framing.end(found.more ? "more" : "finish"));
     while (this.#pending !== undefined && this.#pending.length > 0 && !this.#isClosed) {
-      const waiting = this.#pending;
+      const [waiting, bytes] = [this.#pending, this.#pendingBytes];
       this.#pending = [];
       this.#pendingBytes = 0;
       await this.#sendHeld(waiting);
+      this.#subscriber.holding.give(bytes);
     }
     this.#pending = undefined;
     return sent;
   }
 
-  /** A drop came. Takes it, now or after EOSE, when it is for this subscription. `seq` is undefined for one that is not held. */
-  take(drop: Drop, seq: number | undefined, event: NostrEvent): boolean {
-    const { keys, outbox, limits } = this.#subscriber;
+  /**
+   * A drop came. Takes it, now or after EOSE, when it is for this subscription. `seq` is undefined for one that is not held; `isCopy` tells that another
+   * subscription took it.
+   */
+  take(drop: Drop, seq: number | undefined, event: NostrEvent, isCopy: boolean): boolean {
+    const { keys, outbox, holding, limits } = this.#subscriber;
     if (this.#isClosed || !mayRead(keys, drop.recipient)) return false;
     if (seq !== undefined && seq <= this.#watermark) return false;
     const wanted = this.#filters.some(
       ({ filter, recipients }) => recipients.has(drop.recipient) && matchFilter(filter, event),
     );
     if (!wanted) return false;
+    if (isCopy && !this.#subscriber.mayCopy()) {
+      outbox.cutOff("has too much sent to it twice");
+      return false;
+    }
     if (this.#framing.end === undefined) {
       // It ends with what is held, and looks again for what came: nothing is kept for it.
       this.#subscriber.arrived?.();
       return false;
     }
     if (this.#pending === undefined) return outbox.send(this.#framing.drop(drop.json));
-    if (seq === undefined) this.#pendingBytes += drop.json.length;
-    if (this.#pending.length >= limits.limit || this.#pendingBytes > limits.outboxBytes) {
-      outbox.cutOff();
+    const bytes = HEADER_BYTES + (seq === undefined ? drop.json.length : 0);
+    const isFull = this.#pending.length >= limits.limit || this.#pendingBytes > limits.outboxBytes;
+    if (isFull || !holding.take(bytes)) {
+      outbox.cutOff("does not read");
       return false;
     }
+    this.#pendingBytes += bytes;
     this.#pending.push(seq === undefined ? drop : headerOf(drop, seq));
     return true;
   }
 
   close(): void {
     this.#isClosed = true;
+    this.#subscriber.holding.give(this.#pendingBytes);
+    this.#pendingBytes = 0;
     this.#pending = undefined;
   }
 
@@ -123,6 +142,7 @@ export class Subscription {
     let next = 0;
     while (next < found.length) {
       if (this.#isClosed || !(await outbox.room()) || this.#isClosed) return sent;
+      await this.#turn.begin();
       const now = this.#subscriber.now();
       const stop = Math.min(next + EVENTS_A_TURN, found.length);
       outbox.cork(() => {
@@ -134,6 +154,7 @@ export class Subscription {
           if (json !== undefined && outbox.send(this.#framing.drop(json))) sent += 1;
         }
       });
+      this.#turn.pause();
       // What follows a short box, EOSE, leaves with it.
       if (next < found.length) await new Promise<void>((resolve) => setImmediate(resolve));
     }

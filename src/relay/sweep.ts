@@ -51,9 +51,11 @@ export class Sweeper {
   async #sweep(): Promise<void> {
     const { runtime, observer } = this.#parts;
     await this.#through("drops", (removed) => observer.count("drop expired", removed));
-    if (runtime.monotonic() - this.#tombstonesAt < TOMBSTONE_SWEEP_SECONDS) return;
-    this.#tombstonesAt = runtime.monotonic();
-    await this.#through("tombstones", (removed) => observer.count("tombstone expired", removed));
+    if (runtime.monotonic() - this.#tombstonesAt >= TOMBSTONE_SWEEP_SECONDS) {
+      this.#tombstonesAt = runtime.monotonic();
+      await this.#through("tombstones", (removed) => observer.count("tombstone expired", removed));
+    }
+    if (!this.#closed) observer.count("sweep");
   }
 
   async #through(of: "drops" | "tombstones", removed: (count: number) => void): Promise<void> {

@@ -4,6 +4,7 @@
 import { BroadcastChannel } from "node:worker_threads";
 
 import type { Config } from "../config/schema.ts";
+import type { Readiness } from "../http/about.ts";
 import { relayInformation } from "../http/information.ts";
 import { refusal } from "../http/respond.ts";
 import { routes } from "../http/routes.ts";
@@ -15,7 +16,7 @@ import { RateLimiter } from "../policy/rate-limiter.ts";
 import type { PackedExamined } from "../relay/examined.ts";
 import type { Log, Observer } from "../relay/observer.ts";
 import { Relay } from "../relay/relay.ts";
-import type { SharedState } from "../store/shared-state.ts";
+import { isFull, type SharedState } from "../store/shared-state.ts";
 import type { Store } from "../store/store.ts";
 import type { Transport } from "../transport/transport.ts";
 import { wsTransport } from "../transport/ws.ts";
@@ -26,6 +27,9 @@ import { knownHosts } from "./hosts.ts";
 import { systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
 import type { VerificationData } from "./verification-thread.ts";
+
+// Sending a drop once more takes that much less time than answering a request may.
+const COPIES_A_REQUEST = 20;
 
 const TOO_MANY: Reason = "rate-limited: too many connections";
 
@@ -84,6 +88,10 @@ export async function startEventLoop(
       passOn: (drop) => others?.postMessage(drop),
       publishing: new RateLimiter({ perSecond: limits.dropsPerSecond, burst: limits.dropsBurst }),
       asking: new RateLimiter({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst }),
+      copying: new RateLimiter({
+        perSecond: limits.requestsPerSecond * COPIES_A_REQUEST,
+        burst: limits.requestsBurst,
+      }),
       observer,
       log,
       runtime: systemRuntime,
@@ -96,6 +104,10 @@ export async function startEventLoop(
   });
 
   let isStopping = false;
+  const readiness = (): Readiness => {
+    if (isStopping || !pool.isAlive) return "not ready";
+    return isFull(settings.shared) ? "disk full" : "ready";
+  };
   const transport = await loadTransport(config.transport);
   const { connections } = relay.host;
   const listener = await transport(
@@ -117,7 +129,7 @@ export async function startEventLoop(
         {
           information: relayInformation(config, admission(admitted), VERSION),
           version: VERSION,
-          isReady: () => !isStopping && pool.isAlive,
+          readiness,
           relay: relay.host,
         },
         { maxBodyBytes: limits.messageBytes, maxWaitSeconds: limits.waitSeconds },
@@ -162,7 +174,7 @@ function startPool(
 ): Promise<Pool<PackedExamined>> {
   const data: VerificationData = {
     folder: config.data,
-    recentIds: shared.recentIds,
+    shared: { recentIds: shared.recentIds, lastSweep: shared.lastSweep },
     verifier,
     rule,
     admission: admitted,

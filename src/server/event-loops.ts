@@ -27,8 +27,13 @@ export async function startEventLoops(
   const { config } = given;
   await assertFree(config.listen.host, given.port);
   const share = (limit: number): number => Math.ceil(limit / loops);
-  const { connections, verifying } = config.limits;
-  const limits = { ...config.limits, connections: share(connections), verifying: share(verifying) };
+  const { connections, verifying, memory } = config.limits;
+  const limits = {
+    ...config.limits,
+    connections: share(connections),
+    verifying: share(verifying),
+    memory: share(memory),
+  };
   const channel = `deaddrop ${randomUUID()}`;
   const settings = { ...given, config: { ...config, limits }, channel };
 

@@ -7,6 +7,7 @@ import { type Endpoint, join } from "../config/values.ts";
 import { Metrics } from "../http/metrics.ts";
 import { Sweeper } from "../relay/sweep.ts";
 import { openLmdbStore } from "../store/lmdb.ts";
+import { isFull } from "../store/shared-state.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
@@ -14,6 +15,7 @@ import { type EventLoopSettings, type OnFailure, startEventLoop } from "./event-
 import { startEventLoops } from "./event-loops.ts";
 import { systemRuntime } from "./runtime.ts";
 import { verifiersEach } from "./threads.ts";
+import { Upkeep } from "./upkeep.ts";
 
 export type RunningRelay = {
   /** Where clients connect, with the port that was really taken. */
@@ -37,16 +39,19 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
 async function assemble(config: Config, log: Logger, onFailure: OnFailure): Promise<RunningRelay> {
   const { limits, workers } = config;
   const verifier = await pickVerifier(config, log);
-  const { store, rule, shared } = await openLmdbStore(
+  const opened = await openLmdbStore(
     {
       folder: config.data,
       retentionSeconds: config.retention,
       diskReserveBytes: limits.diskReserveBytes,
       limits: { ...limits, authorDeletesWraps: config.authorDeletesWraps },
     },
-    systemRuntime.now(),
+    systemRuntime,
   );
+  const { store, rule, shared } = opened;
   onFailure(() => store.close());
+  const upkeep = new Upkeep(opened, { folder: config.data, log });
+  onFailure(() => upkeep.close());
   const metrics = new Metrics();
   const sweeper = new Sweeper(
     { store, runtime: systemRuntime, observer: metrics, log },
@@ -75,6 +80,8 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     version: VERSION,
     totals: () => store.totals(),
     connections: () => eventLoop.connections,
+    isClockBelieved: () => opened.clock.doubt === undefined,
+    isDiskFull: () => isFull(shared),
   });
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
   const url = `ws://${join({ host: config.listen.host, port: eventLoop.port })}`;
@@ -102,6 +109,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
       await eventLoop.stop();
       await scrape?.close();
       await sweeper.close();
+      await upkeep.close();
       await store.close();
       log.info("stopped");
     },

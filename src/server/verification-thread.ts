@@ -6,6 +6,7 @@ import type { RetentionRule } from "../nostr/drop.ts";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
 import { examiner } from "../relay/examine.ts";
 import { openKnownDrops } from "../store/known-drops.ts";
+import { lastSweep, type SharedState } from "../store/shared-state.ts";
 import { serveBatches } from "../verify/batches.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type VerifierName } from "../verify/verifier.ts";
@@ -13,7 +14,7 @@ import { systemRuntime } from "./runtime.ts";
 
 export type VerificationData = {
   readonly folder: string;
-  readonly recentIds: SharedArrayBuffer;
+  readonly shared: Pick<SharedState, "recentIds" | "lastSweep">;
   readonly verifier: VerifierName;
   readonly rule: RetentionRule;
   readonly admission: AdmissionSettings;
@@ -26,14 +27,15 @@ if (parentPort === null) throw new Error("verification-thread.ts runs as a worke
 const verifier = await chooseVerifier([verifierLoaders[data.verifier]], (reason) => {
   throw new Error(reason);
 });
-const known = openKnownDrops(data.folder, data);
+const known = openKnownDrops(data.folder, data.shared);
 const examine = examiner({
   verifier,
   known,
   policies: admission(data.admission),
   rule: data.rule,
   maxAcknowledgementIds: data.maxAcknowledgementIds,
-  runtime: systemRuntime,
+  // What had expired at the last sweep stays expired when the clock is set back: whether it is still known would tell whether it was acknowledged.
+  runtime: { now: () => Math.max(systemRuntime.now(), lastSweep(data.shared)) },
 });
 
 serveBatches(parentPort, examine, () => known.close());

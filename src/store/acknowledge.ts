@@ -37,10 +37,11 @@ export function* acknowledge(
       if (written !== undefined) found.push(written);
     }
   }
+  const past = context.clock.past(now);
   let steps = 0;
   for (const held of found) {
     if (++steps % DELETIONS_A_STEP === 0) yield;
-    removeWithTombstone(context, held, acknowledged.at ?? now, now);
+    removeWithTombstone(context, held, acknowledged.at, past);
   }
   if (acknowledged.remembersUnseen === false) return "done";
   return yield* rememberEarly(context, signer, missing, now);
@@ -55,7 +56,7 @@ function* rememberEarly(
 ): Operation<AcknowledgeOutcome> {
   const { tombstones, early } = context.tables;
   const owner = Buffer.from(signer, "hex");
-  const value = tombstoneValue(farthestExpiry(now, context.rule), true);
+  const value = tombstoneValue(farthestExpiry(context.clock.latest(now), context.rule), true);
   let room = context.limits.earlyTombstones - (early.get(owner)?.readUInt32BE() ?? 0);
   let steps = 0;
   for (const id of ids) {

@@ -26,19 +26,39 @@ export class Disk {
     this.#reserveBytes = reserveBytes;
   }
 
-  /** Drops stop at the reserve; tombstones, without which an acknowledgement would be forgotten, may take half of it. */
+  /** What the disk has free, and how much of that is in reserve, bytes. */
+  get free(): { readonly freeBytes: number; readonly reserveBytes: number } {
+    this.#read();
+    const reserveBytes = this.#reserveBytes;
+    return { freeBytes: this.#beyondReserve + reserveBytes, reserveBytes };
+  }
+
+  /** Whether a drop of this size would find room. Takes none. */
+  hasRoom(bytes: number): boolean {
+    this.#read();
+    return this.#roomFor("drop") >= bytes;
+  }
+
+  /** The same for who takes it. Drops stop at the reserve; tombstones, without which an acknowledgement would be forgotten, may take half of it. */
   hasRoomFor(bytes: number, purpose: "drop" | "tombstone"): boolean {
-    const now = performance.now();
-    if (now - this.#readAt > READING_MS) {
-      const { bavail, bsize } = statfsSync(this.#folder);
-      this.#beyondReserve = bavail * bsize - this.#reserveBytes;
-      this.#freeInFile = Math.max(0, fileUse(this.#environment).freeBytes - SPARE_BYTES);
-      this.#readAt = now;
-    }
-    // What is free in the file costs no disk, so it counts in full however far below the reserve the disk is.
-    const depth = purpose === "drop" ? 0 : this.#reserveBytes / 2;
-    if (this.#freeInFile + Math.max(0, this.#beyondReserve + depth) < bytes) return false;
+    this.#read();
+    if (this.#roomFor(purpose) < bytes) return false;
     this.#freeInFile -= bytes;
     return true;
+  }
+
+  #roomFor(purpose: "drop" | "tombstone"): number {
+    // What is free in the file costs no disk, so it counts in full however far below the reserve the disk is.
+    const depth = purpose === "drop" ? 0 : this.#reserveBytes / 2;
+    return this.#freeInFile + Math.max(0, this.#beyondReserve + depth);
+  }
+
+  #read(): void {
+    const now = performance.now();
+    if (now - this.#readAt <= READING_MS) return;
+    const { bavail, bsize } = statfsSync(this.#folder);
+    this.#beyondReserve = bavail * bsize - this.#reserveBytes;
+    this.#freeInFile = Math.max(0, fileUse(this.#environment).freeBytes - SPARE_BYTES);
+    this.#readAt = now;
   }
 }

@@ -1,6 +1,7 @@
 // What an earlier run left that a start must take into account, whatever ended it.
 
 import type { RetentionRule } from "../nostr/drop.ts";
+import type { StoreClock } from "./clock.ts";
 import { decodeRule, encodeRule, nextRule } from "./retention.ts";
 import { settleRest } from "./settle.ts";
 import type { Environment } from "./tables.ts";
@@ -33,11 +34,12 @@ export async function takeUp(
   limits: StoreLimits,
   retentionSeconds: number,
   now: number,
+  clock: StoreClock,
 ): Promise<History> {
   const { meta } = environment.tables;
   const text = meta.get("retention");
   const before = text === undefined ? undefined : decodeRule(text);
-  const rule = nextRule(before, retentionSeconds, now);
+  const rule = nextRule(before, retentionSeconds, clock.latest(now), clock.past(now));
   // Under the rule that was in force when they came.
   const newest = settleRest(environment, before ?? rule);
   await meta.put("format", FORMAT);

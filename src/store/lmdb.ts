@@ -7,6 +7,7 @@ import type { RetentionRule } from "../nostr/drop.ts";
 import { acknowledge } from "./acknowledge.ts";
 import { Announcements } from "./announcements.ts";
 import { Boxes } from "./boxes.ts";
+import { type Clock, StoreClock } from "./clock.ts";
 import { Disk } from "./disk.ts";
 import { mustBeReadable, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
@@ -15,6 +16,7 @@ import { sharedIds } from "./recent-ids.ts";
 import { GENERATION } from "./settling.ts";
 import type { SharedState } from "./shared-state.ts";
 import type { Store } from "./store.ts";
+import { Spare } from "./spare.ts";
 import { sweepDrops, sweepTombstones } from "./sweep.ts";
 import { openEnvironment, readDrop } from "./tables.ts";
 import { totalsOf } from "./totals.ts";
@@ -38,33 +40,48 @@ export type OpenedStore = {
   readonly rule: RetentionRule;
   /** For `openKnownDrops` and `remoteStore` in other threads. */
   readonly shared: SharedState;
+  readonly clock: Pick<StoreClock, "doubt" | "lastSweep">;
+  readonly disk: Pick<Disk, "free">;
+  /** Says that the clock is right, whatever speaks against it. Resolves when that is remembered. */
+  readonly confirmClock: () => Promise<void>;
+  /** To be called every second or so: looks whether the disk is full, and keeps in hand what writes need when it is. */
+  readonly look: () => Promise<void>;
 };
 
 /**
  * Opens the store in a folder, and makes it if it is not there. Throws when another process has it open, when its format is another one, or
  * when it cannot be read or written.
  */
-export async function openLmdbStore(settings: LmdbSettings, now: number): Promise<OpenedStore> {
+export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Promise<OpenedStore> {
   const { folder, limits, retentionSeconds, diskReserveBytes, recentDrops = GENERATION } = settings;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const environment = openEnvironment(folder, false);
   const { root, tables } = environment;
+  const spare = new Spare(folder, environment);
   const opened = [() => root.close()];
   try {
     opened.push(await lockStore(folder, environment));
     mustBeReadable(folder, environment);
+    if (spare.isShort) root.transactionSync(() => spare.fill());
   } catch (error) {
     for (const close of opened) await close();
     throw error;
   }
 
+  const shared = {
+    recentIds: sharedIds(recentDrops),
+    newest: new SharedArrayBuffer(8),
+    lastSweep: new SharedArrayBuffer(8),
+    isFull: new SharedArrayBuffer(4),
+  };
+  const clock = new StoreClock(machine, tables, retentionSeconds, shared.lastSweep);
   const { rule, newest, largestBytes, wrapsHaveAuthors } = await takeUp(
     environment,
     limits,
     retentionSeconds,
-    now,
+    machine.now(),
+    clock,
   );
-  const shared = { recentIds: sharedIds(recentDrops), newest: new SharedArrayBuffer(8) };
   const boxes = new Boxes(tables, newest, shared, recentDrops);
   const usage = new Usage(boxes, largestBytes);
   const disk = new Disk(folder, environment, diskReserveBytes);
@@ -76,6 +93,7 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
     usage,
     announcements,
     rule,
+    clock,
     limits,
     wrapsHaveAuthors,
     hasRoomFor: (bytes, purpose) => disk.hasRoomFor(bytes, purpose),
@@ -101,12 +119,7 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
     acknowledge: (acknowledged, time) => writer.run(acknowledge(context, acknowledged, time)),
     vanish: (vanishing, time) => writer.run(vanish(context, vanishing, time)),
     sweep: (of, time, from) =>
-      writer.run({
-        next: () => ({
-          done: true,
-          value: (of === "drops" ? sweepDrops : sweepTombstones)(context, time, from),
-        }),
-      }),
+      writer.run(inOne(() => (of === "drops" ? sweepDrops : sweepTombstones)(context, time, from))),
     list: async (recipient, window, max) => boxes.list(recipient, window, max),
     read: (headers) => headers.map(({ seq: listed }) => readDrop(tables, listed)),
     get watermark() {
@@ -121,5 +134,24 @@ export async function openLmdbStore(settings: LmdbSettings, now: number): Promis
       for (const close of opened) await close();
     },
   };
-  return { store, rule, shared };
+  async function look(): Promise<void> {
+    const isFull = !disk.hasRoom(limits.eventBytes);
+    Atomics.store(new Int32Array(shared.isFull), 0, isFull ? 1 : 0);
+    if (spare.isShort) await writer.run(inOne(() => spare.fill()));
+  }
+  await look();
+  return {
+    store,
+    rule,
+    shared,
+    clock,
+    disk,
+    confirmClock: () => writer.run(inOne(() => clock.confirm())),
+    look,
+  };
+}
+
+// An operation of one step.
+function inOne<Outcome>(work: () => Outcome): { next(): IteratorReturnResult<Outcome> } {
+  return { next: () => ({ done: true, value: work() }) };
 }

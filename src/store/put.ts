@@ -8,9 +8,11 @@ import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-con
 // What a drop takes on disk beside its own bytes, at most: entries in the indexes, half-empty pages.
 const DROP_OVERHEAD_BYTES = 1_024;
 
-/** Holds the drop, unless it is known or there is no room for it. */
+/** Holds the drop, unless it has expired, is known or there is no room for it. */
 export function* put(context: WriteContext, drop: Drop, now: number): Operation<PutOutcome> {
-  const { tables, boxes, limits } = context;
+  const { tables, boxes, limits, clock } = context;
+  // Whatever the clock says now: its tombstone may be gone.
+  if (drop.expiry <= clock.lastSweep) return "expired";
   const isHeld = boxes.has(drop);
   // Asked in either case, so that time does not tell a held drop from one that was acknowledged.
   if (tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id)) || isHeld) return "known";
@@ -20,7 +22,7 @@ export function* put(context: WriteContext, drop: Drop, now: number): Operation<
   const full = (): boolean =>
     usage.drops >= limits.boxDrops || usage.bytes + bytes > limits.boxBytes;
   if (full() && !usage.isExact) usage = yield* context.usage.exactly(drop.recipient);
-  if (full() && usage.nextExpiry <= now) {
+  if (full() && usage.nextExpiry <= clock.past(now)) {
     yield* removePast(context, drop.recipient, now);
     usage = yield* context.usage.exactly(drop.recipient);
   }
@@ -41,8 +43,9 @@ export function* put(context: WriteContext, drop: Drop, now: number): Operation<
 function* removePast(context: WriteContext, recipient: string, now: number): Operation<void> {
   let steps = 0;
   for (const page of context.boxes.pages(recipient)) {
+    const past = context.clock.sweeping(now);
     for (const held of page) {
-      if (held.expiry > now) continue;
+      if (held.expiry > past) continue;
       remove(context, held);
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }

@@ -5,18 +5,18 @@ import { expiryKey, expiryValue, ownedKey, tombstoneValue } from "./layout.ts";
 import type { Header } from "./store.ts";
 import type { WriteContext } from "./write-context.ts";
 
-/** The drop goes at `time`, or now if that is not in the future; its tombstone stays until the drop's own expiry. */
+/** The drop goes at `time`, or now if there is none or it is past; its tombstone stays until the drop's own expiry. */
 export function removeWithTombstone(
   context: WriteContext,
   held: Header,
-  time: number,
-  now: number,
+  time: number | undefined,
+  past: number,
 ): void {
   const { expiries, tombstones } = context.tables;
   const key = ownedKey(held.recipient, held.idPrefix);
   // A drop in its grace has its tombstone already, with the true expiry.
   if (!tombstones.doesExist(key)) tombstones.putSync(key, tombstoneValue(held.expiry, false));
-  if (time <= now) {
+  if (time === undefined || time <= past) {
     remove(context, held);
   } else if (time < held.expiry) {
     context.boxes.expire(held, time);

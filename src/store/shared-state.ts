@@ -4,4 +4,18 @@ export type SharedState = {
   readonly recentIds: SharedArrayBuffer;
   /** The `seq` of the newest drop committed. */
   readonly newest: SharedArrayBuffer;
+  /** The time up to which was swept, as 64 bits: see clock.ts. */
+  readonly lastSweep: SharedArrayBuffer;
+  /** 1 while the disk has no room for drops, as 32 bits. */
+  readonly isFull: SharedArrayBuffer;
 };
+
+/** The time up to which was swept: what expired by then is not taken any more, even when the clock was set back since. */
+export function lastSweep(shared: Pick<SharedState, "lastSweep">): number {
+  return Number(Atomics.load(new BigInt64Array(shared.lastSweep), 0));
+}
+
+/** Whether the disk had no room for drops when it was last looked at. */
+export function isFull(shared: Pick<SharedState, "isFull">): boolean {
+  return Atomics.load(new Int32Array(shared.isFull), 0) === 1;
+}

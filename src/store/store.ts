@@ -17,11 +17,14 @@ import type { Drop } from "../nostr/drop.ts";
  * - A drop's expiry is the one its event has under the rule that came with the store.
  * - Keys and ids are hex digits, times Unix seconds, sizes bytes of UTF-8.
  *
- * Not promised: isolation between processes (open a store once), and that expired drops are gone before the next sweep: a store has no clock, so
- * whoever lists looks at each header's expiry.
+ * - What is deleted because it is past, is deleted only as far as the machine's clock is believed (clock.ts), whatever `now` a caller names. How far that ever
+ *   went is remembered: what had expired by then is `expired` for good, and never `known`, `stored` or `box full` again.
+ *
+ * Not promised: isolation between processes (open a store once), and that expired drops are gone before the next sweep: whoever lists looks at each
+ * header's expiry.
  */
 export type Store = {
-  /** Holds the drop, unless it is known or there is no room for it. `now` decides which drops in the box are past. */
+  /** Holds the drop, unless it expired before the last sweep, is known or there is no room for it. `now` decides which drops in the box are past. */
   put(drop: Drop, now: number): Promise<PutOutcome>;
   /** Removes, now or at a time, the drops with these ids from the signer's box, and remembers the ids. */
   acknowledge(acknowledgement: Acknowledged, now: number): Promise<AcknowledgeOutcome>;
@@ -31,7 +34,7 @@ export type Store = {
   list(recipient: string, window: Window, max: number): Promise<Header[]>;
   /** The drops' JSON, in the order asked for; undefined where a drop is not held any more. */
   read(headers: readonly Header[]): (string | undefined)[];
-  /** Does one bounded piece of deleting what is past, and says where the next piece begins. */
+  /** Does one bounded piece of deleting what is past at `now`, and says where the next piece begins. */
   sweep(of: "drops" | "tombstones", now: number, from?: SweepCursor): Promise<Swept>;
   /** The `seq` of the newest drop committed. */
   readonly watermark: number;
@@ -59,7 +62,7 @@ export type DropIdentity = Pick<Drop, "id" | "recipient" | "created_at">;
 /** A drop and its place in the order of commits. */
 export type Held = Drop & { readonly seq: number };
 
-export type PutOutcome = "stored" | "known" | "box full" | "storage full";
+export type PutOutcome = "stored" | "known" | "expired" | "box full" | "storage full";
 
 export type Acknowledged = {
   readonly signer: string;

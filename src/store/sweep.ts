@@ -17,7 +17,8 @@ const DISCARDED_BACKLOG = 2_000;
  */
 export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCursor): Swept {
   const { expiries, discarded } = context.tables;
-  const end = firstFutureDay(now);
+  const past = context.clock.sweeping(now);
+  const end = firstFutureDay(past);
   // The more there are, the more at a time: what is acknowledged must not pile up.
   const most = Math.min(
     MOST_DISCARDED_A_SWEEP,
@@ -31,10 +32,10 @@ export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCur
   const page = [
     ...expiries.getRange({ ...(cursor && { start: cursor }), end, limit: KEYS_A_SWEEP }),
   ];
-  const piece = swept(page, now, ({ key }) => {
+  const piece = swept(page, past, ({ key }) => {
     const seq = seqOfExpiry(key);
     const held = heldUnder(context, seq);
-    if (held?.seq === seq && held.expiry <= now) {
+    if (held?.seq === seq && held.expiry <= past) {
       forget(context, held);
       takeOffDisk(context, held);
     } else {
@@ -49,7 +50,7 @@ export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCur
 export function sweepTombstones(context: WriteContext, now: number, cursor?: SweepCursor): Swept {
   const { tombstones } = context.tables;
   const page = [...tombstones.getRange({ ...(cursor && { start: cursor }), limit: KEYS_A_SWEEP })];
-  return swept(page, now, ({ key, value }) => {
+  return swept(page, context.clock.sweeping(now), ({ key, value }) => {
     tombstones.removeSync(key);
     if (isEarly(value)) countEarly(context.tables, ownerOf(key), -1);
   });
@@ -57,11 +58,11 @@ export function sweepTombstones(context: WriteContext, now: number, cursor?: Swe
 
 type Entry = { readonly key: Buffer; readonly value: Buffer };
 
-// Removes what is past at `now`, and says where to go on.
-function swept(page: readonly Entry[], now: number, removeEntry: (entry: Entry) => void): Swept {
+// Removes what is past, and says where to go on.
+function swept(page: readonly Entry[], past: number, removeEntry: (entry: Entry) => void): Swept {
   let removed = 0;
   for (const entry of page) {
-    if (timeOf(entry.value) > now) continue;
+    if (timeOf(entry.value) > past) continue;
     removeEntry(entry);
     if (++removed === DELETIONS_A_STEP) return { removed, next: after(entry.key) };
   }

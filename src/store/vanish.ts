@@ -17,22 +17,23 @@ export function* vanish(
   now: number,
 ): Operation<VanishOutcome> {
   const { tables } = context;
+  const past = context.clock.past(now);
   const { signer, id, created_at } = vanishing;
   // The request itself is remembered until no drop it speaks of can exist: whoever replays it deletes nothing that came later.
   const until = lastExpiry(created_at, context.rule);
   const done = ownedKey(signer, id);
-  if (until <= now || tables.tombstones.doesExist(done)) return "done";
+  if (until <= past || tables.tombstones.doesExist(done)) return "done";
 
   let steps = 0;
   for (const page of context.boxes.pages(signer, created_at)) {
     for (const held of page) {
-      removeWithTombstone(context, held, now, now);
+      removeWithTombstone(context, held, undefined, past);
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
   for (const page of writtenBy(context, signer)) {
     for (const written of page) {
-      if (written.created_at <= created_at) removeWithTombstone(context, written, now, now);
+      if (written.created_at <= created_at) removeWithTombstone(context, written, undefined, past);
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }

@@ -5,6 +5,7 @@
 import type { RetentionRule } from "../nostr/drop.ts";
 import type { Announcements } from "./announcements.ts";
 import type { Boxes } from "./boxes.ts";
+import type { StoreClock } from "./clock.ts";
 import type { Tables } from "./tables.ts";
 import type { Usage } from "./usage.ts";
 
@@ -25,6 +26,7 @@ export type WriteContext = {
   readonly usage: Usage;
   readonly announcements: Announcements;
   readonly rule: RetentionRule;
+  readonly clock: StoreClock;
   readonly limits: StoreLimits;
   /** Whether there may be rows in `authors` for gift wraps. */
   readonly wrapsHaveAuthors: boolean;

@@ -5,7 +5,8 @@
  * - For every socket `opened` is called once, then `received` for each text message in the order of arrival, then `closed` once. After `closed`
  *   nothing more is called, and `send`, `close`, `ping` and `terminate` do nothing. After `close` or `terminate` only `closed` is called, and never
  *   from inside those two.
- * - `heard` is called for every sign of life: a message, a ping or a pong. `drained` is called when `bufferedBytes`, which a `send` left above
+ * - `pinged` and `ponged` are called for a ping, which the transport answers, and for a pong. Of several pings that came while an answer could not leave
+ *   the latest is answered (RFC 6455, 5.5.3); `uws` answers each. `drained` is called when `bufferedBytes`, which a `send` left above
  *   zero, is zero again; never from inside `send` or `cork`.
  * - Nothing sent is ever dropped while the socket is open, however much is waiting: the sender watches `bufferedBytes`.
  * - A message larger than `maxMessageBytes` is never received and closes the socket, with 1009; one more than twice as large may end it without a
@@ -73,7 +74,8 @@ export type Socket = {
 export type SocketHandlers = {
   /** A text message; undefined for a binary one. */
   received(text: string | undefined): void;
-  heard(): void;
+  pinged(): void;
+  ponged(): void;
   drained(): void;
   closed(): void;
 };

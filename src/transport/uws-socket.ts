@@ -77,13 +77,16 @@ export class UwsSocket implements Socket {
   received(message: ArrayBuffer, isBinary: boolean): void {
     if (this.#state !== "open") return;
     if (message.byteLength > this.#owner.settings.maxMessageBytes) return this.close(1009, "");
-    this.#handlers?.heard();
     // The buffer is uWebSockets.js's own and is taken away when this returns; a string is a copy.
     this.#handlers?.received(isBinary ? undefined : Buffer.from(message).toString("utf8"));
   }
 
-  heard(): void {
-    if (this.#state === "open") this.#handlers?.heard();
+  pinged(): void {
+    if (this.#state === "open") this.#handlers?.pinged();
+  }
+
+  ponged(): void {
+    if (this.#state === "open") this.#handlers?.ponged();
   }
 
   drained(): void {

@@ -144,8 +144,8 @@ function webSockets(state: ListenerState): UwsBehavior<SocketData> {
     },
     message: (webSocket, message, isBinary) =>
       webSocket.getUserData().socket?.received(message, isBinary),
-    ping: (webSocket) => webSocket.getUserData().socket?.heard(),
-    pong: (webSocket) => webSocket.getUserData().socket?.heard(),
+    ping: (webSocket) => webSocket.getUserData().socket?.pinged(),
+    pong: (webSocket) => webSocket.getUserData().socket?.ponged(),
     drain: (webSocket) => webSocket.getUserData().socket?.drained(),
     close: (webSocket) => webSocket.getUserData().socket?.closed(),
   };

@@ -23,6 +23,8 @@ export class WsSocket implements Socket {
   // Sent in this turn.
   #texts: string[] | undefined;
   #textChars = 0;
+  // What the latest ping said, while it could not be answered.
+  #pong: Buffer | undefined;
 
   constructor(webSocket: WebSocket, stream: NetSocket, address: string) {
     this.#webSocket = webSocket;
@@ -64,8 +66,14 @@ export class WsSocket implements Socket {
     this.#webSocket.ping(undefined, undefined, this.#left);
   }
 
-  /** Answers a ping. The last thing that leaves may be this, and `drained` waits for it. */
+  /** Answers a ping. While something still waits to leave it waits, too, and makes way for the answer to a later one. */
   pong(data: Buffer): void {
+    if (this.#stream.writableLength > 0) {
+      this.#pong = data;
+      return;
+    }
+    this.flush();
+    // The last thing that leaves may be this, and `drained` waits for it.
     this.#webSocket.pong(data, false, this.#left);
   }
 
@@ -84,6 +92,12 @@ export class WsSocket implements Socket {
 
   readonly #left = (error?: Error | null): void => {
     if (error instanceof Error || !this.isOpen || this.bufferedBytes > 0) return;
+    const pong = this.#pong;
+    if (pong !== undefined) {
+      this.#pong = undefined;
+      this.pong(pong);
+      return;
+    }
     this.handlers?.drained();
   };
 }

@@ -159,7 +159,6 @@ function connect(
 function onMessage(this: WebSocket, message: RawData, isBinary: boolean): void {
   const socket = (this as Connected)[SOCKET];
   if (!socket.isOpen) return;
-  socket.handlers?.heard();
   socket.handlers?.received(isBinary ? undefined : (message as Buffer).toString("utf8"));
   // What is answered at once leaves before `ws` answers a close that came in the same segment.
   socket.flush();
@@ -167,13 +166,14 @@ function onMessage(this: WebSocket, message: RawData, isBinary: boolean): void {
 
 function onPing(this: WebSocket, data: Buffer): void {
   const socket = (this as Connected)[SOCKET];
+  if (!socket.isOpen) return;
   socket.pong(data);
-  if (socket.isOpen) socket.handlers?.heard();
+  socket.handlers?.pinged();
 }
 
 function onPong(this: WebSocket): void {
   const socket = (this as Connected)[SOCKET];
-  if (socket.isOpen) socket.handlers?.heard();
+  if (socket.isOpen) socket.handlers?.ponged();
 }
 
 function onClose(this: WebSocket): void {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createNetServer, type Server } from "node:net";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ describe.concurrent("deaddrop", PATIENCE, () => {
     },
   );
 
-  it.each(["serve", "config", "info", "conformance"])(
+  it.each(["serve", "config", "info", "clock", "conformance"])(
     "explains %s, with an example",
     async (command) => {
       const help = await run(["help", command]);
@@ -212,6 +212,41 @@ describe.concurrent("deaddrop serve", PATIENCE, () => {
     });
     expect(ran).toMatchObject({ code: 1 });
     expect(ran.out + ran.err).toContain("address already in use");
+  });
+});
+
+describe.concurrent("deaddrop clock confirm", PATIENCE, () => {
+  it("tells the relay that runs on the store, and leaves nothing there", async () => {
+    const relay = await newRelay();
+    const before = readdirSync(relay.data);
+    const { code, out, err } = await run(["clock", "confirm"], {
+      env: { DEADDROP_DATA: relay.data },
+    });
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toMatch(/^It is 20\d\d-.* UTC; what is past is deleted again\.\n$/);
+    expect(readdirSync(relay.data)).toEqual(before);
+  });
+
+  it("exits with 1 where no relay runs, says so, and leaves nothing for the next one", async () => {
+    const data = temporaryFolder(atEnd);
+    expect(await run(["clock", "confirm"], { env: { DEADDROP_DATA: data } })).toEqual({
+      code: 1,
+      out: "",
+      err: `deaddrop: no relay with its store in ${data} answers; is it running?\n`,
+    });
+    expect(readdirSync(data)).toEqual([]);
+  });
+
+  it("exits with 1 where there is no store, and says which", async () => {
+    const data = join(temporaryFolder(atEnd), "nowhere");
+    const ran = await run(["clock", "confirm"], { env: { DEADDROP_DATA: data } });
+    expect(ran).toMatchObject({ code: 1, out: "" });
+    expect(ran.err).toContain(`deaddrop: cannot write to the store in ${data}: ENOENT`);
+  });
+
+  it.each([[["clock"]], [["clock", "set"]]])("exits with 2 for anything else: %j", async (args) => {
+    const told = { code: 2, out: "", err: "deaddrop: clock takes confirm\n" };
+    expect(await run(args)).toEqual(told);
   });
 });
 

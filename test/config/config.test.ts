@@ -247,6 +247,19 @@ const ROWS: readonly Row[] = [
   },
   count("limits.inbox", "DEADDROP_LIMITS_INBOX", 1_024, 1),
   size("limits.inboxBytes", "DEADDROP_LIMITS_INBOX_BYTES", 4 * MIB),
+  size("limits.filterBytes", "DEADDROP_LIMITS_FILTER_BYTES", MIB),
+  {
+    ...size("limits.memoryPerAddress", "DEADDROP_LIMITS_MEMORY_PER_ADDRESS", 32 * MIB),
+    given: "64 MiB",
+    text: "64MiB",
+    becomes: 64 * MIB,
+  },
+  {
+    ...size("limits.memory", "DEADDROP_LIMITS_MEMORY", 256 * MIB),
+    given: "300 MiB",
+    text: "300MiB",
+    becomes: 300 * MIB,
+  },
   count("limits.connections", "DEADDROP_LIMITS_CONNECTIONS", 50_000, 1),
   count("limits.connectionsPerAddress", "DEADDROP_LIMITS_CONNECTIONS_PER_ADDRESS", 64, 1),
   count("limits.dropsPerSecond", "DEADDROP_LIMITS_DROPS_PER_SECOND", 20, 0),
@@ -425,6 +438,8 @@ describe("a start with a bad configuration", () => {
     ["limits.eventBytes must be less than limits.messageBytes", { eventBytes: "128KiB" }],
     ["limits.messageBytes must be less than limits.outboxBytes", { outboxBytes: "128KiB" }],
     ["limits.eventBytes must not be more than limits.boxBytes", { boxBytes: 65_535 }],
+    ["limits.outboxBytes must not be more than limits.memoryPerAddress", { outboxBytes: "33MiB" }],
+    ["limits.memoryPerAddress must not be more than limits.memory", { memoryPerAddress: "1GiB" }],
     ["limits.pingSeconds must be less than limits.deadSeconds", { pingSeconds: 75 }],
   ])("says which settings contradict each other: %s", (message, limits) => {
     expect(refusal({}, fileWith({ limits }))).toBe(message);

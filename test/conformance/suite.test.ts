@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { sweptLately } from "../support/clock.ts";
 import { startRelay } from "../support/relay.ts";
 import { checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
 import { smallRelay } from "./small-relay.ts";
@@ -44,6 +45,7 @@ describe.concurrent("the suite against this relay", () => {
       expect(report.status).toBe(0);
       expect(report.summary.cleanUp).toMatch(/^drops left on the relay: \d+, now acknowledged$/);
       await relay.stop();
+      await sweptLately(relay.data);
       // What expired in the run is forgotten but on disk until it is swept; that is done more often here than by default.
       const env = { DEADDROP_SWEEP_SECONDS: "1s", DEADDROP_METRICS: "127.0.0.1:0" };
       const { metrics = "" } = await startRelay({ data: relay.data, env }, onTestFinished);

@@ -11,9 +11,10 @@ import { examiner } from "../../src/relay/examine.ts";
 import { Relay } from "../../src/relay/relay.ts";
 import { scan } from "../../src/relay/scan.ts";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
-import { openLmdbStore } from "../../src/store/lmdb.ts";
+
 import type { Store } from "../../src/store/store.ts";
 import { plainVerifier } from "../../src/verify/plain.ts";
+import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 
 type Step =
@@ -30,6 +31,9 @@ const LIMITS = {
   authKeys: 1_000,
   limit: 5_000,
   outboxBytes: 2 ** 22,
+  filterBytes: 2 ** 20,
+  memoryPerAddress: 2 ** 25,
+  memory: 2 ** 28,
   inbox: 256,
   inboxBytes: 2 ** 22,
   pingSeconds: 30,
@@ -50,7 +54,7 @@ async function start(
   clock: { at: number },
 ): Promise<Running> {
   const settings = { folder, retentionSeconds, diskReserveBytes: 0, limits: LIMITS };
-  const { store, rule, shared } = await openLmdbStore(settings, clock.at);
+  const { store, rule, shared } = await openBelieving(settings, clock.at);
   const known = openKnownDrops(folder, shared);
   const policies = admission({
     tags: 100,
@@ -72,6 +76,7 @@ async function start(
       pool: { hasRoom: true, ask: async (text) => examine([text])[0] },
       publishing: unlimited,
       asking: unlimited,
+      copying: unlimited,
       passOn() {},
       observer: { count() {} },
       log: silent,
@@ -90,14 +95,18 @@ async function start(
   };
 }
 
-async function box(store: Store, recipient: string, now: number): Promise<(string | undefined)[]> {
+async function box(
+  { store, relay }: { store: Store; relay: Relay },
+  recipient: string,
+  now: number,
+): Promise<(string | undefined)[]> {
   const filters = [{ filter: { tags: new Map() }, recipients: new Set([recipient]) }];
   const { headers } = await scan(store, filters, {
     now: () => now,
     watermark: store.watermark,
     maxLimit: 5_000,
     isGivenUp: () => false,
-    pause: () => Promise.resolve(),
+    turn: relay.host.turns.of("127.0.0.1"),
   });
   return store.read(headers).map((json) => (JSON.parse(json ?? "{}") as { id?: string }).id);
 }
@@ -116,7 +125,7 @@ async function goThrough({ retention, steps }: Case): Promise<[seen: unknown[], 
       running = await start(folder, step.retention, clock);
     } else if ("box" in step) {
       told.push(step.holds);
-      seen.push(await box(running.store, step.box, step.now));
+      seen.push(await box(running, step.box, step.now));
     } else {
       const text = JSON.stringify(["EVENT", step.publish]);
       const { id, accepted, message } = await running.relay.host.publisher.publish(

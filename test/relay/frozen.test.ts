@@ -16,6 +16,9 @@ const LIMITS = {
   authKeys: 1_000,
   limit: 5_000,
   outboxBytes: 2 ** 22,
+  filterBytes: 2 ** 20,
+  memoryPerAddress: 2 ** 25,
+  memory: 2 ** 28,
   inbox: 256,
   inboxBytes: 2 ** 22,
   pingSeconds: PING_SECONDS,
@@ -49,6 +52,7 @@ function startRelay(): Relay {
       pool: { hasRoom: true, ask: async () => undefined },
       publishing: unlimited,
       asking: unlimited,
+      copying: unlimited,
       passOn() {},
       observer: { count() {} },
       log: { info() {}, warn() {}, error() {} },
@@ -96,12 +100,12 @@ describe("a relay that was frozen", () => {
     const relay = startRelay();
     const [lively, silent] = [connect(relay), connect(relay)];
     pass(40);
-    lively.handlers.heard();
+    lively.handlers.ponged();
     freeze(10 * DEAD_SECONDS);
     const before = lively.pings;
     pass(1);
     expect(lively.pings).toBe(before + 1);
-    lively.handlers.heard();
+    lively.handlers.ponged();
     pass(DEAD_SECONDS - 40 - 2);
     expect([lively.isOver, silent.isOver]).toEqual([false, false]);
     pass(2);
@@ -114,7 +118,7 @@ describe("a relay that was frozen", () => {
     const peer = connect(relay);
     pass(10);
     freeze(10 * DEAD_SECONDS);
-    peer.handlers.heard();
+    peer.handlers.received(undefined);
     pass(1 + DEAD_SECONDS);
     expect(peer.isOver).toBe(true);
     relay.close();

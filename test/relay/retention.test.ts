@@ -7,8 +7,9 @@ import { getPublicKey, verifyEvent } from "nostr-tools/pure";
 import { describe, expect, it } from "vitest";
 
 import { type Drop, expiryOf, type RetentionRule } from "../../src/nostr/drop.ts";
-import { openLmdbStore } from "../../src/store/lmdb.ts";
+
 import type { Store } from "../../src/store/store.ts";
+import { openBelieving, sweptLately } from "../support/clock.ts";
 import { Client, now } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
@@ -33,7 +34,7 @@ async function formerly(
   happened: (store: PastStore) => Promise<void> = async () => {},
 ): Promise<void> {
   const settings = { folder, retentionSeconds, diskReserveBytes: 0, limits: LIMITS };
-  const { store, rule } = await openLmdbStore(settings, at);
+  const { store, rule } = await openBelieving(settings, at);
   await happened(new PastStore(store, rule, at));
   for (const of of ["drops", "tombstones"] as const) await store.sweep(of, at);
   await store.close();
@@ -204,6 +205,7 @@ describe("what is past", () => {
       await store.acknowledge(bob, ...acknowledged);
     });
 
+    await sweptLately(data);
     const relay = await relayWith("30d", data, { DEADDROP_METRICS: "127.0.0.1:0" });
     const client = await (await Client.connect(relay.url)).authenticate(bob);
     expect(await client.pickup()).toEqual([held.id]);

@@ -163,7 +163,6 @@ describe("a reader that stops reading", () => {
         reader.socket.send(JSON.stringify(["REQ", id, { unknown: true }]), sent);
       },
     ],
-    ["pinging", (reader, sent) => reader.socket.ping(Buffer.alloc(125), true, sent)],
   ])("is cut off when it goes on %s", async (_, ask) => {
     const reader = await Client.connect(relay().url);
     reader.socket.pause();

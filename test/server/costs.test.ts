@@ -7,10 +7,11 @@ import { MessageChannel } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import type { Drop } from "../../src/nostr/drop.ts";
-import { openLmdbStore, type OpenedStore } from "../../src/store/lmdb.ts";
+import type { OpenedStore } from "../../src/store/lmdb.ts";
 import { remoteStore } from "../../src/store/remote.ts";
 import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
+import { openBelieving } from "../support/clock.ts";
 import { Client } from "../support/client.ts";
 import { giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
@@ -28,7 +29,7 @@ function written(pid: number | "self" = "self"): { bytes: number; calls: number 
 }
 
 async function openStore(folder = temporaryFolder()): Promise<OpenedStore> {
-  const opened = await openLmdbStore(
+  const opened = await openBelieving(
     {
       folder,
       retentionSeconds: 30 * DAY,

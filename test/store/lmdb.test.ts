@@ -5,10 +5,11 @@ import { MessageChannel } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import { openKnownDrops } from "../../src/store/known-drops.ts";
-import { openLmdbStore } from "../../src/store/lmdb.ts";
+
 import { remoteStore } from "../../src/store/remote.ts";
 import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
+import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { aDrop, BOB, DAY, LIMITS, NOW, storeContract } from "./contract.ts";
 import { openModel, type StoreSettings } from "./model.ts";
@@ -18,7 +19,7 @@ storeContract("model", openModel);
 const openLmdb = (folder: string, settings: StoreSettings, now: number) => {
   const { storageFull, ...others } = settings;
   // More than any disk has.
-  return openLmdbStore({ ...others, folder, diskReserveBytes: storageFull ? 2 ** 60 : 0 }, now);
+  return openBelieving({ ...others, folder, diskReserveBytes: storageFull ? 2 ** 60 : 0 }, now);
 };
 
 storeContract("LMDB", openLmdb);
@@ -46,7 +47,7 @@ describe("a folder with a dot in its name", () => {
   it("is a folder like any other", async () => {
     const folder = join(temporaryFolder(), "drop.example.com");
     const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
-    const { store } = await openLmdbStore(settings, NOW);
+    const { store } = await openBelieving(settings, NOW);
     onTestFinished(() => store.close());
     expect(await store.put(aDrop(), NOW)).toBe("stored");
     expect(statSync(join(folder, "data.mdb")).isFile()).toBe(true);
@@ -57,7 +58,7 @@ describe("a second view of the LMDB store", () => {
   it("knows what is held and what was acknowledged, once it is refreshed", async () => {
     const folder = temporaryFolder();
     const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
-    const { store, shared } = await openLmdbStore(settings, NOW);
+    const { store, shared } = await openBelieving(settings, NOW);
     onTestFinished(() => store.close());
     const view = openKnownDrops(folder, shared);
     onTestFinished(() => view.close());
@@ -78,7 +79,7 @@ describe("a drop that expires while it waits to be put a second time", () => {
   it("is not listed twice, and not for ever", async () => {
     const folder = temporaryFolder();
     const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
-    const { store } = await openLmdbStore(settings, NOW);
+    const { store } = await openBelieving(settings, NOW);
     onTestFinished(() => store.close());
     const drop = aDrop({ expiry: NOW + 1 });
     // One transaction.

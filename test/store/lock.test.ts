@@ -3,7 +3,8 @@ import { join } from "node:path";
 
 import { describe, expect, it, onTestFinished } from "vitest";
 
-import { openLmdbStore, type OpenedStore } from "../../src/store/lmdb.ts";
+import type { OpenedStore } from "../../src/store/lmdb.ts";
+import { openBelieving } from "../support/clock.ts";
 import { Client } from "../support/client.ts";
 import { giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
@@ -13,7 +14,7 @@ import { DAY, LIMITS, NOW } from "./contract.ts";
 /** Opens the store, and closes it after the test. */
 async function open(folder: string): Promise<OpenedStore> {
   const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
-  const opened = await openLmdbStore(settings, NOW);
+  const opened = await openBelieving(settings, NOW);
   onTestFinished(() => opened.store.close());
   return opened;
 }

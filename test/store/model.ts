@@ -44,7 +44,13 @@ type Tombstone = {
 };
 
 /** What outlives closing. */
-type Disk = { kept: Kept[]; tombstones: Tombstone[]; vanished: string[]; rule: RetentionRule };
+type Disk = {
+  kept: Kept[];
+  tombstones: Tombstone[];
+  vanished: string[];
+  rule: RetentionRule;
+  swept: number;
+};
 
 const disks = new Map<string, Disk>();
 
@@ -53,7 +59,7 @@ export async function openModel(
   settings: StoreSettings,
   now: number,
 ): Promise<{ store: Model; rule: RetentionRule }> {
-  const disk = disks.get(folder) ?? { kept: [], tombstones: [], vanished: [], rule: [] };
+  const disk = disks.get(folder) ?? { kept: [], tombstones: [], vanished: [], rule: [], swept: 0 };
   disks.set(folder, disk);
   disk.rule = ruleAfterStart(disk.rule, settings.retentionSeconds, now);
   return { store: new Model(disk, settings), rule: disk.rule };
@@ -91,6 +97,7 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
 
   async put(drop: Drop, now: number): Promise<PutOutcome> {
     this.#assertOpen();
+    if (drop.expiry <= this.#disk.swept) return "expired";
     if (this.known(drop)) return "known";
     if (this.#settings.storageFull) return "storage full";
     if (this.#isFullFor(drop)) {
@@ -166,6 +173,7 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
 
   async sweep(of: "drops" | "tombstones", now: number): Promise<Swept> {
     this.#assertOpen();
+    this.#disk.swept = Math.max(this.#disk.swept, now);
     if (of === "drops") return { removed: this.#remove(({ leaves }) => leaves <= now) };
     const before = this.#disk.tombstones.length;
     this.#disk.tombstones = this.#disk.tombstones.filter(({ until }) => until > now);
@@ -229,7 +237,12 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
     const early = tombstones.filter((other) => other.early && other.owner === owner).length;
     if (early >= this.#settings.limits.earlyTombstones) return "too many early";
     if (this.#settings.storageFull) return "storage full";
-    tombstones.push({ owner, id, until: farthestExpiry(now, rule), early: true });
+    tombstones.push({
+      owner,
+      id,
+      until: farthestExpiry(Math.max(now, this.#disk.swept), rule),
+      early: true,
+    });
     return "done";
   }
 

@@ -10,8 +10,9 @@ import { describe, expect, it } from "vitest";
 import { type Drop, expiryOf, type RetentionRule, untimely } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
-import { openLmdbStore } from "../../src/store/lmdb.ts";
+
 import type { Header, Store } from "../../src/store/store.ts";
+import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { DAY, hex, NOW, sweepAll } from "./contract.ts";
 import { openModel, type StoreSettings } from "./model.ts";
@@ -160,7 +161,7 @@ type Open = (folder: string, settings: StoreSettings, now: number) => Promise<Op
 const openLmdb =
   (recentDrops: number): Open =>
   async (folder, settings, now) => {
-    const opened = await openLmdbStore(
+    const opened = await openBelieving(
       { ...settings, folder, diskReserveBytes: 0, recentDrops },
       now,
     );

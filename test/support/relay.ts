@@ -31,6 +31,7 @@ const FOR_TESTS = {
   DEADDROP_LIMITS_DROPS_PER_SECOND: "0",
   DEADDROP_LIMITS_REQUESTS_PER_SECOND: "0",
   DEADDROP_LIMITS_CONNECTIONS_PER_ADDRESS: "10000",
+  DEADDROP_LIMITS_MEMORY_PER_ADDRESS: "256MiB",
   // Each costs a start a quarter more.
   DEADDROP_VERIFIERS: "1",
 };
@@ -43,6 +44,8 @@ export type RelayOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** A store to go on with; without it a new one is made and removed after the test. */
   readonly data?: string;
+  /** A command that runs the one that follows it, in its own place. */
+  readonly through?: readonly string[];
 };
 
 /** Has something done when what was started is needed no more. */
@@ -61,8 +64,11 @@ export async function startRelay(
   atEnd: AtEnd = onTestFinished,
 ): Promise<RelayProcess> {
   const data = options.data ?? temporaryFolder(atEnd);
-  const { command, args, env } = launcher();
-  const child = spawn(command, [...args, "serve"], {
+  const launched = launcher();
+  const { env } = launched;
+  const started = [launched.command, ...launched.args, "serve"];
+  const [command, ...args] = [...(options.through ?? []), ...started] as [string, ...string[]];
+  const child = spawn(command, args, {
     env: {
       PATH: process.env["PATH"],
       NODE_COMPILE_CACHE: COMPILED,

@@ -64,7 +64,7 @@ export type Line =
   | { event: "failed"; message: string }
   | { event: "opened"; socket: number; address: string }
   | { event: "received"; socket: number; text: string | null }
-  | { event: "heard"; socket: number; bufferedBytes: number }
+  | { event: "pinged" | "ponged"; socket: number; bufferedBytes: number }
   | { event: "drained"; socket: number; bufferedBytes: number }
   | { event: "closed"; socket: number; bufferedBytes: number }
   | { event: "filled"; socket: number; count: number; bufferedBytes: number }
@@ -115,14 +115,15 @@ async function transportNamed(name: string | undefined): Promise<Transport> {
 function opened(socket: Socket): SocketHandlers {
   const number = sockets.push(socket);
   print({ event: "opened", socket: number, address: socket.address });
-  const tell = (event: "heard" | "drained" | "closed"): void =>
+  const tell = (event: "pinged" | "ponged" | "drained" | "closed"): void =>
     print({ event, socket: number, bufferedBytes: socket.bufferedBytes });
   return {
     received(text) {
       print({ event: "received", socket: number, text: text ?? null });
       if (text?.startsWith('{"do":') === true) obey(JSON.parse(text) as Command, number);
     },
-    heard: () => tell("heard"),
+    pinged: () => tell("pinged"),
+    ponged: () => tell("ponged"),
     drained: () => tell("drained"),
     closed: () => tell("closed"),
   };

@@ -1,0 +1,57 @@
+// Room on the disk that is already the store's when somebody else has taken the last byte of it.
+//
+// LMDB never writes over a page that a reader may see: also to delete it takes new pages first, from those that are free in the file, and where there are none
+// behind the last one. So zeros are written there beforehand. LMDB looks at nothing behind its last page, and takes that room without asking the disk. On a
+// file system that copies what is written over (Btrfs, ZFS) this is no help.
+//
+// Drops need no such care: they are refused long before (disk.ts).
+
+import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+import type { Environment } from "./tables.ts";
+
+// Pages of the largest commits on the way of an acknowledgement, several times over; what they free is taken again later.
+const SPARE_BYTES = 4 * 2 ** 20;
+/** Below this it is filled up: so not for each page that is taken. */
+const LEAST_BYTES = SPARE_BYTES / 2;
+
+const NO_ROOM: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
+
+export class Spare {
+  readonly #file: string;
+  readonly #environment: Environment;
+
+  constructor(folder: string, environment: Environment) {
+    this.#file = join(folder, "data.mdb");
+    this.#environment = environment;
+  }
+
+  get isShort(): boolean {
+    return this.#bytesOf(statSync(this.#file).size) < LEAST_BYTES;
+  }
+
+  /** Fills it up, as far as the disk has room. To be called inside a write transaction: only then does nobody else write there. */
+  fill(): void {
+    const file = openSync(this.#file, "r+");
+    try {
+      const { size } = fstatSync(file);
+      const zeros = Buffer.alloc(Math.min(SPARE_BYTES, SPARE_BYTES - this.#bytesOf(size)));
+      writeSync(file, zeros, 0, zeros.length, size);
+    } catch (error) {
+      // Then what there is must do.
+      if (!NO_ROOM.has((error as NodeJS.ErrnoException).code)) throw error;
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  // Less than none where LMDB's last pages were freed before they were ever written.
+  #bytesOf(fileBytes: number): number {
+    const { lastPageNumber, pageSize } = this.#environment.root.getStats() as {
+      lastPageNumber: number;
+      pageSize: number;
+    };
+    return fileBytes - (lastPageNumber + 1) * pageSize;
+  }
+}
