@@ -97,6 +97,7 @@ export const scenario: Scenario = {
     { key: "quietP50Ms", head: "drop to OK before it, p50, ms", digits: 1, better: "context" },
     { key: "quietP95Ms", head: "p95, ms", digits: 1, better: "context" },
     { key: "seconds", head: "lasted, s", digits: 1, better: "context" },
+    { key: "waitedPercent", head: "relay waited for a core, %", digits: 0, better: "context" },
     { key: "attackerPercent", head: "attackers' CPU, % of a core", digits: 0, better: "context" },
     { key: "sentMb", head: "they sent, MB", digits: 1, better: "context" },
     { key: "receivedMb", head: "and read, MB", digits: 1, better: "context" },
@@ -141,7 +142,7 @@ no key. A full box is ${BOX_DROPS.toLocaleString("en-US")} drops of 9 KB with 10
     const from = performance.now();
     const { cpuMs, sentBytes, receivedBytes, connections, ended } = await attack.go();
     const attackedMs = performance.now() - from;
-    const { share } = watch;
+    const { share, waited } = watch;
     await watch.calm(limitMs);
     const ms = performance.now() - from;
     const felt = await honest.felt(from, PATIENCE_MS);
@@ -154,6 +155,7 @@ no key. A full box is ${BOX_DROPS.toLocaleString("en-US")} drops of 9 KB with 10
       arrivedP50Ms: percentile(felt.arrivedMs, 0.5),
       arrivedP95Ms: percentile(felt.arrivedMs, 0.95),
       cpuPercent: share * 100,
+      waitedPercent: waited * 100,
       busySeconds: watch.busyMs / 1_000,
       peakMb: watch.peakBytes / 1e6,
       survived: watch.isAlive ? 1 : 0,

@@ -1,6 +1,6 @@
 // Runs the scenarios and writes down what they measured.
 //
-//   node bench/run.ts [--quick] [--peers] [--before checkout] [--everywhere] [--points text] [--rounds N] [--out folder] [scenario …]
+//   node bench/run.ts [--quick] [--peers] [--before checkout] [--everywhere] [--points text]… [--rounds N] [--out folder] [scenario …]
 //
 // In each round every relay takes its turn at a point before the next point, in an order that turns round from round to round, so that a noisy moment
 // hits all of them. A peer that fails is reported as such. When this relay fails, so does the run, after everything else was measured.
@@ -66,7 +66,7 @@ const { values: options, positionals: names } = parseArgs({
     peers: { type: "boolean", default: false },
     before: { type: "string" },
     everywhere: { type: "boolean", default: false },
-    points: { type: "string", default: "" },
+    points: { type: "string", multiple: true, default: [""] },
     rounds: { type: "string" },
     out: { type: "string", default: RESULTS },
   },
@@ -138,7 +138,7 @@ async function runScenario(scenario: Scenario, all: readonly Subject[]): Promise
   const peers = all.filter(({ isOurs }) => !isOurs);
   const subjects = [...own, ...variants, ...(scenario.peers ? peers : [])];
   const every = scenario.points?.(quick, options.everywhere) ?? [ONLY_POINT];
-  const points = every.filter(({ label }) => label.includes(options.points));
+  const points = every.filter(({ label }) => options.points.some((text) => label.includes(text)));
   const measured: Measured[] = points.flatMap((point) =>
     subjects
       .filter(({ isOurs }) => isOurs || (scenario.peerPoints?.includes(point.x) ?? true))

@@ -31,7 +31,7 @@ export type Report = {
 const ANSWERED: ReadonlySet<AttackName> = new Set(["counts", "searches", "filters"]);
 
 async function attack({ attack, url, addresses, attackMs, limitMs }: Plan): Promise<void> {
-  let overAt = Number.POSITIVE_INFINITY;
+  let overAt = performance.now() + limitMs;
   const wires: Wire[] = [];
   const fields = addresses.map((address): Field => ({
     url,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { cpuMs, memoryBytes } from "./process.ts";
+import { cpuMs, memoryBytes, waitedMs } from "./process.ts";
 
 const LOOK_MS = 50;
 const WINDOW_MS = 500;
@@ -13,6 +13,8 @@ export class Watch {
   readonly #pid: number;
   readonly #cpuBefore: number;
   readonly #began = performance.now();
+  readonly #waitedBefore: number;
+  #waitedMs: number;
   #cpuMs: number;
   #window: { at: number; cpuMs: number };
   #calmWindows = 0;
@@ -24,6 +26,7 @@ export class Watch {
   constructor(pid: number) {
     this.#pid = pid;
     this.#cpuBefore = this.#cpuMs = cpuMs(pid);
+    this.#waitedBefore = this.#waitedMs = waitedMs(pid);
     this.#window = { at: this.#began, cpuMs: this.#cpuMs };
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
@@ -48,6 +51,11 @@ export class Watch {
     return (this.#cpuMs - this.#cpuBefore) / (performance.now() - this.#began);
   }
 
+  /** How long it waited for a core meanwhile, as `share` has it. */
+  get waited(): number {
+    return (this.#waitedMs - this.#waitedBefore) / (performance.now() - this.#began);
+  }
+
   /** Resolves when it has been calm for a second, or is gone, or after `limitMs`. */
   async calm(limitMs: number): Promise<void> {
     const late = performance.now() + limitMs;
@@ -65,6 +73,7 @@ export class Watch {
     try {
       this.#peakBytes = Math.max(this.#peakBytes, memoryBytes(this.#pid) || 0);
       this.#cpuMs = cpuMs(this.#pid);
+      this.#waitedMs = waitedMs(this.#pid);
     } catch {
       this.#isAlive = false;
       return;

@@ -121,7 +121,8 @@ export class Wire {
   }
 
   get isOpen(): boolean {
-    return this.#isOpen;
+    // What is destroyed closes only when the event loop comes to it.
+    return this.#isOpen && !this.#socket.destroyed;
   }
 
   get sentBytes(): number {
