@@ -8,6 +8,7 @@ import { connectAll, giftWraps, percentile, publish } from "./harness/load.ts";
 import type { How, Settings } from "./harness/relay.ts";
 import type { Point, Scenario, Subject } from "./harness/scenario.ts";
 import { Watch } from "./harness/watch.ts";
+import { freePort, HOST } from "./peers/server.ts";
 
 /** `attackMs`: of those attacks that never end. `limitMs`: how long answers and calm are waited for. */
 const FULL = { quietMs: 5_000, attackMs: 10_000, limitMs: 40_000 };
@@ -23,7 +24,7 @@ const FILLING = 64;
 // Addresses for documentation (RFC 5737): the relay takes this machine for a proxy, and believes it.
 const HONEST_ADDRESS = "198.51.100.1";
 const attacker = (number: number): string => `203.0.113.${number + 1}`;
-const BEHIND_PROXY = { DEADDROP_TRUSTED_PROXIES: "127.0.0.1" };
+const BEHIND_PROXY = { DEADDROP_TRUSTED_PROXIES: HOST };
 
 type Case = {
   readonly label: string;
@@ -119,9 +120,10 @@ no key. A full box is ${BOX_DROPS.toLocaleString("en-US")} drops of 9 KB with 10
     const { quietMs, attackMs, limitMs } = run.quick ? QUICK : FULL;
     const folder = run.folder();
     if (row.case.hasBox) await fillBox(subject, folder);
+    // Named, because uWebSockets.js lets several event loops share no port that the system chose.
     const relay = await subject.start(
       folder,
-      { ...BEHIND_PROXY, ...settings },
+      { ...BEHIND_PROXY, ...settings, DEADDROP_LISTEN: `${HOST}:${await freePort()}` },
       { ...how, isHurried: true },
     );
     const attack = await prepareAttack({
