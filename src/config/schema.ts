@@ -26,6 +26,9 @@ const limits = z.strictObject({
   limit: count(1)
     .prefault(5_000)
     .describe("Stored drops that one filter returns; a filter's own `limit` is capped by it."),
+  reconcile: count(1)
+    .prefault(20_000)
+    .describe("Stored drops that one reconciliation (NIP-77) may be about."),
   outboxBytes: bytes
     .prefault("4MiB")
     .describe("What may wait for a slow reader before it is cut off, bytes."),
@@ -41,7 +44,7 @@ const limits = z.strictObject({
   memoryPerAddress: bytes
     .prefault("32MiB")
     .describe(
-      "What one address has kept in memory, bytes: filters, keys, messages that wait, answers that are not read.",
+      "What one address has kept in memory, bytes: filters, keys, open reconciliations, messages that wait, answers that are not read.",
     ),
   memory: bytes.prefault("256MiB").describe("The same of all addresses together, bytes."),
   connections: count(1)
@@ -59,11 +62,11 @@ const limits = z.strictObject({
   requestsPerSecond: count(0)
     .prefault(100)
     .describe(
-      "AUTH, REQ, COUNT and CLOSE messages, and HTTP requests, of one address in a second, on average. 0: no limit.",
+      "Messages other than EVENT, and HTTP requests, of one address in a second, on average. 0: no limit.",
     ),
   requestsBurst: count(1)
     .prefault(4_000)
-    .describe("AUTH, REQ, COUNT and CLOSE messages, and HTTP requests, of one address at once."),
+    .describe("Messages other than EVENT, and HTTP requests, of one address at once."),
   waitSeconds: duration
     .prefault("60s")
     .describe(

@@ -109,6 +109,10 @@ async function answerBox(
     return respond(200, { "content-type": EVENT_STREAM, ...NOT_KEPT }, opened.stream());
   }
   const found = await opened.find(wait);
+  if (isReason(found)) {
+    opened.close();
+    return refusal(statusOfReason(found), found);
+  }
   const head = { "content-type": isStream ? EVENT_STREAM : NDJSON, ...NOT_KEPT };
   const body = opened.sendFound(found);
   // The writer is not called, so nobody else would close it.

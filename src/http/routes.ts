@@ -55,7 +55,8 @@ export function routes(
       const allow = [...Object.keys(operations), "OPTIONS"].join(", ");
       return text(405, "method not allowed\n", { allow });
     }
-    if (operation.isCounted && !relay.rates.mayAsk(request.address)) return refused(SLOW_DOWN, 429);
+    if (operation.isCounted && !relay.rates.mayAsk(request.address, request.body?.length))
+      return refused(SLOW_DOWN, 429);
     if (operation.takes !== undefined && isEncoded(request)) return refused(ENCODED, 415);
     if (request.body === undefined) {
       return refused(`invalid: request body of more than ${maxBodyBytes} bytes`, 413);

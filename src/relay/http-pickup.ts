@@ -12,7 +12,7 @@ import type { BodyHandlers, BodyStream, BodyWriter } from "../transport/transpor
 import type { OpenPickup } from "./connections.ts";
 import { type Framing, KEEP_ALIVE, LINES, SERVER_SENT_EVENTS } from "./framing.ts";
 import { scope, type ScopedFilter } from "./gate.ts";
-import type { Holding } from "./holdings.ts";
+import { HEADER_BYTES, type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import { reportFailure } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
@@ -101,8 +101,8 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
     });
   }
 
-  /** Finds what is held, and when that is nothing waits so many seconds for something to come. */
-  async find(waitSeconds: number): Promise<Found> {
+  /** Finds what is held, and when that is nothing waits so many seconds for something to come. Answers why not when it is too much to be kept until it is sent. */
+  async find(waitSeconds: number): Promise<Found | Reason> {
     const timer =
       waitSeconds > 0 ? setTimeout(() => this.stopWaiting(), waitSeconds * 1_000) : undefined;
     try {
@@ -116,7 +116,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
           continue;
         }
         this.#host.live.remove(subscription);
-        return found;
+        return this.#keep(found) ? found : TOO_MUCH;
       }
     } finally {
       clearTimeout(timer);
@@ -140,7 +140,9 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
       this.outbox.send(KEEP_ALIVE);
       const subscription = this.#subscribe(SERVER_SENT_EVENTS);
       this.#host.live.add(subscription);
-      const sent = await subscription.send(await subscription.find(this.#request.after));
+      const found = await subscription.find(this.#request.after);
+      if (!this.#keep(found)) return this.#stream?.terminate();
+      const sent = await subscription.send(found);
       this.#host.observer.count("drop picked up", sent);
       if (this.#isHurried) this.#stream?.end();
     });
@@ -215,6 +217,10 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
 
   get #isOver(): boolean {
     return this.#isHurried || this.#isClosed;
+  }
+
+  #keep({ headers }: Found): boolean {
+    return this.holding.take(HEADER_BYTES * headers.length);
   }
 
   #something(): Promise<void> {

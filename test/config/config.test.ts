@@ -239,6 +239,7 @@ const ROWS: readonly Row[] = [
   count("limits.boxDrops", "DEADDROP_LIMITS_BOX_DROPS", 5_000, 1),
   size("limits.boxBytes", "DEADDROP_LIMITS_BOX_BYTES", 64 * MIB),
   count("limits.limit", "DEADDROP_LIMITS_LIMIT", 5_000, 1),
+  count("limits.reconcile", "DEADDROP_LIMITS_RECONCILE", 20_000, 1),
   {
     ...size("limits.outboxBytes", "DEADDROP_LIMITS_OUTBOX_BYTES", 4 * MIB),
     given: "1 MiB",

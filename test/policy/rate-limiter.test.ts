@@ -51,6 +51,32 @@ describe("a rate", () => {
     expect(takes(rate, ALICE, 4, 2)).toEqual([true, false]);
   });
 
+  it("tells how long a peer has to wait until it has paid", () => {
+    const rate = new RateLimiter({ perSecond: 2, burst: 4 });
+    expect(rate.secondsInDebt(ALICE, 0)).toBe(0);
+    rate.charge(ALICE, 0, 10);
+    expect(rate.secondsInDebt(ALICE, 0)).toBe(3);
+    expect(rate.secondsInDebt(ALICE, 2)).toBe(1);
+    expect(rate.secondsInDebt(ALICE, 3)).toBe(0);
+    expect(rate.secondsInDebt(BOB, 3)).toBe(0);
+  });
+
+  it("tells who was refused a thousand times, or four bursts, until as many tokens came back", () => {
+    for (const [burst, refusals] of [
+      [1, 1_000],
+      [400, 1_600],
+    ] as const) {
+      const rate = new RateLimiter({ perSecond: 10, burst });
+      takes(rate, ALICE, 0, burst + refusals - 1);
+      expect(rate.isDeaf(ALICE, 0)).toBe(false);
+      takes(rate, ALICE, 0, 1);
+      expect(rate.isDeaf(ALICE, 0)).toBe(true);
+      expect(rate.isDeaf(BOB, 0)).toBe(false);
+      expect(rate.isDeaf(ALICE, refusals / 10 - 1)).toBe(true);
+      expect(rate.isDeaf(ALICE, refusals / 10 + 1)).toBe(false);
+    }
+  });
+
   it("counts each peer for itself", () => {
     const rate = new RateLimiter({ perSecond: 1, burst: 1 });
     expect(takes(rate, ALICE, 0, 2)).toEqual([true, false]);
@@ -75,6 +101,8 @@ describe("a rate", () => {
     rate.charge(ALICE, 0, 100);
     expect(takes(rate, ALICE, 0, 3)).toEqual([true, true, true]);
     expect(rate.take(ALICE, 0, 100)).toBe(true);
+    expect(rate.secondsInDebt(ALICE, 0)).toBe(0);
+    expect(rate.isDeaf(ALICE, 0)).toBe(false);
   });
 
   it("remembers 100,000 peers and forgets the one that was quiet for longest", () => {

@@ -14,6 +14,8 @@ const LIMITS = {
   filterValues: 1_000,
   subscriptions: 32,
   authKeys: 1_000,
+  reconcile: 1,
+  messageBytes: 1,
   limit: 5_000,
   outboxBytes: 2 ** 22,
   filterBytes: 2 ** 20,

@@ -535,12 +535,14 @@ describe("a relay that counts what each address does", () => {
     for (let count = 0; count < 3; count += 1) client.say("COUNT", "c", {});
     client.say("COUNT", "c", {});
     client.say("REQ", "r", {});
+    client.say("NEG-OPEN", "n", {}, "6100000200");
     client.say("AUTH", auth);
     client.say("PING");
     // Letting go is always allowed.
     client.say("CLOSE", "r");
+    client.say("NEG-CLOSE", "n");
     const heard = [];
-    for (let count = 0; count < 7; count += 1) heard.push(await client.hear());
+    for (let count = 0; count < 8; count += 1) heard.push(await client.hear());
     const answered = heard.filter(([, , reason]) => String(reason).startsWith("auth-required"));
     expect(answered).toHaveLength(3);
     const refused = heard.filter((message) => !answered.includes(message));
@@ -548,6 +550,11 @@ describe("a relay that counts what each address does", () => {
     expect(refused).toEqual([
       documented(sends, ["CLOSED", "c", SLOW_DOWN]),
       documented(sends, ["CLOSED", "r", SLOW_DOWN]),
+      documented("a NEG-OPEN or NEG-MSG too soon after too many requests of one address", [
+        "NEG-ERR",
+        "n",
+        SLOW_DOWN,
+      ]),
       documented("an AUTH too soon after too many requests of one address", [
         "OK",
         auth.id,
