@@ -9,6 +9,7 @@ import { relayInformation } from "../http/information.ts";
 import { refusal } from "../http/respond.ts";
 import { routes } from "../http/routes.ts";
 import type { Drop, RetentionRule } from "../nostr/drop.ts";
+import type { OwnUrl } from "../nostr/own-url.ts";
 import type { Reason } from "../nostr/reason.ts";
 import { forwardedFor } from "../policy/address.ts";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
@@ -23,7 +24,7 @@ import { wsTransport } from "../transport/ws.ts";
 import { Pool } from "../verify/pool.ts";
 import type { VerifierName } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
-import { knownHosts } from "./hosts.ts";
+import { ownUrls } from "./own-urls.ts";
 import { systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
 import type { VerificationData } from "./verification-thread.ts";
@@ -80,7 +81,7 @@ export async function startEventLoop(
   const others =
     settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
   onFailure(async () => others?.close());
-  const hosts = new Set<string>();
+  const urls: OwnUrl[] = [];
   const relay = new Relay(
     {
       store,
@@ -97,7 +98,7 @@ export async function startEventLoop(
       log,
       runtime: systemRuntime,
     },
-    { hosts, limits },
+    { urls, limits },
   );
   onFailure(async () => relay.close());
   others?.addEventListener("message", (message) => {
@@ -133,12 +134,16 @@ export async function startEventLoop(
           readiness,
           relay: relay.host,
         },
-        { maxBodyBytes: limits.messageBytes, maxWaitSeconds: limits.waitSeconds },
+        {
+          maxBodyBytes: limits.messageBytes,
+          maxWaitSeconds: limits.waitSeconds,
+          publicUrls: [config.url, ...config.aliases].filter((url) => url !== ""),
+        },
       ),
     },
   );
   onFailure(() => listener.close(0));
-  for (const host of knownHosts(config, listener.port)) hosts.add(host);
+  urls.push(...ownUrls(config, listener.port));
 
   return {
     port: listener.port,

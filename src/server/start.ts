@@ -13,6 +13,7 @@ import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
 import { type EventLoopSettings, type OnFailure, startEventLoop } from "./event-loop.ts";
 import { startEventLoops } from "./event-loops.ts";
+import { warnOfOtherNames } from "./own-urls.ts";
 import { systemRuntime } from "./runtime.ts";
 import { verifiersEach } from "./threads.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -85,6 +86,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   });
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
   const url = `ws://${join({ host: config.listen.host, port: eventLoop.port })}`;
+  warnOfOtherNames(config, eventLoop.port, log);
   log.info(
     {
       url,

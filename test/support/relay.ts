@@ -117,6 +117,13 @@ export async function startRelay(
   };
 }
 
+/** What a refusal of another relay's name ends with, at one that was told no URL. */
+export function knownAs({ url }: RelayProcess): string {
+  const { port } = new URL(url);
+  const names = ["127.0.0.1", "localhost", "[::1]"].map((name) => `${name}:${port}`);
+  return `, this one is known as ${names.join(", ")}`;
+}
+
 /** One relay for all tests of a file or a describe: started before the first of them, ended after the last. */
 export function sharedRelay(options: RelayOptions = {}): () => RelayProcess {
   let relay: RelayProcess | undefined;
