@@ -18,6 +18,8 @@ export type Counted =
   | `connection cut off: ${CutOff}`
   | "drop expired"
   | "tombstone expired"
+  | "record damaged"
+  | "commit failed"
   | "sweep"
   | `refused: ${Prefix}`;
 

@@ -8,7 +8,7 @@ import {
   type Header,
   ID_PREFIX_DIGITS,
 } from "./store.ts";
-import { countEarly } from "./tables.ts";
+import { countEarly, earlyOf } from "./tables.ts";
 import {
   DELETIONS_A_STEP,
   type Operation,
@@ -54,10 +54,10 @@ function* rememberEarly(
   ids: ReadonlySet<string>,
   now: number,
 ): Operation<AcknowledgeOutcome> {
-  const { tombstones, early } = context.tables;
+  const { tombstones } = context.tables;
   const owner = Buffer.from(signer, "hex");
   const value = tombstoneValue(farthestExpiry(context.clock.latest(now), context.rule), true);
-  let room = context.limits.earlyTombstones - (early.get(owner)?.readUInt32BE() ?? 0);
+  let room = context.limits.earlyTombstones - earlyOf(context.tables, owner);
   let steps = 0;
   for (const id of ids) {
     const key = ownedKey(signer, id);
