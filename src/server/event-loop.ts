@@ -16,9 +16,8 @@ import { RateLimiter } from "../policy/rate-limiter.ts";
 import type { PackedExamined } from "../relay/examined.ts";
 import type { Log, Observer } from "../relay/observer.ts";
 import { Relay } from "../relay/relay.ts";
-import { STORE_LOST } from "../store/same-file.ts";
 import { isFull, type SharedState } from "../store/shared-state.ts";
-import type { Store } from "../store/store.ts";
+import { type Store, TOLD } from "../store/store.ts";
 import type { Transport } from "../transport/transport.ts";
 import { wsTransport } from "../transport/ws.ts";
 import { Pool } from "../verify/pool.ts";
@@ -194,7 +193,7 @@ function startPool(
       workerLost(error) {
         log.error({ err: error }, "a verification thread was lost");
         // The class does not survive the way between threads.
-        if (error.name === STORE_LOST) lost(error);
+        if (error.name === TOLD.lost) lost(error);
       },
     },
   );

@@ -63,7 +63,7 @@ function gathered<Thing>(write: (things: readonly Thing[]) => void): (thing: Thi
   };
   return (thing) => {
     if (things.length < MAX_GATHERED) things.push(thing);
-    timer ??= setTimeout(flush, wroteAt + QUIET_MS - performance.now()).unref();
+    timer ??= setTimeout(flush, Math.max(0, wroteAt + QUIET_MS - performance.now())).unref();
   };
 }
 

@@ -1,6 +1,7 @@
 import pino from "pino";
 
 import type { Config } from "../config/schema.ts";
+import { isCommitError } from "../store/incidents.ts";
 import { type RunningRelay, startRelay } from "./start.ts";
 
 // SIGTERM to exit takes less than 5 s; what takes longer will not end by itself.
@@ -9,8 +10,10 @@ const STOP_MS = 8_000;
 /** `deaddrop serve`: runs until it is asked to stop, be it while it starts. Answers the exit code. */
 export async function serve(config: Config, stopping: AbortSignal): Promise<number> {
   const log = pino({ level: config.log, base: null });
-  // A full disk makes lmdb reject promises that nobody holds. The writes they belong to were answered; the relay goes on.
-  process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
+  process.on("unhandledRejection", (error) => {
+    // A failed commit makes lmdb reject promises that nobody holds. What they belong to was answered, and the store says why it failed.
+    if (!isCommitError(error)) log.error({ err: error }, "internal error");
+  });
   stopping.addEventListener("abort", () => endWithin(log, "it was asked to stop"));
   let relay: RunningRelay;
   try {

@@ -2,9 +2,11 @@
 // a store that is lost to this process.
 
 import { constants } from "node:os";
+import { getSystemErrorMap } from "node:util";
 
 import type { Exposed } from "./privacy.ts";
 import { StoreLost } from "./same-file.ts";
+import { TOLD } from "./store.ts";
 
 /** Hears of them. None of it says anything of a recipient or of what is held. */
 export type Incidents = {
@@ -41,9 +43,27 @@ export async function causeOf(error: unknown): Promise<unknown> {
   try {
     await (error as { commitError?: Promise<never> }).commitError;
   } catch (cause) {
-    return cause;
+    return plain(cause as Error & { code?: unknown });
   }
   return error;
+}
+
+/** Whether this is what lmdb rejects all with that was in a failed commit. */
+export function isCommitError(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "commitError" in error;
+}
+
+// lmdb appends to an error of the system what it said last to whomever, however long ago.
+function plain(cause: Error & { code?: unknown }): Error {
+  const [name, message] = getSystemErrorMap().get(-Number(cause.code)) ?? [];
+  return name === undefined
+    ? cause
+    : Object.assign(new Error(`${name}: ${message}`), { code: cause.code });
+}
+
+/** A write came to nothing because the disk is full. */
+export class DiskFull extends Error {
+  override readonly name = TOLD.diskFull;
 }
 
 /** Whether LMDB, or the file beneath it, said so; else it is a mistake in this program. */

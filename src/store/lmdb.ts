@@ -12,17 +12,24 @@ import { Disk } from "./disk.ts";
 import { mustBeReadable, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
 import { put } from "./put.ts";
-import { type Incidents, isStoreError, UNHEARD } from "./incidents.ts";
+import { DiskFull, type Incidents, isStoreError, UNHEARD } from "./incidents.ts";
 import { mustBeOpenable } from "./openable.ts";
 import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
-import { watchFile } from "./same-file.ts";
+import { StoreLost, watchFile } from "./same-file.ts";
 import { GENERATION } from "./settling.ts";
 import type { SharedState } from "./shared-state.ts";
 import type { Store } from "./store.ts";
 import { Spare } from "./spare.ts";
 import { sweepDrops, sweepTombstones } from "./sweep.ts";
-import { type Environment, MAP_BYTES, openEnvironment, readDrop, readEvent } from "./tables.ts";
+import {
+  type Environment,
+  MAP_BYTES,
+  mustRead,
+  openEnvironment,
+  readDrop,
+  readEvent,
+} from "./tables.ts";
 import { totalsOf } from "./totals.ts";
 import { Usage } from "./usage.ts";
 import { vanish } from "./vanish.ts";
@@ -143,13 +150,22 @@ async function openLocked(
       boxes.aborted();
       usage.forget();
     },
+    isReadable() {
+      root.resetReadTxn();
+      try {
+        mustRead(tables);
+        return true;
+      } catch {
+        return false;
+      }
+    },
     hasRoom: () => spare.hasRoom(),
     diskFull,
     lost: lose,
   });
   // Whatever is read from the map: that it cannot be read ends it all.
   function reading<Found>(read: () => Found): Found {
-    if (cause !== undefined) throw cause;
+    if (cause !== undefined) throw new StoreLost(cause.message, { cause });
     try {
       return read();
     } catch (error) {
@@ -159,7 +175,7 @@ async function openLocked(
   }
 
   const store: Store = {
-    put: (drop, time) => writer.run(put(context, drop, time)),
+    put: (drop, time) => writer.run(put(context, drop, time)).catch(storageFull),
     acknowledge: (acknowledged, time) => writer.run(acknowledge(context, acknowledged, time)),
     vanish: (vanishing, time) => writer.run(vanish(context, vanishing, time)),
     sweep: (of, time, from) =>
@@ -197,6 +213,11 @@ async function openLocked(
     confirmClock: () => writer.run(inOne(() => clock.confirm())),
     look,
   };
+}
+
+function storageFull(error: unknown): "storage full" {
+  if (error instanceof DiskFull) return "storage full";
+  throw error;
 }
 
 // An operation of one step.

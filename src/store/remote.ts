@@ -100,8 +100,9 @@ export function remoteStore(
     for (let at = 0; at < answers.length; at += 2) {
       take(answers[at] as number)?.done(answers[at + 1] as never);
     }
-    for (let at = 0; at < failures.length; at += 2) {
-      take(failures[at] as number)?.failed(new Error(String(failures[at + 1])));
+    for (let at = 0; at < failures.length; at += 3) {
+      const [number, name, message] = failures.slice(at, at + 3) as [number, string, string];
+      take(number)?.failed(Object.assign(new Error(message), { name }));
     }
     isFresh = false;
     if (committed.length > 0) announce(committed);

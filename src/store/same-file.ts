@@ -1,6 +1,8 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 
+import { TOLD } from "./store.ts";
+
 /**
  * The store's file, as it was when it was opened. Throws whenever another one, or none, stands in its place: what is written then goes into a file that
  * nobody finds any more.
@@ -19,9 +21,7 @@ export function watchFile(folder: string): { mustBeThere(): void } {
   };
 }
 
-export const STORE_LOST = "StoreLost";
-
 /** The store cannot be read or written any more, and no later attempt would be another. */
 export class StoreLost extends Error {
-  override readonly name = STORE_LOST;
+  override readonly name = TOLD.lost;
 }

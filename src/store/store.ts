@@ -136,3 +136,6 @@ export type Totals = {
 export function newestFirst(a: Place, b: Place): number {
   return b.created_at - a.created_at || (a.idPrefix < b.idPrefix ? -1 : 1);
 }
+
+/** Names of the errors with which reads and writes fail after the store has told why in another way. A class does not survive the way between threads. */
+export const TOLD = { diskFull: "DiskFull", lost: "StoreLost" } as const;

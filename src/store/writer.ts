@@ -1,4 +1,5 @@
-import { causeOf, isDiskFull, isStoreError } from "./incidents.ts";
+import { causeOf, DiskFull, isDiskFull, isStoreError } from "./incidents.ts";
+import { StoreLost } from "./same-file.ts";
 import type { Environment } from "./tables.ts";
 
 // A transaction takes up what waits until it has run this long, then it commits; an operation that is not done goes on in the next one. The event loop
@@ -23,6 +24,8 @@ type WriterEvents = {
   readonly answered: () => void;
   /** After a transaction that came to nothing. */
   readonly aborted: () => void;
+  /** Whether LMDB can still be read. After a failed meta page it cannot, whatever that failed for. */
+  readonly isReadable: () => boolean;
   /** Whether the file can grow. */
   readonly hasRoom: () => boolean;
   /** That was because the disk is full. */
@@ -65,7 +68,7 @@ export class Writer {
 
   /** Begins no other transaction, for this reason. */
   giveUp(cause: Error): void {
-    this.#lost ??= cause;
+    this.#lost ??= new StoreLost(cause.message, { cause });
   }
 
   /** Resolves when all that was asked for is on disk, or will never be. */
@@ -100,9 +103,8 @@ export class Writer {
       });
       this.#events.verify();
     } catch (thrown) {
-      const error = await causeOf(thrown);
+      const error = this.#judge(await causeOf(thrown));
       this.#events.aborted();
-      this.#judge(error);
       for (const { waiting } of ended) waiting.failed(error);
       // The one that threw, or was in the middle: what it did in this transaction is undone, so it cannot go on.
       if (begun !== undefined) this.#queue.shift()?.failed(error);
@@ -113,13 +115,15 @@ export class Writer {
     setImmediate(this.#events.answered);
   }
 
-  #judge(error: unknown): void {
-    if (!isStoreError(error)) return;
-    if (isDiskFull(error, this.#events.hasRoom)) {
+  // What those who wait are told.
+  #judge(error: unknown): unknown {
+    if (!isStoreError(error)) return error;
+    if (this.#events.isReadable() && isDiskFull(error, this.#events.hasRoom)) {
       this.#events.diskFull(error);
-      return;
+      return new DiskFull(error.message, { cause: error });
     }
     this.giveUp(error);
     this.#events.lost(error);
+    return this.#lost;
   }
 }
