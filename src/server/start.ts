@@ -36,13 +36,19 @@ export async function startRelay(config: Config, log: Logger): Promise<RunningRe
   try {
     return await assemble(config, log, (close) => opened.push(close));
   } catch (error) {
-    await Promise.race([closeAll(opened), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
+    await closeAll(opened);
     throw error;
   }
 }
 
 async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void> {
-  for (const close of opened.toReversed()) await close();
+  const enough = Promise.withResolvers<void>();
+  const timer = setTimeout(enough.resolve, CLOSE_MS);
+  const closing = async (): Promise<void> => {
+    for (const close of opened.toReversed()) await close();
+  };
+  await Promise.race([closing(), enough.promise]);
+  clearTimeout(timer);
 }
 
 async function assemble(config: Config, log: Logger, onFailure: OnFailure): Promise<RunningRelay> {
