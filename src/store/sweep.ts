@@ -52,7 +52,8 @@ export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCur
     return (expiry ?? endOfDay(key)) <= past;
   };
   const piece = swept(page, isPast, ({ key }) => {
-    removeExpired(context, seqOfExpiry(key), past);
+    const seq = seqOfExpiry(key);
+    if (seq !== undefined) removeExpired(context, seq, past);
     expiries.removeSync(key);
   });
   // Nothing more expired, but there may be more to take off the disk.
@@ -94,24 +95,19 @@ function swept(
   return { removed, next: page.length < KEYS_A_SWEEP ? undefined : last && after(last.key) };
 }
 
-// The drop under an entry of `expiries` that is past. What is damaged of it goes too, as far as it can be found: what an index says of it is lost with its event.
-function removeExpired(context: WriteContext, seq: number | undefined, past: number): void {
-  if (seq === undefined) return;
+// The drop under an entry of `expiries` that is past. What is damaged of it goes too, as far as it can be found.
+function removeExpired(context: WriteContext, seq: number, past: number): void {
   const { tables, boxes, damaged } = context;
-  if (!tables.drops.doesExist(seq)) return;
+  if (!tables.drops.doesExist(seq) || tables.discarded.doesExist(seq)) return;
   const event = eventUnder(tables, seq, damaged);
   const recipient = event === undefined ? undefined : recipientOf(event);
-  if (event === undefined || typeof recipient !== "string") {
-    tables.drops.removeSync(seq);
-    return;
-  }
-  const key = boxKey({ ...event, recipient });
-  const held = boxes.at(key);
-  if (held?.seq === seq && held.expiry <= past) {
+  const key = event && typeof recipient === "string" && boxKey({ ...event, recipient });
+  const held = key ? boxes.at(key) : undefined;
+  if (held?.seq === seq) {
+    if (held.expiry > past) return;
     forget(context, held);
-    takeOffDisk(context, held);
-  } else if (held === undefined && tables.boxes.doesExist(key)) {
+  } else if (held === undefined && key) {
     tables.boxes.removeSync(key);
-    tables.drops.removeSync(seq);
   }
+  tables.drops.removeSync(seq);
 }
