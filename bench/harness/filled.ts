@@ -117,6 +117,7 @@ async function make(folder: string, count: number, drops: Iterable<Drop>): Promi
         boxDrops: count,
         boxBytes: count * 4_096,
         earlyTombstones: 0,
+        earlyTombstonesInAll: 0,
         eventBytes: 65_536,
         authorDeletesWraps: false,
       },

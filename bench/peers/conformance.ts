@@ -45,6 +45,7 @@ async function withOurs<Result>(work: (url: string) => Promise<Result>): Promise
       DEADDROP_LISTEN: "127.0.0.1:0",
       DEADDROP_DATA: data,
       DEADDROP_LIMITS_DROPS_PER_SECOND: "0",
+      DEADDROP_LIMITS_BYTES_PER_SECOND: "0",
       DEADDROP_LIMITS_REQUESTS_PER_SECOND: "0",
     },
     stdio: ["ignore", "pipe", "inherit"],

@@ -19,6 +19,10 @@ export function inconsistencies({ limits: limit, sweepSeconds }: Config): string
       limit.memoryPerAddress <= limit.memory,
       "limits.memoryPerAddress must not be more than limits.memory",
     ],
+    [
+      limit.messageBytes <= limit.bytesBurst,
+      "limits.messageBytes must not be more than limits.bytesBurst",
+    ],
     [limit.eventBytes <= limit.boxBytes, "limits.eventBytes must not be more than limits.boxBytes"],
     [
       limit.pingSeconds < limit.deadSeconds,

@@ -20,12 +20,20 @@ const limits = z.strictObject({
   acknowledgementIds: count(1).prefault(1_000).describe("Ids in one acknowledgement or deletion."),
   earlyTombstones: count(0)
     .prefault(10_000)
-    .describe("Ids one key may acknowledge before their drops come."),
+    .describe("Ids one key may acknowledge before their drops come, and requests to vanish."),
+  earlyTombstonesInAll: count(0)
+    .prefault(1_000_000)
+    .describe(
+      "Ids that all keys together may acknowledge before their drops come, and requests to vanish.",
+    ),
   boxDrops: count(1).prefault(5_000).describe("Drops held for one recipient."),
   boxBytes: bytes.prefault("64MiB").describe("Drops held for one recipient, bytes."),
   limit: count(1)
     .prefault(5_000)
     .describe("Stored drops that one filter returns; a filter's own `limit` is capped by it."),
+  reconcile: count(1)
+    .prefault(20_000)
+    .describe("Stored drops that one reconciliation (NIP-77) may be about."),
   outboxBytes: bytes
     .prefault("4MiB")
     .describe("What may wait for a slow reader before it is cut off, bytes."),
@@ -41,7 +49,7 @@ const limits = z.strictObject({
   memoryPerAddress: bytes
     .prefault("32MiB")
     .describe(
-      "What one address has kept in memory, bytes: filters, keys, messages that wait, answers that are not read.",
+      "What one address has kept in memory, bytes: filters, keys, open reconciliations, messages that wait, answers that are not read.",
     ),
   memory: bytes.prefault("256MiB").describe("The same of all addresses together, bytes."),
   connections: count(1)
@@ -56,14 +64,18 @@ const limits = z.strictObject({
     .prefault(20)
     .describe("Events one address may publish in a second, on average. 0: no limit."),
   dropsBurst: count(1).prefault(400).describe("Events one address may publish at once."),
+  bytesPerSecond: bytes
+    .prefault("32KiB")
+    .describe("Bytes of events one address may publish in a second, on average. 0: no limit."),
+  bytesBurst: bytes.prefault("16MiB").describe("Bytes of events one address may publish at once."),
   requestsPerSecond: count(0)
     .prefault(100)
     .describe(
-      "AUTH, REQ, COUNT and CLOSE messages, and HTTP requests, of one address in a second, on average. 0: no limit.",
+      "Messages other than EVENT, and HTTP requests, of one address in a second, on average. 0: no limit.",
     ),
   requestsBurst: count(1)
     .prefault(4_000)
-    .describe("AUTH, REQ, COUNT and CLOSE messages, and HTTP requests, of one address at once."),
+    .describe("Messages other than EVENT, and HTTP requests, of one address at once."),
   waitSeconds: duration
     .prefault("60s")
     .describe(

@@ -48,6 +48,11 @@ export const OBLIGATIONS = {
   "pickup-14": "A relay MUST leave out a filter that then names none.",
   "pickup-12":
     "A relay MUST answer a request of which no filter is left with `CLOSED` and `restricted:`.",
+  "pickup-18":
+    "A relay that supports NIP-77 MUST reconcile only drops that it would send to the same connection on a `REQ` with the same filter.",
+  "pickup-19":
+    "Such a relay MUST challenge, and refuse with `NEG-ERR`, a `NEG-OPEN` where it would challenge and close that `REQ`.",
+  "pickup-20": "Such a relay SHOULD hold a `NEG-OPEN` as it would hold that `REQ`.",
   "pickup-7":
     "The answer to a request about another recipient's box MUST be the same whether that box is empty, full or unknown.",
   "pickup-8":

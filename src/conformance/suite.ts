@@ -10,6 +10,7 @@ import { hintsChecks } from "./checks/hints.ts";
 import { httpPickupChecks } from "./checks/http-pickup.ts";
 import { httpPublishChecks } from "./checks/http-publish.ts";
 import { informationChecks } from "./checks/information.ts";
+import { negentropyChecks } from "./checks/negentropy.ts";
 import { pickupChecks } from "./checks/pickup.ts";
 import { powChecks } from "./checks/pow.ts";
 import { sameAnswerChecks } from "./checks/same-answer.ts";
@@ -24,6 +25,7 @@ export const SUITE: readonly Check[] = [
   ...expiryChecks,
   ...pickupChecks,
   ...countChecks,
+  ...negentropyChecks,
   ...acknowledgementChecks,
   ...sameAnswerChecks,
   ...deletionsChecks,

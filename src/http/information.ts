@@ -5,7 +5,7 @@ import { MAX_SUBSCRIPTION_CHARS } from "../nostr/message.ts";
 import type { Policy } from "../policy/policy.ts";
 
 /** NIPs the relay speaks; docs/BEHAVIOR.md says how far. */
-const SUPPORTED_NIPS = [1, 4, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 70, 98];
+const SUPPORTED_NIPS = [1, 4, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 70, 77, 98];
 
 const SOFTWARE = "https://www.npmjs.com/package/deaddrop";
 

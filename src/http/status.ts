@@ -24,6 +24,7 @@ const OF_PREFIX: Readonly<Record<Prefix, number>> = {
   pow: 422,
   "rate-limited": 429,
   duplicate: 200,
+  closed: 410,
   error: 503,
 };
 

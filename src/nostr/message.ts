@@ -1,19 +1,32 @@
 import { type Filter, parseFilter } from "./filter.ts";
 import { isReason, type Reason } from "./reason.ts";
 
-/** What a client may say (NIP-01, NIP-42, NIP-45). The event of an EVENT or AUTH is not looked at here: that is done away from the event loop. */
+/** What a client may say (NIP-01, NIP-42, NIP-45, NIP-77). The event of an EVENT or AUTH is not looked at here: that is done away from the event loop. */
 export type ClientMessage =
   | { readonly verb: "EVENT" }
   | { readonly verb: "AUTH"; readonly event: unknown }
-  | { readonly verb: "REQ"; readonly subscription: string; readonly filters: readonly Filter[] }
-  | { readonly verb: "COUNT"; readonly subscription: string; readonly filters: readonly Filter[] }
-  | { readonly verb: "CLOSE"; readonly subscription: string };
+  | {
+      readonly verb: "REQ" | "COUNT";
+      readonly subscription: string;
+      readonly filters: readonly Filter[];
+    }
+  | {
+      readonly verb: "NEG-OPEN";
+      readonly subscription: string;
+      readonly filter: Filter;
+      readonly hex: string;
+    }
+  | { readonly verb: "NEG-MSG"; readonly subscription: string; readonly hex: string }
+  | { readonly verb: "CLOSE" | "NEG-CLOSE"; readonly subscription: string };
 
-/** What a message seems to be, as far as it takes to address a refusal: OK to an event, CLOSED to a subscription, else a NOTICE (NIP-01). */
+/**
+ * What a message seems to be, as far as it takes to address a refusal: OK to an event, CLOSED to a subscription, NEG-ERR to a reconciliation, whose ids are
+ * apart (NIP-77), else a NOTICE (NIP-01).
+ */
 export type Glimpse = { readonly verb?: ClientMessage["verb"]; readonly subscription?: string };
 
-/** A message that cannot be obeyed, and the subscription to close with the reason when it named one. */
-export type MalformedMessage = { readonly reason: Reason; readonly subscription?: string };
+/** A message that cannot be obeyed, and the subscription or reconciliation to close with the reason when it named one. */
+export type MalformedMessage = Glimpse & { readonly reason: Reason };
 
 export type MessageLimits = { readonly filters: number; readonly filterValues: number };
 
@@ -25,7 +38,8 @@ export function isEventMessage(text: string): boolean {
   return EVENT_MESSAGE.test(text);
 }
 
-const BEGINNING = /^\s*\[\s*"(EVENT|AUTH|REQ|COUNT|CLOSE)"(?:\s*,\s*("(?:[^"\\]|\\.){0,400}"))?/;
+const BEGINNING =
+  /^\s*\[\s*"(EVENT|AUTH|REQ|COUNT|CLOSE|NEG-OPEN|NEG-MSG|NEG-CLOSE)"(?:\s*,\s*("(?:[^"\\]|\\.){0,400}"))?/;
 
 /** Looks at the first characters alone: for a message that is no JSON, or is refused before it is parsed. */
 export function glimpse(text: string): Glimpse {
@@ -49,9 +63,9 @@ export function parseMessage(
   try {
     message = JSON.parse(text);
   } catch {
-    const { verb, subscription } = glimpse(text);
-    const isAsking = subscription !== undefined && verb !== "CLOSE";
-    return { reason: "invalid: message is not JSON", ...(isAsking && { subscription }) };
+    const seen = glimpse(text);
+    const isAsking = seen.verb !== undefined && ASKING.has(seen.verb);
+    return { reason: "invalid: message is not JSON", ...(isAsking && seen) };
   }
   if (!Array.isArray(message)) return { reason: "invalid: message is not a JSON array" };
   const verb: unknown = message[0];
@@ -63,12 +77,26 @@ export function parseMessage(
     case "REQ":
     case "COUNT": {
       const subscription: unknown = message[1];
-      if (!isSubscription(subscription)) return refused(subscription);
+      if (!isSubscription(subscription)) return refused(verb, subscription);
       const filters = parseFilters(message.slice(2), limits);
-      if (isReason(filters)) return { reason: filters, subscription };
+      if (isReason(filters)) return { reason: filters, verb, subscription };
       return { verb, subscription, filters };
     }
-    case "CLOSE": {
+    case "NEG-OPEN": {
+      const [, subscription, given, hex] = message as unknown[];
+      if (!isSubscription(subscription)) return refused(verb, subscription);
+      const filter = parseFilter(given, limits.filterValues);
+      if (isReason(filter)) return { reason: filter, verb, subscription };
+      if (!isHexBytes(hex)) return { reason: NO_HEX, verb, subscription };
+      return { verb, subscription, filter, hex };
+    }
+    case "NEG-MSG": {
+      const [, subscription, hex] = message as unknown[];
+      if (!isSubscription(subscription)) return refused(verb, subscription);
+      return isHexBytes(hex) ? { verb, subscription, hex } : { reason: NO_HEX, verb, subscription };
+    }
+    case "CLOSE":
+    case "NEG-CLOSE": {
       const subscription: unknown = message[1];
       return isSubscription(subscription) ? { verb, subscription } : { reason: BAD_SUBSCRIPTION };
     }
@@ -77,6 +105,10 @@ export function parseMessage(
   }
 }
 
+// What is answered by the id of a subscription or reconciliation.
+const ASKING: ReadonlySet<string> = new Set(["REQ", "COUNT", "NEG-OPEN", "NEG-MSG"]);
+const NO_HEX: Reason = "invalid: a negentropy message is written in hex";
+const HEX_BYTES = /^(?:[0-9a-f]{2})*$/i;
 const BAD_SUBSCRIPTION: Reason = `invalid: subscription id must be a string of 1 to ${MAX_SUBSCRIPTION_CHARS} characters`;
 
 // NIP-01: "an arbitrary, non-empty string of max length 64 chars". A character outside the basic plane is two units of a string, and one character.
@@ -85,9 +117,13 @@ function isSubscription(id: unknown): id is string {
   return id.length <= MAX_SUBSCRIPTION_CHARS || Array.from(id).length <= MAX_SUBSCRIPTION_CHARS;
 }
 
-function refused(subscription: unknown): MalformedMessage {
+function isHexBytes(value: unknown): value is string {
+  return typeof value === "string" && HEX_BYTES.test(value);
+}
+
+function refused(verb: ClientMessage["verb"], subscription: unknown): MalformedMessage {
   const reason = BAD_SUBSCRIPTION;
-  return typeof subscription === "string" ? { reason, subscription } : { reason };
+  return typeof subscription === "string" ? { reason, verb, subscription } : { reason };
 }
 
 function parseFilters(values: readonly unknown[], limits: MessageLimits): Filter[] | Reason {

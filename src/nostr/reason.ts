@@ -1,6 +1,6 @@
 // Why something was refused, as it stands on the wire: a machine-readable prefix (NIP-01, NIP-42), a colon, and a sentence a person can act on.
 
-/** NIP-01's prefixes, NIP-42's two, and `unsupported`, which NIP-01 uses in its examples of CLOSED. */
+/** NIP-01's prefixes, NIP-42's two, NIP-77's `closed`, and `unsupported`, which NIP-01 uses in its examples of CLOSED. */
 export type Prefix =
   | "invalid"
   | "blocked"
@@ -10,6 +10,7 @@ export type Prefix =
   | "duplicate"
   | "error"
   | "auth-required"
+  | "closed"
   | "unsupported";
 
 export type Reason = `${Prefix}: ${string}`;

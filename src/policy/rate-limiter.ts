@@ -33,22 +33,29 @@ export class RateLimiter {
     const { perSecond } = this.#settings;
     if (perSecond === 0) return true;
     const bucket = this.#bucket(address, now);
-    if (bucket.tokens < cost) {
-      bucket.refused += 1;
-      return false;
-    }
+    if (bucket.tokens < cost) return false;
     bucket.tokens -= cost;
     return true;
   }
 
-  /** Whether `address` went on and on after it was refused. It is forgotten at the pace at which tokens come back. */
+  /** `address` was refused something. `weight`: as if it were so many things. */
+  refuse(address: string, now: number, weight: number): void {
+    if (!this.isLimited) return;
+    const bucket = this.#bucket(address, now);
+    const most = this.#mostRefusals;
+    bucket.refused += weight;
+    // Twice as many, so that it takes a while until they are fewer again.
+    if (bucket.refused >= most) bucket.refused = 2 * most;
+  }
+
+  /** Whether `address` went on and on after it was refused: until as many tokens came back as it took refusals. */
   isDeaf(address: string, now: number): boolean {
-    const { perSecond, burst } = this.#settings;
+    const { perSecond } = this.#settings;
     if (perSecond === 0) return false;
     const bucket = this.#buckets.get(peerOf(address));
     if (bucket === undefined) return false;
     const refused = bucket.refused - (now - bucket.at) * perSecond;
-    return refused >= Math.max(MIN_REFUSALS, REFUSALS_A_BURST * burst);
+    return refused >= this.#mostRefusals;
   }
 
   /** How many seconds from `now` on `address` has to wait until it has paid for what it was charged; 0: it has. */
@@ -61,6 +68,10 @@ export class RateLimiter {
   /** Takes tokens for something already done, below zero if need be: the next ones wait for it. */
   charge(address: string, now: number, cost: number): void {
     if (this.#settings.perSecond > 0) this.#bucket(address, now).tokens -= cost;
+  }
+
+  get #mostRefusals(): number {
+    return Math.max(MIN_REFUSALS, REFUSALS_A_BURST * this.#settings.burst);
   }
 
   #bucket(address: string, now: number): Bucket {

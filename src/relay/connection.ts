@@ -154,10 +154,12 @@ export class Connection implements SocketHandlers, OpenConnection {
       sayOk(this.#outbox, { id: peekId(text ?? ""), accepted: false, message: reason });
     } else if (subscription === undefined) {
       sayNotice(this.#outbox, reason);
-    } else if (verb === "CLOSE") {
+    } else if (verb === "CLOSE" || verb === "NEG-CLOSE") {
       // Letting go needs no answer and makes room, so it is done all the same.
-      this.#inbox.withdraw(subscription);
-      this.#session.unsubscribe(subscription);
+      this.#inbox.withdraw(verb, subscription);
+      this.#session.letGo(verb, subscription);
+    } else if (verb === "NEG-OPEN" || verb === "NEG-MSG") {
+      this.#session.refuseReconciliation(subscription, reason);
     } else {
       this.#session.refuseSubscription(subscription, reason);
     }

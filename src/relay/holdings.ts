@@ -1,4 +1,5 @@
-// What strangers have the relay keep in memory: filters, keys, messages that wait, what was found for them, and what is sent and not read.
+// What strangers have the relay keep in memory: filters, keys, messages that wait, what was found for them (in open reconciliations, too), and what is sent
+// and not read.
 //
 // - Counted for each connection or request (a holding), for its address and in all, by estimates that err on the high side.
 // - The first `FREE_BYTES` of each are not counted, so that who asks for little is served whatever the others hold.

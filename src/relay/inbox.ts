@@ -4,6 +4,7 @@
 //   one flight, and a REQ after an acknowledgement does not show what was acknowledged.
 // - A REQ or COUNT that came before a key did is held until AUTH is answered, and overtaken meanwhile: most clients that connect anew ask before they
 //   authenticate. For `HELD_MS` at most; those that are held keep their order, and a CLOSE takes its REQ back.
+// - NEG-OPEN, NEG-MSG and NEG-CLOSE are to reconciliations (NIP-77) what REQ and CLOSE are to subscriptions.
 // - At most `inbox` messages, of `inboxBytes` together, wait; what is held and what is being worked on counts.
 
 import type { ClientMessage } from "../nostr/message.ts";
@@ -55,7 +56,7 @@ export class Inbox {
 
   /** Has a message answered. False when the relay cannot keep it until then. */
   add(message: ClientMessage, text: string): boolean {
-    const bytes = text.length + ("filters" in message ? bytesOf(message.filters) : 0);
+    const bytes = text.length + bytesBeside(message);
     if (!this.#holding.take(bytes)) return false;
     this.#waiting.push({ message, text, bytes });
     this.#bytes += bytes;
@@ -63,10 +64,11 @@ export class Inbox {
     return true;
   }
 
-  /** Forgets the REQ of this subscription, should it be held. */
-  withdraw(subscription: string): void {
+  /** Forgets the REQ of this subscription, or the NEG-OPEN of this reconciliation, should it be held. */
+  withdraw(verb: "CLOSE" | "NEG-CLOSE", subscription: string): void {
+    const opening = verb === "CLOSE" ? "REQ" : "NEG-OPEN";
     this.#held = this.#held.filter(({ message, bytes }) => {
-      const isMeant = message.verb === "REQ" && message.subscription === subscription;
+      const isMeant = message.verb === opening && message.subscription === subscription;
       if (isMeant) this.#done(bytes);
       return !isMeant;
     });
@@ -95,7 +97,7 @@ export class Inbox {
       const sideBySide = verb === "EVENT" || verb === "AUTH";
       if (!sideBySide && this.#working > 0) break;
       this.#waiting.shift();
-      if (verb === "CLOSE") this.withdraw(next.message.subscription);
+      if (verb === "CLOSE" || verb === "NEG-CLOSE") this.withdraw(verb, next.message.subscription);
       if (!("until" in next) && this.#answering.awaitsKey(next.message)) {
         this.#hold(next);
         continue;
@@ -146,4 +148,11 @@ export class Inbox {
     const released = this.#held.splice(0, still < 0 ? this.#held.length : still);
     this.#waiting.unshift(...released);
   }
+}
+
+// What a parsed message takes beside its text.
+function bytesBeside(message: ClientMessage): number {
+  if ("filters" in message) return bytesOf(message.filters);
+  const filterBytes = "filter" in message ? bytesOf([message.filter]) : 0;
+  return filterBytes + ("hex" in message ? message.hex.length : 0);
 }

@@ -43,7 +43,9 @@ export class Publisher {
   /** Takes a raw EVENT message from an address. Resolves when what the answer says is true for good. */
   async publish(text: string, address: string): Promise<Answer> {
     const { examination, rates, refusals, log } = this.#parts;
-    if (!rates.mayPublish(address)) return refusals.answer(peekId(text), SLOW_DOWN);
+    if (!rates.mayPublish(address, Buffer.byteLength(text))) {
+      return refusals.answer(peekId(text), SLOW_DOWN);
+    }
     const examined = await examination.of(text);
     if ("accepted" in examined) return examined;
     if (examined.outcome === "refused") return refusals.answer(examined.id, examined.reason);

@@ -26,6 +26,7 @@ export type RelayParts = {
   readonly store: Store;
   readonly pool: ExaminationPool;
   readonly publishing: RateLimiter;
+  readonly filling: RateLimiter;
   readonly asking: RateLimiter;
   readonly copying: RateLimiter;
   /** Hands an ephemeral drop to the other event loops. */

@@ -13,17 +13,19 @@ import type { ConnectionHost } from "./host.ts";
 import type { Answering } from "./inbox.ts";
 import { reportFailure } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
+import { type ReconciliationLimits, Reconciliations } from "./reconciliations.ts";
 import { sayCount, sayOk } from "./replies.ts";
 import { countMatches } from "./scan.ts";
 import { type Subscriber, Subscription, type SubscriptionLimits } from "./subscription.ts";
 import type { Turn } from "./turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
-export type SessionLimits = SubscriptionLimits & {
-  readonly subscriptions: number;
-  readonly authKeys: number;
-  readonly filterBytes: number;
-};
+export type SessionLimits = SubscriptionLimits &
+  ReconciliationLimits & {
+    readonly subscriptions: number;
+    readonly authKeys: number;
+    readonly filterBytes: number;
+  };
 
 // A key, and its place in the set.
 const KEY_BYTES = 256;
@@ -45,6 +47,8 @@ export class Session implements Subscriber, Answering {
   readonly #address: string;
   readonly #challenge: Challenge;
   readonly #subscriptions: Subscriptions;
+  // Made for those who reconcile.
+  #reconciliations: Reconciliations | undefined;
 
   constructor(parts: SessionParts, limits: SessionLimits) {
     // One by one: an object to hold them would be one more for every idle connection.
@@ -63,7 +67,8 @@ export class Session implements Subscriber, Answering {
   }
 
   awaitsKey({ verb }: ClientMessage): boolean {
-    if (this.keys.size > 0 || (verb !== "REQ" && verb !== "COUNT")) return false;
+    const needsKey = verb === "REQ" || verb === "COUNT" || verb === "NEG-OPEN";
+    if (this.keys.size > 0 || !needsKey) return false;
     this.#challenge.sendOnce();
     return true;
   }
@@ -79,14 +84,26 @@ export class Session implements Subscriber, Answering {
       case "REQ":
         this.#subscribe(message.subscription, message.filters, text.length);
         return undefined;
+      case "NEG-OPEN":
+        return this.#guarded(this.#reconcile(message.subscription, message.filter, message.hex));
+      case "NEG-MSG":
+        return this.#guarded(this.#reconciling().answer(message.subscription, message.hex));
       case "CLOSE":
-        this.unsubscribe(message.subscription);
+      case "NEG-CLOSE":
+        this.letGo(message.verb, message.subscription);
         return undefined;
     }
   }
 
-  unsubscribe(id: string): void {
-    this.#subscriptions.close(id);
+  /** Ends a subscription or a reconciliation, as its client wishes. */
+  letGo(verb: "CLOSE" | "NEG-CLOSE", id: string): void {
+    if (verb === "CLOSE") this.#subscriptions.close(id);
+    else this.#reconciliations?.close(id);
+  }
+
+  /** Answers a NEG-OPEN or NEG-MSG that cannot be obeyed. */
+  refuseReconciliation(id: string, reason: Reason): void {
+    this.#reconciling().refuse(id, reason);
   }
 
   /** Answers a REQ or COUNT that cannot be obeyed. */
@@ -96,6 +113,7 @@ export class Session implements Subscriber, Answering {
 
   close(): void {
     this.#subscriptions.closeAll();
+    this.#reconciliations?.closeAll();
   }
 
   // --- what subscriptions ask
@@ -142,7 +160,7 @@ export class Session implements Subscriber, Answering {
 
   #subscribe(id: string, filters: readonly Filter[], textBytes: number): void {
     // NIP-01: a new REQ under the same id overwrites the subscription.
-    this.unsubscribe(id);
+    this.#subscriptions.close(id);
     const scoped = scope(filters, this.keys);
     if (isReason(scoped)) {
       this.#refuseScope(id, scoped);
@@ -177,6 +195,17 @@ export class Session implements Subscriber, Answering {
       reportFailure(this.#host.log, error);
       this.refuseSubscription(id, UNREADABLE);
     }
+  }
+
+  async #reconcile(id: string, filter: Filter, hex: string): Promise<void> {
+    const scoped = scope([filter], this.keys);
+    if (!isReason(scoped)) return this.#reconciling().open(id, scoped, hex);
+    this.#challenge.send();
+    this.refuseReconciliation(id, scoped);
+  }
+
+  #reconciling(): Reconciliations {
+    return (this.#reconciliations ??= new Reconciliations(this.#host, this));
   }
 
   // Another key would be answered.

@@ -89,6 +89,7 @@ export async function startEventLoop(
       pool,
       passOn: (drop) => others?.postMessage(drop),
       publishing: new RateLimiter({ perSecond: limits.dropsPerSecond, burst: limits.dropsBurst }),
+      filling: new RateLimiter({ perSecond: limits.bytesPerSecond, burst: limits.bytesBurst }),
       asking: new RateLimiter({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst }),
       copying: new RateLimiter({
         perSecond: limits.requestsPerSecond * COPIES_A_REQUEST,

@@ -1,6 +1,7 @@
 import { farthestExpiry } from "../nostr/drop.ts";
 import { writtenUnder } from "./authors.ts";
-import { ownedKey, tombstoneValue } from "./layout.ts";
+import { rememberEarly } from "./early.ts";
+import { ownedKey } from "./layout.ts";
 import { removeWithTombstone } from "./removal.ts";
 import {
   type Acknowledged,
@@ -8,13 +9,7 @@ import {
   type Header,
   ID_PREFIX_DIGITS,
 } from "./store.ts";
-import { countEarly, earlyOf } from "./tables.ts";
-import {
-  DELETIONS_A_STEP,
-  type Operation,
-  TOMBSTONE_BYTES,
-  type WriteContext,
-} from "./write-context.ts";
+import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-context.ts";
 
 /** Removes, now or at a time, the drops with these ids from the signer's box, and remembers the ids. */
 export function* acknowledge(
@@ -44,29 +39,21 @@ export function* acknowledge(
     removeWithTombstone(context, held, acknowledged.at, past);
   }
   if (acknowledged.remembersUnseen === false) return "done";
-  return yield* rememberEarly(context, signer, missing, now);
+  return yield* rememberUnseen(context, signer, missing, now);
 }
 
 // Ids that were neither held here nor acknowledged before: when such a drop comes it gets the answer of a known one.
-function* rememberEarly(
+function* rememberUnseen(
   context: WriteContext,
   signer: string,
   ids: ReadonlySet<string>,
   now: number,
 ): Operation<AcknowledgeOutcome> {
-  const { tombstones } = context.tables;
-  const owner = Buffer.from(signer, "hex");
-  const value = tombstoneValue(farthestExpiry(context.clock.latest(now), context.rule), true);
-  let room = context.limits.earlyTombstones - earlyOf(context.tables, owner);
+  const until = farthestExpiry(context.clock.latest(now), context.rule);
   let steps = 0;
   for (const id of ids) {
-    const key = ownedKey(signer, id);
-    if (tombstones.doesExist(key)) continue;
-    if (room <= 0) return "too many early";
-    if (!context.hasRoomFor(TOMBSTONE_BYTES, "tombstone")) return "storage full";
-    tombstones.putSync(key, value);
-    countEarly(context.tables, owner, 1);
-    room -= 1;
+    const outcome = rememberEarly(context, ownedKey(signer, id), until);
+    if (outcome !== "done") return outcome;
     if (++steps % DELETIONS_A_STEP === 0) yield;
   }
   return "done";

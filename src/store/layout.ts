@@ -6,7 +6,7 @@
 //   expiries    day of expiry 2 · seq 6          expiry 5                               a few hot pages
 //   discarded   seq                              expiry 5                               append
 //   tombstones  owner 32 · id 16                 until 5 · early 1                      random, only on acknowledgement
-//   early       owner 32                         how many of its tombstones are early   only on acknowledgement
+//   early       owner 32, or 0 for all           how many of the tombstones are early    only on acknowledgement
 //   authors     author 32 · id 16                key in boxes 53                        kind 4 (and wraps, on request)
 //   meta        name                             JSON
 //

@@ -1,19 +1,19 @@
 // Deleting what is past, a bounded piece at a time.
 
 import { recipientOf } from "../nostr/drop.ts";
+import { forgetEarly } from "./early.ts";
 import {
   after,
   boxKey,
   endOfDay,
   firstFutureDay,
-  ownerOf,
   seqOfExpiry,
   timeOf,
   tombstoneIn,
 } from "./layout.ts";
 import { forget, takeOffDisk } from "./removal.ts";
 import type { SweepCursor, Swept } from "./store.ts";
-import { countEarly, entries, eventUnder } from "./tables.ts";
+import { entries, eventUnder } from "./tables.ts";
 import { DELETIONS_A_STEP, type WriteContext } from "./write-context.ts";
 
 // Keys a sweep reads in one go.
@@ -73,7 +73,7 @@ export function sweepTombstones(context: WriteContext, now: number, cursor?: Swe
   };
   return swept(page, isPast, ({ key, value }) => {
     tombstones.removeSync(key);
-    if (tombstoneIn(value)?.isEarly === true) countEarly(context.tables, ownerOf(key), -1);
+    if (tombstoneIn(value)?.isEarly === true) forgetEarly(context.tables, key);
   });
 }
 

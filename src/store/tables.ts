@@ -135,23 +135,3 @@ export function numberIn({ meta }: Tables, name: string): number | undefined {
 export function damagedMeta(name: string): Error {
   return new Error(`the store is damaged: its record "${name}" cannot be read; restore a backup`);
 }
-
-const EARLY_BYTES = 4;
-
-/** Changes how many of the tombstones of `owner` are early. */
-export function countEarly(tables: Tables, owner: Buffer, change: 1 | -1): void {
-  const count = earlyOf(tables, owner) + change;
-  if (count <= 0) {
-    tables.early.removeSync(owner);
-    return;
-  }
-  const value = Buffer.allocUnsafe(EARLY_BYTES);
-  value.writeUInt32BE(count);
-  tables.early.putSync(owner, value);
-}
-
-/** How many of the tombstones of `owner` are early. One that cannot be read is written anew with the next. */
-export function earlyOf({ early }: Tables, owner: Buffer): number {
-  const value = early.get(owner);
-  return value?.length === EARLY_BYTES ? value.readUInt32BE() : 0;
-}

@@ -1,14 +1,10 @@
 import { lastExpiry } from "../nostr/drop.ts";
 import { writtenBy } from "./authors.ts";
-import { ownedKey, tombstoneValue } from "./layout.ts";
+import { rememberEarly } from "./early.ts";
+import { ownedKey } from "./layout.ts";
 import { removeWithTombstone } from "./removal.ts";
 import type { Vanishing, VanishOutcome } from "./store.ts";
-import {
-  DELETIONS_A_STEP,
-  type Operation,
-  TOMBSTONE_BYTES,
-  type WriteContext,
-} from "./write-context.ts";
+import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-context.ts";
 
 /** Removes all that `vanishing` speaks of, once: a replay of the same request does nothing. */
 export function* vanish(
@@ -37,7 +33,5 @@ export function* vanish(
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
-  if (!context.hasRoomFor(TOMBSTONE_BYTES, "tombstone")) return "storage full";
-  tables.tombstones.putSync(done, tombstoneValue(until, false));
-  return "done";
+  return rememberEarly(context, done, until) === "done" ? "done" : "storage full";
 }

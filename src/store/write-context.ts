@@ -15,6 +15,7 @@ export type StoreLimits = {
   /** The largest drop that is put. */
   readonly eventBytes: number;
   readonly earlyTombstones: number;
+  readonly earlyTombstonesInAll: number;
   /** Whether the author of a gift wrap may delete it (NIP-09); of a kind 4 it always may. */
   readonly authorDeletesWraps: boolean;
 };

@@ -236,9 +236,11 @@ const ROWS: readonly Row[] = [
   count("limits.authKeys", "DEADDROP_LIMITS_AUTH_KEYS", 1_000, 1),
   count("limits.acknowledgementIds", "DEADDROP_LIMITS_ACKNOWLEDGEMENT_IDS", 1_000, 1),
   count("limits.earlyTombstones", "DEADDROP_LIMITS_EARLY_TOMBSTONES", 10_000, 0),
+  count("limits.earlyTombstonesInAll", "DEADDROP_LIMITS_EARLY_TOMBSTONES_IN_ALL", 1_000_000, 0),
   count("limits.boxDrops", "DEADDROP_LIMITS_BOX_DROPS", 5_000, 1),
   size("limits.boxBytes", "DEADDROP_LIMITS_BOX_BYTES", 64 * MIB),
   count("limits.limit", "DEADDROP_LIMITS_LIMIT", 5_000, 1),
+  count("limits.reconcile", "DEADDROP_LIMITS_RECONCILE", 20_000, 1),
   {
     ...size("limits.outboxBytes", "DEADDROP_LIMITS_OUTBOX_BYTES", 4 * MIB),
     given: "1 MiB",
@@ -264,6 +266,13 @@ const ROWS: readonly Row[] = [
   count("limits.connectionsPerAddress", "DEADDROP_LIMITS_CONNECTIONS_PER_ADDRESS", 64, 1),
   count("limits.dropsPerSecond", "DEADDROP_LIMITS_DROPS_PER_SECOND", 20, 0),
   count("limits.dropsBurst", "DEADDROP_LIMITS_DROPS_BURST", 400, 1),
+  size("limits.bytesPerSecond", "DEADDROP_LIMITS_BYTES_PER_SECOND", 32 * 1_024),
+  {
+    ...size("limits.bytesBurst", "DEADDROP_LIMITS_BYTES_BURST", 16 * MIB),
+    given: "1 MiB",
+    text: "1MiB",
+    becomes: MIB,
+  },
   count("limits.requestsPerSecond", "DEADDROP_LIMITS_REQUESTS_PER_SECOND", 100, 0),
   count("limits.requestsBurst", "DEADDROP_LIMITS_REQUESTS_BURST", 4_000, 1),
   duration("limits.waitSeconds", "DEADDROP_LIMITS_WAIT_SECONDS", 60),
@@ -437,6 +446,7 @@ describe("a start with a bad configuration", () => {
   it.each([
     ["limits.eventBytes must be less than limits.messageBytes", { eventBytes: "128KiB" }],
     ["limits.messageBytes must be less than limits.outboxBytes", { outboxBytes: "128KiB" }],
+    ["limits.messageBytes must not be more than limits.bytesBurst", { bytesBurst: "127KiB" }],
     ["limits.eventBytes must not be more than limits.boxBytes", { boxBytes: 65_535 }],
     ["limits.outboxBytes must not be more than limits.memoryPerAddress", { outboxBytes: "33MiB" }],
     ["limits.memoryPerAddress must not be more than limits.memory", { memoryPerAddress: "1GiB" }],

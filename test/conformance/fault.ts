@@ -54,7 +54,18 @@ export type Fault =
   | "takes forged events"
   | "ignores CLOSE"
   | "ignores limit"
-  | "checks no work";
+  | "checks no work"
+  | ReconciliationFault;
+
+/** A promise of NIP-77 to break. */
+export type ReconciliationFault =
+  | "reconciles everybody's boxes"
+  | "reconciles without AUTH"
+  | "reconciles from the start on for ever"
+  | "reconciles what was acknowledged"
+  | "refuses NEG-OPEN that overtakes AUTH"
+  | "answers after NEG-CLOSE"
+  | "acknowledges what it reconciles";
 
 /** A promise of its "HTTP" to break. */
 export type DoorFault =

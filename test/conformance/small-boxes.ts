@@ -24,6 +24,7 @@ const HAVE = "already have this event";
 /** What a small relay holds and remembers: its drops, the tombstones, and what it should not have stored. */
 export class SmallBoxes {
   readonly kept: NostrEvent[] = [];
+  readonly acknowledged: Held[] = [];
   readonly #parts: SmallBoxesParts;
   readonly #drops = new Map<string, Held>();
   readonly #tombstones = new Set<string>();
@@ -146,6 +147,7 @@ export class SmallBoxes {
       }
       this.#tombstones.add(`${id} ${owner}`);
       this.#drops.delete(id);
+      if (held !== undefined) this.acknowledged.push(held);
     }
     if (faults.has("refuses an acknowledgement of nothing") && found === 0) {
       return [false, "invalid: no such drop"];

@@ -12,6 +12,7 @@ import type { Fault } from "./fault.ts";
 import type { AtEnd } from "./report.ts";
 import { BOX, type Held, now, RETENTION, SmallBoxes } from "./small-boxes.ts";
 import { smallDoor } from "./small-door.ts";
+import { SmallReconciliations } from "./small-reconciliations.ts";
 
 const HELD_MS = 500;
 
@@ -23,6 +24,7 @@ type Peer = {
   /** Requests that came before a key did. */
   held: (() => void)[];
   subscriptions: Map<string, Filter[]>;
+  reconciliations: SmallReconciliations;
 };
 
 /** Serves a small relay on the loopback until the test is over; answers its URL. */
@@ -88,7 +90,7 @@ class SmallRelay {
     });
     response.end(
       JSON.stringify({
-        supported_nips: [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67],
+        supported_nips: [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 77],
         limitation: { restricted_writes: true, min_pow_difficulty: this.#minPow },
         dead_drop: {
           kinds: [4, 1059],
@@ -109,13 +111,18 @@ class SmallRelay {
   }
 
   connected(socket: WebSocket): void {
-    const peer = {
+    const behind = {
+      read: (filter: Filter) => this.#reconcilable(peer, filter),
+      remove: (id: string) => this.#boxes.remove(id),
+    };
+    const peer: Peer = {
       socket,
       challenge: Math.random().toString(36),
       isChallenged: false,
-      keys: new Set<string>(),
+      keys: new Set(),
       held: [],
-      subscriptions: new Map<string, Filter[]>(),
+      subscriptions: new Map(),
+      reconciliations: new SmallReconciliations(behind, this.#faults),
     };
     this.#peers.add(peer);
     socket.on("close", () => this.#peers.delete(peer));
@@ -144,7 +151,24 @@ class SmallRelay {
       if (!this.#faults.has("ignores CLOSE")) peer.subscriptions.delete(second as string);
       return;
     }
-    if (verb === "REQ" || verb === "COUNT") return this.#ask(peer, verb, second as string, rest);
+    const id = second as string;
+    const faults = this.#faults;
+    const isOpen = faults.has("reads without AUTH");
+    if (verb === "REQ" || verb === "COUNT") {
+      const isHeld = !isOpen && !faults.has("refuses what overtakes AUTH");
+      return this.#ask(peer, isHeld, () => this.#read(peer, verb, id, rest));
+    }
+    const { reconciliations } = peer;
+    if (verb === "NEG-OPEN") {
+      const isHeld =
+        !faults.has("reconciles without AUTH") &&
+        !faults.has("refuses NEG-OPEN that overtakes AUTH");
+      return this.#ask(peer, isHeld, () => {
+        say(peer, ...reconciliations.open(id, rest[0], rest[1] as string));
+      });
+    }
+    if (verb === "NEG-MSG") return say(peer, ...reconciliations.answer(id, rest[0] as string));
+    if (verb === "NEG-CLOSE") return reconciliations.close(id);
     throw new Error("unknown verb");
   }
 
@@ -192,11 +216,10 @@ class SmallRelay {
     return this.#boxes.publish(event);
   }
 
-  #ask(peer: Peer, verb: "REQ" | "COUNT", id: string, given: readonly unknown[]): void {
-    const answer = (): void => this.#read(peer, verb, id, given);
-    if (peer.keys.size > 0 || this.#faults.has("reads without AUTH")) return answer();
+  #ask(peer: Peer, isHeld: boolean, answer: () => void): void {
+    if (peer.keys.size > 0) return answer();
     if (!peer.isChallenged) this.#challenge(peer);
-    if (this.#faults.has("refuses what overtakes AUTH")) return answer();
+    if (!isHeld) return answer();
     peer.held.push(answer);
     setTimeout(() => {
       const at = peer.held.indexOf(answer);
@@ -249,13 +272,35 @@ class SmallRelay {
     peer.subscriptions.set(id, filters);
   }
 
-  #matching(peer: Peer, verb: "REQ" | "COUNT", filters: readonly Filter[]): NostrEvent[] {
+  #reconcilable(peer: Peer, filter: Filter): readonly NostrEvent[] | string {
+    const faults = this.#faults;
+    if (peer.keys.size === 0 && !faults.has("reconciles without AUTH")) {
+      this.#challenge(peer);
+      return "auth-required: who are you?";
+    }
+    const named = [...(filter.tags.get("p") ?? [])];
+    const isMine = named.length === 0 || named.some((key) => peer.keys.has(key));
+    if (!isMine && !faults.has("reconciles everybody's boxes")) {
+      this.#challenge(peer);
+      return "restricted: not yours";
+    }
+    return this.#matching(peer, "NEG-OPEN", [filter]).slice(0, filter.limit);
+  }
+
+  #matching(
+    peer: Peer,
+    verb: "REQ" | "COUNT" | "NEG-OPEN",
+    filters: readonly Filter[],
+  ): NostrEvent[] {
     const faults = this.#faults;
     const isEverybodys =
       faults.has("shows drops to everybody") ||
       (verb === "COUNT" && faults.has("counts for everybody")) ||
+      (verb === "NEG-OPEN" && faults.has("reconciles everybody's boxes")) ||
       (faults.has("reads without AUTH") && peer.keys.size === 0);
-    const visible = this.#boxes.held.filter(
+    const isAll = verb === "NEG-OPEN" && faults.has("reconciles what was acknowledged");
+    const all = isAll ? [...this.#boxes.held, ...this.#boxes.acknowledged] : this.#boxes.held;
+    const visible = all.filter(
       (held) =>
         (isEverybodys ||
           peer.keys.has(held.recipient) ||

@@ -95,6 +95,29 @@ describe("drops too fast", () => {
   });
 });
 
+describe("drops of too many bytes together", () => {
+  it("are refused with 429 and when to come again", async () => {
+    const relay = await startRelay({
+      env: { DEADDROP_LIMITS_BYTES_PER_SECOND: "1", DEADDROP_LIMITS_BYTES_BURST: "128KiB" },
+    });
+    const bob = person();
+    const drops = Array.from({ length: 8 }, () =>
+      giftWrap({ to: bob, content: "x".repeat(60_000) }),
+    );
+    const answers: Answer[] = [];
+    for (const drop of drops) {
+      const body = JSON.stringify(drop);
+      answers.push(await ask(`${relay.http}/drop`, { method: "POST", body }));
+    }
+    const held = drops.filter((_, index) => answers[index]?.status === HELD);
+    expect(held.slice(0, 2)).toEqual(drops.slice(0, 2));
+    expectToWait(answers.at(-1)!);
+    const { id } = drops.at(-1)!;
+    expect(JSON.parse(answers.at(-1)!.text)).toEqual({ id, ...refusal(SLOW_DOWN) });
+    expect((await pickup(relay, bob)).events).toEqual(inOrder(held));
+  });
+});
+
 describe("requests too fast", () => {
   const env = {
     ...PROXIED,

@@ -29,6 +29,8 @@ const LIMITS = {
   filterValues: 1_000,
   subscriptions: 32,
   authKeys: 1_000,
+  reconcile: 1,
+  messageBytes: 1,
   limit: 5_000,
   outboxBytes: 2 ** 22,
   filterBytes: 2 ** 20,
@@ -43,6 +45,7 @@ const LIMITS = {
   boxDrops: 5_000,
   boxBytes: 2 ** 26,
   earlyTombstones: 10_000,
+  earlyTombstonesInAll: 10_000,
   authorDeletesWraps: false,
 };
 
@@ -77,6 +80,7 @@ async function start(
       publishing: unlimited,
       asking: unlimited,
       copying: unlimited,
+      filling: unlimited,
       passOn() {},
       observer: { count() {} },
       log: silent,

@@ -50,13 +50,15 @@ describe("a client's message", () => {
   );
 
   it.each([
-    ['["REQ","x",{}', "x"],
-    ['["REQ","x",{}]]', "x"],
-    [' [ "COUNT" , "in\\"box" , {"ids":[NaN]}]', 'in"box'],
-    ['["REQ","\\u0041",{"limit":01}]', "A"],
-  ])("says which subscription it was about when only the rest is not JSON: %j", (text, id) => {
+    ['["REQ","x",{}', "REQ", "x"],
+    ['["REQ","x",{}]]', "REQ", "x"],
+    [' [ "COUNT" , "in\\"box" , {"ids":[NaN]}]', "COUNT", 'in"box'],
+    ['["REQ","\\u0041",{"limit":01}]', "REQ", "A"],
+    ['["NEG-OPEN","x",{}', "NEG-OPEN", "x"],
+    ['["NEG-MSG","x",61]]', "NEG-MSG", "x"],
+  ])("says what it was about when only the rest is not JSON: %j", (text, verb, subscription) => {
     const reason = "invalid: message is not JSON";
-    expect(parseMessage(text, LIMITS)).toEqual({ reason, subscription: id });
+    expect(parseMessage(text, LIMITS)).toEqual({ reason, verb, subscription });
   });
 
   it.each(["{}", "null", "1", '"REQ"', "true"])("is refused when it is no array: %s", (text) => {
@@ -75,19 +77,59 @@ describe("a client's message", () => {
     expect(parse(message)).toEqual({ reason: "unsupported: unknown message type" });
   });
 
-  const VERBS = ["REQ", "COUNT", "CLOSE"];
+  it("is a NEG-OPEN with one filter and the digits of a message, a NEG-MSG with the digits", () => {
+    const filter = { kinds: new Set([1059]), tags: new Map() };
+    expect(parse(["NEG-OPEN", "sync", { kinds: [1059] }, "61Ff"])).toEqual({
+      verb: "NEG-OPEN",
+      subscription: "sync",
+      filter,
+      hex: "61Ff",
+    });
+    expect(parse(["NEG-MSG", "sync", ""])).toEqual({
+      verb: "NEG-MSG",
+      subscription: "sync",
+      hex: "",
+    });
+    expect(parse(["NEG-CLOSE", "sync"])).toEqual({ verb: "NEG-CLOSE", subscription: "sync" });
+  });
+
+  it.each([undefined, null, 61, "6", "6g", "0x61", [], " 61"])(
+    "is refused by name when the message of a reconciliation is no hex: %j",
+    (hex) => {
+      const reason = "invalid: a negentropy message is written in hex";
+      for (const [verb, ...rest] of [["NEG-OPEN", {}], ["NEG-MSG"]]) {
+        const expected = { reason, verb, subscription: "sync" };
+        expect(parse([verb, "sync", ...rest, hex])).toEqual(expected);
+      }
+    },
+  );
+
+  it.each([undefined, null, "61", [{}]])(
+    "is refused by name when a NEG-OPEN has no filter where it belongs: %j",
+    (filter) => {
+      expect(parse(["NEG-OPEN", "sync", filter, "61"])).toEqual({
+        reason: "invalid: a filter is a JSON object",
+        verb: "NEG-OPEN",
+        subscription: "sync",
+      });
+    },
+  );
+
+  const VERBS = ["REQ", "COUNT", "CLOSE", "NEG-OPEN", "NEG-MSG", "NEG-CLOSE"];
   it.each(VERBS)("names a subscription of 1 to 64 characters in %s", (verb) => {
+    const rest = verb === "NEG-MSG" ? ["61"] : [{}, "61"].slice(0, verb === "NEG-OPEN" ? 2 : 1);
     for (const id of ["x", " ", "x".repeat(64), "\u0000", "__proto__", "💧".repeat(64)]) {
-      expect(parse([verb, id, {}])).toMatchObject({ verb, subscription: id });
+      expect(parse([verb, id, ...rest])).toMatchObject({ verb, subscription: id });
     }
     const reason = "invalid: subscription id must be a string of 1 to 64 characters";
     // What is refused by name can be told from an empty box.
-    const isAnswered = verb !== "CLOSE";
+    const isAnswered = verb !== "CLOSE" && verb !== "NEG-CLOSE";
     for (const id of ["", "x".repeat(65), "💧".repeat(65)]) {
-      expect(parse([verb, id, {}])).toEqual({ reason, ...(isAnswered && { subscription: id }) });
+      const named = isAnswered && { verb, subscription: id };
+      expect(parse([verb, id, ...rest])).toEqual({ reason, ...named });
     }
     for (const id of [7, null, ["x"], { id: "x" }, true]) {
-      expect(parse([verb, id, {}])).toEqual({ reason });
+      expect(parse([verb, id, ...rest])).toEqual({ reason });
     }
     expect(parse([verb])).toHaveProperty("reason");
   });
@@ -95,6 +137,7 @@ describe("a client's message", () => {
   it("needs a filter, and says which subscription went without", () => {
     expect(parse(["REQ", "inbox"])).toEqual({
       reason: "invalid: at least one filter is needed",
+      verb: "REQ",
       subscription: "inbox",
     });
   });
@@ -103,6 +146,7 @@ describe("a client's message", () => {
     expect(parse(["REQ", "inbox", {}, {}])).toMatchObject({ verb: "REQ" });
     expect(parse(["REQ", "inbox", {}, {}, {}])).toEqual({
       reason: "invalid: 3 filters, the limit is 2",
+      verb: "REQ",
       subscription: "inbox",
     });
   });
@@ -111,6 +155,7 @@ describe("a client's message", () => {
     expect(parse(["REQ", "inbox", { kinds: [1, 2, 3] }])).toMatchObject({ verb: "REQ" });
     expect(parse(["REQ", "inbox", {}, { kinds: [1, 2, 3, 4] }])).toEqual({
       reason: "invalid: kinds has 4 values, the limit is 3",
+      verb: "REQ",
       subscription: "inbox",
     });
   });
@@ -118,6 +163,7 @@ describe("a client's message", () => {
   it("is refused as a whole when one of its filters is malformed", () => {
     expect(parse(["REQ", "inbox", {}, { kinds: "4" }])).toEqual({
       reason: "invalid: kinds must be a list",
+      verb: "REQ",
       subscription: "inbox",
     });
   });

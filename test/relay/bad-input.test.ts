@@ -55,7 +55,7 @@ const BAD_MESSAGES: readonly Row[] = [
   },
   {
     sends: "an unknown verb, or none",
-    says: [[], [null], [1], [{}], ["PING"], ["req", "s", {}], ["OK", hex, true, ""], ["NEG-OPEN"]],
+    says: [[], [null], [1], [{}], ["PING"], ["req", "s", {}], ["OK", hex, true, ""], ["NEG-ERR"]],
     answer: ["NOTICE", "unsupported: unknown message type"],
   },
   {

@@ -4,6 +4,7 @@ import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 
 import { Client, now } from "../support/client.ts";
+import { sweptLately } from "../support/clock.ts";
 import { documented } from "../support/documented.ts";
 import { acknowledgement, deletion, ephemeralWrap, giftWrap, signed } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
@@ -307,8 +308,12 @@ describe("with low limits", () => {
   });
 
   it("a full box has room again when a drop in it expires", async () => {
+    const data = temporaryFolder();
+    await sweptLately(data);
+    const env = { DEADDROP_LIMITS_BOX_DROPS: "5", DEADDROP_SWEEP_SECONDS: "1h" };
+    const { url } = await startRelay({ data, env });
     const carol = person();
-    const client = await (await Client.connect(relay().url)).authenticate(carol);
+    const client = await (await Client.connect(url)).authenticate(carol);
     const goes = giftWrap({ to: carol, tags: [["expiration", String(now() + 2)]] });
     const stay = Array.from({ length: 4 }, () => giftWrap({ to: carol }));
     await expectHeld(client, goes, ...stay);
@@ -450,6 +455,47 @@ describe("with low limits", () => {
   });
 });
 
+describe("a relay that counts the bytes each address publishes", () => {
+  const relay = sharedRelay({
+    env: {
+      DEADDROP_TRUSTED_PROXIES: "127.0.0.1",
+      DEADDROP_LIMITS_BYTES_PER_SECOND: "1",
+      DEADDROP_LIMITS_BYTES_BURST: "128KiB",
+    },
+  });
+  const SLOW_DOWN = "rate-limited: slow down";
+
+  function connectFrom(address: string): Promise<Client> {
+    return Client.connect(relay().url, { "x-forwarded-for": address });
+  }
+
+  it("refuses what is too large for the rest, takes what is not, and holds back no others", async () => {
+    const [client, other] = [await connectFrom("203.0.113.1"), await connectFrom("203.0.113.2")];
+    const [first, second, third] = Array.from({ length: 3 }, () =>
+      giftWrap({ to: person(), content: "x".repeat(60_000) }),
+    ) as [NostrEvent, NostrEvent, NostrEvent];
+    expect(await publishAtOnce(client, [first, second])).toEqual(["", ""]);
+    expect(await client.publish(third)).toEqual(
+      documented("an event of too many bytes, after those that its address published lately", [
+        "OK",
+        third.id,
+        false,
+        SLOW_DOWN,
+      ]),
+    );
+    await expectHeld(client, giftWrap({ to: person() }));
+    expect(await other.publish(third)).toEqual(["OK", third.id, true, ""]);
+  });
+
+  it("counts bytes and not characters, of every event", async () => {
+    const client = await connectFrom("203.0.113.3");
+    const wide = signed(person(), { kind: 1, content: "\u{20ac}".repeat(41_000) });
+    expect((await client.publish(wide))[3]).toMatch(/^blocked: /);
+    const drop = giftWrap({ to: person(), content: "x".repeat(20_000) });
+    expect(await client.publish(drop)).toEqual(["OK", drop.id, false, SLOW_DOWN]);
+  });
+});
+
 describe("a relay that counts what each address does", () => {
   const relay = sharedRelay({
     env: {
@@ -535,12 +581,14 @@ describe("a relay that counts what each address does", () => {
     for (let count = 0; count < 3; count += 1) client.say("COUNT", "c", {});
     client.say("COUNT", "c", {});
     client.say("REQ", "r", {});
+    client.say("NEG-OPEN", "n", {}, "6100000200");
     client.say("AUTH", auth);
     client.say("PING");
     // Letting go is always allowed.
     client.say("CLOSE", "r");
+    client.say("NEG-CLOSE", "n");
     const heard = [];
-    for (let count = 0; count < 7; count += 1) heard.push(await client.hear());
+    for (let count = 0; count < 8; count += 1) heard.push(await client.hear());
     const answered = heard.filter(([, , reason]) => String(reason).startsWith("auth-required"));
     expect(answered).toHaveLength(3);
     const refused = heard.filter((message) => !answered.includes(message));
@@ -548,6 +596,11 @@ describe("a relay that counts what each address does", () => {
     expect(refused).toEqual([
       documented(sends, ["CLOSED", "c", SLOW_DOWN]),
       documented(sends, ["CLOSED", "r", SLOW_DOWN]),
+      documented("a NEG-OPEN or NEG-MSG too soon after too many requests of one address", [
+        "NEG-ERR",
+        "n",
+        SLOW_DOWN,
+      ]),
       documented("an AUTH too soon after too many requests of one address", [
         "OK",
         auth.id,

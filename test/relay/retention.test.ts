@@ -23,6 +23,7 @@ const LIMITS = {
   boxBytes: 2 ** 20,
   eventBytes: 65_536,
   earlyTombstones: 1_000,
+  earlyTombstonesInAll: 1_000,
   authorDeletesWraps: false,
 };
 

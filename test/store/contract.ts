@@ -26,6 +26,7 @@ export const LIMITS: StoreLimits = {
   boxBytes: 100_000,
   eventBytes: 65_536,
   earlyTombstones: 100,
+  earlyTombstonesInAll: 10_000,
   authorDeletesWraps: false,
 };
 
@@ -443,6 +444,41 @@ export function storeContract(name: string, openStore: OpenStore): void {
         expect(await store.acknowledge(by(ALICE, aDrop()), NOW)).toBe("done");
       });
 
+      it("are refused past the limit of all keys together, also after a restart", async () => {
+        const limits = { earlyTombstonesInAll: 3 };
+        const { store, folder } = await open({ limits });
+        for (const key of [ALICE, BOB, CAROL]) {
+          expect(await store.acknowledge(by(key, aDrop()), NOW)).toBe("done");
+        }
+        expect(await store.acknowledge(by(hex("dave"), aDrop()), NOW)).toBe("too many early");
+        await store.close();
+        const { store: reopened } = await open({ limits }, folder);
+        expect(await reopened.acknowledge(by(hex("dave"), aDrop()), NOW)).toBe("too many early");
+      });
+
+      it("make room for as many as were swept", async () => {
+        const { store } = await open({
+          retentionSeconds: DAY,
+          limits: { earlyTombstonesInAll: 3 },
+        });
+        const later = NOW + DAY;
+        const end = NOW + 3 * DAY + 15 * 60;
+        await store.acknowledge(by(ALICE, aDrop()), NOW);
+        await store.acknowledge(by(BOB, aDrop()), NOW);
+        await store.acknowledge(by(BOB, aDrop()), later);
+        await sweepAll(store, "tombstones", end);
+        expect(await store.acknowledge(by(CAROL, aDrop(), aDrop()), end)).toBe("done");
+        expect(await store.acknowledge(by(CAROL, aDrop()), end)).toBe("too many early");
+      });
+
+      it("take no room of others for what was held", async () => {
+        const { store } = await open({ limits: { earlyTombstonesInAll: 1 } });
+        const drops = [aDrop(), aDrop()];
+        for (const drop of drops) await store.put(drop, NOW);
+        expect(await store.acknowledge(by(BOB, ...drops), NOW)).toBe("done");
+        expect(await store.acknowledge(by(ALICE, aDrop()), NOW)).toBe("done");
+      });
+
       it("are remembered for retention, two days and fifteen minutes", async () => {
         const { store } = await open({ retentionSeconds: DAY, limits: { earlyTombstones: 1 } });
         await store.acknowledge(by(BOB, aDrop()), NOW);
@@ -567,6 +603,30 @@ export function storeContract(name: string, openStore: OpenStore): void {
         const { store: reopened } = await open({}, folder);
         await reopened.vanish(request, NOW + 2);
         expect(await held(reopened)).toEqual([drop.id]);
+      });
+
+      it("removes everything past the limit of what is remembered, and is not remembered", async () => {
+        for (const limits of [{ earlyTombstones: 0 }, { earlyTombstonesInAll: 0 }]) {
+          const { store } = await open({ limits });
+          for (const drop of [aDrop(), aDrop()]) {
+            await store.put(drop, NOW);
+            expect(await store.vanish(request, NOW)).toBe("storage full");
+            expect(await held(store)).toEqual([]);
+          }
+        }
+      });
+
+      it("counts among what all keys together have remembered, until it is swept", async () => {
+        const { store } = await open({
+          retentionSeconds: DAY,
+          limits: { earlyTombstonesInAll: 1 },
+        });
+        expect(await store.vanish(request, NOW)).toBe("done");
+        expect(await store.vanish(request, NOW)).toBe("done");
+        expect(await store.acknowledge(by(ALICE, aDrop()), NOW)).toBe("too many early");
+        const end = NOW + 3 * DAY;
+        await sweepAll(store, "tombstones", end);
+        expect(await store.acknowledge(by(ALICE, aDrop()), end)).toBe("done");
       });
 
       it("removes drops that an earlier, longer retention still holds, however late it comes", async () => {

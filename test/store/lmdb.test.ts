@@ -10,6 +10,7 @@ import { UNHEARD } from "../../src/store/incidents.ts";
 import { remoteStore } from "../../src/store/remote.ts";
 import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
+import { openEnvironment } from "../../src/store/tables.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { aDrop, BOB, DAY, LIMITS, NOW, storeContract } from "./contract.ts";
@@ -73,6 +74,28 @@ describe("a second view of the LMDB store", () => {
       true,
       false,
     ]);
+  });
+});
+
+describe("a store from before all early tombstones were counted", () => {
+  it("has them counted", async () => {
+    const folder = temporaryFolder();
+    const limits = { ...LIMITS, earlyTombstonesInAll: 3 };
+    const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits };
+    const first = await openBelieving(settings, NOW);
+    const ids = [aDrop().id, aDrop().id];
+    await first.store.acknowledge({ signer: BOB, ids, deletion: false }, NOW);
+    await first.store.close();
+    const { root, tables } = openEnvironment(folder, false);
+    await tables.early.remove(Buffer.alloc(1));
+    await root.close();
+
+    const { store } = await openBelieving(settings, NOW);
+    onTestFinished(() => store.close());
+    const acknowledge = (id: string) =>
+      store.acknowledge({ signer: aDrop().author, ids: [id], deletion: false }, NOW);
+    expect(await acknowledge(aDrop().id)).toBe("done");
+    expect(await acknowledge(aDrop().id)).toBe("too many early");
   });
 });
 

@@ -48,7 +48,6 @@ type Tombstone = {
 type Disk = {
   kept: Kept[];
   tombstones: Tombstone[];
-  vanished: string[];
   rule: RetentionRule;
   swept: number;
 };
@@ -60,7 +59,7 @@ export async function openModel(
   settings: StoreSettings,
   now: number,
 ): Promise<{ store: Model; rule: RetentionRule }> {
-  const disk = disks.get(folder) ?? { kept: [], tombstones: [], vanished: [], rule: [], swept: 0 };
+  const disk = disks.get(folder) ?? { kept: [], tombstones: [], rule: [], swept: 0 };
   disks.set(folder, disk);
   disk.rule = ruleAfterStart(disk.rule, settings.retentionSeconds, now);
   return { store: new Model(disk, settings), rule: disk.rule };
@@ -132,8 +131,9 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
       if (kept !== undefined) this.#bury(kept, at, now);
     }
     if (acknowledged.remembersUnseen === false) return "done";
+    const until = farthestExpiry(Math.max(now, this.#disk.swept), this.#disk.rule);
     for (const id of unseen) {
-      const outcome = this.#rememberEarly(signer, id, now);
+      const outcome = this.#rememberEarly(signer, id, until);
       if (outcome !== "done") return outcome;
     }
     return "done";
@@ -145,14 +145,13 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
       drop.created_at <= created_at &&
       (drop.recipient === signer || (drop.author === signer && this.#authorMayDelete(drop.kind)));
     // A request so old that all it could speak of is past.
-    const { rule, kept, vanished } = this.#disk;
-    if (rule.every(({ upTo }) => latestExpiry(Math.min(upTo, created_at), rule) <= now))
-      return "done";
-    if (vanished.includes(id)) return "done";
+    const { rule, kept } = this.#disk;
+    const until = Math.max(
+      ...rule.map(({ upTo }) => latestExpiry(Math.min(upTo, created_at), rule)),
+    );
+    if (until <= now || this.#graveOf(signer, id) !== undefined) return "done";
     for (const each of kept.filter(({ drop }) => speaksOf(drop))) this.#bury(each, now, now);
-    if (this.#settings.storageFull) return "storage full";
-    vanished.push(id);
-    return "done";
+    return this.#rememberEarly(signer, id, until) === "done" ? "done" : "storage full";
   }
 
   async list(recipient: string, window: Window, max: number): Promise<Header[]> {
@@ -237,18 +236,16 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
     else kept.leaves = Math.min(kept.leaves, at);
   }
 
-  #rememberEarly(owner: string, id: string, now: number): AcknowledgeOutcome {
+  #rememberEarly(owner: string, id: string, until: number): AcknowledgeOutcome {
     if (this.#graveOf(owner, id) !== undefined) return "done";
-    const { tombstones, rule } = this.#disk;
-    const early = tombstones.filter((other) => other.early && other.owner === owner).length;
-    if (early >= this.#settings.limits.earlyTombstones) return "too many early";
+    const { earlyTombstones, earlyTombstonesInAll } = this.#settings.limits;
+    const early = this.#disk.tombstones.filter((other) => other.early);
+    const own = early.filter((other) => other.owner === owner);
+    if (own.length >= earlyTombstones || early.length >= earlyTombstonesInAll) {
+      return "too many early";
+    }
     if (this.#settings.storageFull) return "storage full";
-    tombstones.push({
-      owner,
-      id,
-      until: farthestExpiry(Math.max(now, this.#disk.swept), rule),
-      early: true,
-    });
+    this.#disk.tombstones.push({ owner, id, until, early: true });
     return "done";
   }
 

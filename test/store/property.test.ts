@@ -141,6 +141,7 @@ const worldArb = fc.record({
     boxBytes: fc.integer({ min: 500, max: 3_000 }),
     eventBytes: fc.constant(1_000),
     earlyTombstones: fc.integer({ min: 0, max: 3 }),
+    earlyTombstonesInAll: fc.integer({ min: 0, max: 5 }),
     authorDeletesWraps: fc.boolean(),
   }),
 });

@@ -29,6 +29,7 @@ export type LogLine = Record<string, unknown> & { readonly msg: string };
 const FOR_TESTS = {
   // Rates that a test on one address would run into.
   DEADDROP_LIMITS_DROPS_PER_SECOND: "0",
+  DEADDROP_LIMITS_BYTES_PER_SECOND: "0",
   DEADDROP_LIMITS_REQUESTS_PER_SECOND: "0",
   DEADDROP_LIMITS_CONNECTIONS_PER_ADDRESS: "10000",
   DEADDROP_LIMITS_MEMORY_PER_ADDRESS: "256MiB",

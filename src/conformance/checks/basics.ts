@@ -5,7 +5,7 @@ import { nipCheck } from "./define.ts";
 
 const OK_ANSWERS =
   "`OK` messages MUST be sent in response to `EVENT` messages received from clients, they must have the 3rd parameter set to `true` when an event has been accepted by the relay, `false` otherwise.";
-const RELAY_VERBS = new Set(["EVENT", "OK", "EOSE", "CLOSED", "NOTICE", "AUTH", "COUNT"]);
+const RELAY_VERBS = new Set("EVENT OK EOSE CLOSED NOTICE AUTH COUNT NEG-MSG NEG-ERR".split(" "));
 
 /** NIP-01, as far as a relay that holds drops needs it. Gift wraps and their recipient are used throughout, since such a relay takes nothing else. */
 export const basicsChecks: readonly Check[] = [
@@ -55,7 +55,7 @@ export const basicsChecks: readonly Check[] = [
     id: "basics/verbs",
     nip: "01",
     sentence: "Relays can send 5 types of messages, which must also be JSON arrays",
-    title: "says nothing but what NIP-01, 42 and 45 define",
+    title: "says nothing but what NIP-01, 42, 45 and 77 define",
     async run(context) {
       const to = context.person();
       const reader = await context.reader("recipient", to);

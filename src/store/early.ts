@@ -1,0 +1,67 @@
+// What is remembered though nothing that was held vouches for it: ids that were acknowledged before their drops came, and requests to vanish.
+//
+// A key costs a stranger nothing, so a bound for each key is none. Table `early` has a count for each owner and one of all; both change in the transaction that
+// remembers or forgets, so they are true whatever ends it, and a start counts nothing.
+
+import { ownerOf, tombstoneValue } from "./layout.ts";
+import type { Tables } from "./tables.ts";
+import { TOMBSTONE_BYTES, type WriteContext } from "./write-context.ts";
+
+// No owner's: those are keys.
+const ALL = Buffer.alloc(1);
+const COUNT_BYTES = 4;
+
+/** Remembers until a time what a key of `tombstones` names. What is remembered already needs no room. */
+export function rememberEarly(
+  context: WriteContext,
+  key: Buffer,
+  until: number,
+): "done" | "too many early" | "storage full" {
+  const { tables, limits } = context;
+  if (tables.tombstones.doesExist(key)) return "done";
+  const owner = ownerOf(key);
+  const own = countOf(tables, owner);
+  const all = countOfAll(tables);
+  if (own >= limits.earlyTombstones || all >= limits.earlyTombstonesInAll) return "too many early";
+  if (!context.hasRoomFor(TOMBSTONE_BYTES, "tombstone")) return "storage full";
+  tables.tombstones.putSync(key, tombstoneValue(until, true));
+  setCount(tables, owner, own + 1);
+  setCount(tables, ALL, all + 1);
+  return "done";
+}
+
+/** One that was remembered so is swept. */
+export function forgetEarly(tables: Tables, key: Buffer): void {
+  const owner = ownerOf(key);
+  const all = countOfAll(tables);
+  setCount(tables, owner, countOf(tables, owner) - 1);
+  setCount(tables, ALL, all - 1);
+}
+
+function countOf({ early }: Tables, owner: Buffer): number {
+  return countIn(early.get(owner)) ?? 0;
+}
+
+function countOfAll({ early }: Tables): number {
+  const counted = countIn(early.get(ALL));
+  if (counted !== undefined) return counted;
+  // Of none; or the store is from before all were counted; or the count is damaged.
+  let all = 0;
+  for (const { key, value } of early.getRange()) if (!key.equals(ALL)) all += countIn(value) ?? 0;
+  return all;
+}
+
+// A damaged one counts for nothing, and is written anew with the next.
+function countIn(value: Buffer | undefined): number | undefined {
+  return value?.length === COUNT_BYTES ? value.readUInt32BE() : undefined;
+}
+
+function setCount({ early }: Tables, owner: Buffer, count: number): void {
+  if (count <= 0) {
+    early.removeSync(owner);
+    return;
+  }
+  const value = Buffer.allocUnsafe(COUNT_BYTES);
+  value.writeUInt32BE(count);
+  early.putSync(owner, value);
+}
