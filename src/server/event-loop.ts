@@ -18,7 +18,7 @@ import type { PackedExamined } from "../relay/examined.ts";
 import type { Log, Observer } from "../relay/observer.ts";
 import { Relay } from "../relay/relay.ts";
 import { isFull, type SharedState } from "../store/shared-state.ts";
-import type { Store } from "../store/store.ts";
+import { type Store, TOLD } from "../store/store.ts";
 import type { Transport } from "../transport/transport.ts";
 import { wsTransport } from "../transport/ws.ts";
 import { Pool } from "../verify/pool.ts";
@@ -42,6 +42,8 @@ export type EventLoopParts = {
   readonly store: Store;
   readonly observer: Observer;
   readonly log: Log;
+  /** The store cannot be read any more. */
+  readonly lost: (cause: Error) => void;
 };
 
 export type EventLoopSettings = {
@@ -69,14 +71,14 @@ export type OnFailure = (close: () => Promise<void>) => void;
 
 /** Starts one. Rejects when it cannot, after which `onFailure` knows what is open. */
 export async function startEventLoop(
-  { store, observer, log }: EventLoopParts,
+  { store, observer, log, lost }: EventLoopParts,
   settings: EventLoopSettings,
   onFailure: OnFailure,
 ): Promise<EventLoop> {
   const { config } = settings;
   const { limits } = config;
   const admitted = admissionOf(config);
-  const pool = await startPool(settings, admitted, log);
+  const pool = await startPool(settings, admitted, { log, lost });
   onFailure(() => pool.close());
   const others =
     settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
@@ -176,7 +178,7 @@ function admissionOf(config: Config): AdmissionSettings {
 function startPool(
   { config, rule, shared, verifier, verifiers }: EventLoopSettings,
   admitted: AdmissionSettings,
-  log: Log,
+  { log, lost }: Pick<EventLoopParts, "log" | "lost">,
 ): Promise<Pool<PackedExamined>> {
   const data: VerificationData = {
     folder: config.data,
@@ -193,7 +195,13 @@ function startPool(
       data,
       waiting: config.limits.verifying,
     },
-    { workerLost: (error) => log.error({ err: error }, "a verification thread was lost") },
+    {
+      workerLost(error) {
+        log.error({ err: error }, "a verification thread was lost");
+        // The class does not survive the way between threads.
+        if (error.name === TOLD.lost) lost(error);
+      },
+    },
   );
 }
 
