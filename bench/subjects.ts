@@ -10,17 +10,33 @@ const NO_PAGE_LIMIT = Number.MAX_SAFE_INTEGER;
 
 /** This relay, as dist/ has it. What a scenario asks for when it starts it goes before `settings`. */
 export function ours(name: string, settings: Settings = {}): Subject {
-  const { hash, isDirty } = commit();
+  return { ...built(settings), name, version: `${VERSION} ${commitOf()}` };
+}
+
+/** This relay as another checkout has built it. */
+export function earlier(checkout: string): Subject {
   return {
-    name,
-    version: `${VERSION} (${hash.slice(0, 7)}${isDirty ? " and changes" : ""})`,
+    ...built({}, { checkout }),
+    name: "before",
+    version: commitOf(checkout),
+    isEarlier: true,
+  };
+}
+
+function commitOf(checkout?: string): string {
+  const { hash, isDirty } = commit(checkout);
+  return `(${hash.slice(0, 7)}${isDirty ? " and changes" : ""})`;
+}
+
+function built(settings: Settings, fixed: How = {}): Omit<Subject, "name" | "version"> {
+  return {
     answersAuth: true,
     isOurs: true,
     pageLimit: NO_PAGE_LIMIT,
     settings: { ...UNHURRIED, ...settings },
     build: () => Promise.resolve(),
     start: (folder: string, asked: Settings = {}, how: How = {}) =>
-      startRelay(folder, { ...settings, ...asked }, how),
+      startRelay(folder, { ...settings, ...asked }, { ...how, ...fixed }),
   };
 }
 

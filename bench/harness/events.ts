@@ -29,14 +29,20 @@ export const stranger = (): string => randomBytes(32).toString("hex");
 // One key signs all: a throwaway key for each would cost the generator and nobody else.
 const sender = person();
 
-/** A gift wrap of 1.2 KB, its time somewhere in the last two days (NIP-59). */
-export function giftWrap(to: string): NostrEvent {
+/** `tags`: beside the recipient's. */
+export type Size = { readonly contentBytes?: number; readonly tags?: number };
+
+/** A gift wrap, of 1.2 KB unless another size is said, its time somewhere in the last two days (NIP-59). */
+export function giftWrap(
+  to: string,
+  { contentBytes = CONTENT_BYTES, tags = 0 }: Size = {},
+): NostrEvent {
   return finalizeEvent(
     {
       kind: GIFT_WRAP,
       created_at: now() - Math.floor(Math.random() * TWO_DAYS),
-      tags: [["p", to]],
-      content: randomBytes(CONTENT_BYTES).toString("base64"),
+      tags: [["p", to], ...Array.from({ length: tags }, () => ["e", stranger()])],
+      content: randomBytes(contentBytes).toString("base64"),
     },
     sender.secret,
   );

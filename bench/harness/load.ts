@@ -1,6 +1,6 @@
 // Publishing as fast as a relay answers, and reading what it sends.
 
-import { giftWrap } from "./events.ts";
+import { giftWrap, type Size } from "./events.ts";
 import { cpuMs } from "./process.ts";
 import { frame, type Wire, Wire as Connection } from "./wire.ts";
 
@@ -28,9 +28,9 @@ const T = "t".charCodeAt(0);
 export type Prepared = { readonly id: string; readonly frame: Buffer };
 
 /** Signed gift wraps, each for who `to` says by its number. */
-export function giftWraps(count: number, to: (number: number) => string): Prepared[] {
+export function giftWraps(count: number, to: (number: number) => string, size?: Size): Prepared[] {
   return Array.from({ length: count }, (_, number) => {
-    const event = giftWrap(to(number));
+    const event = giftWrap(to(number), size);
     return { id: event.id, frame: frame(JSON.stringify(["EVENT", event])) };
   });
 }
@@ -125,6 +125,8 @@ export function median(values: readonly number[]): number {
   );
 }
 
-export function connectAll(url: string, count: number): Promise<Wire[]> {
-  return Promise.all(Array.from({ length: count }, () => Connection.connect(url)));
+/** From `address` where one is given. */
+export function connectAll(url: string, count: number, address?: string): Promise<Wire[]> {
+  const connect = (): Promise<Wire> => Connection.connect(url, undefined, address);
+  return Promise.all(Array.from({ length: count }, connect));
 }

@@ -32,13 +32,15 @@ export function machine(): Machine {
   };
 }
 
-/** What was checked out, and whether files differ from it. */
-export function commit(): { readonly hash: string; readonly isDirty: boolean } {
+/** What was checked out, here or in another folder, and whether files differ from it. */
+export function commit(folder: string = import.meta.dirname): {
+  readonly hash: string;
+  readonly isDirty: boolean;
+} {
+  const git = (...args: string[]): string =>
+    execFileSync("git", args, { cwd: folder, encoding: "utf8" }).trim();
   return { hash: git("rev-parse", "HEAD"), isDirty: git("status", "--porcelain") !== "" };
 }
-
-const git = (...args: string[]): string =>
-  execFileSync("git", args, { cwd: import.meta.dirname, encoding: "utf8" }).trim();
 
 // The mount with the longest path that the folder lies under.
 function filesystemOf(folder: string): string {

@@ -2,10 +2,21 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** What a process has used of the processors, over all its threads, in ms. Linux keeps it in ns. */
 export function cpuMs(pid: number): number {
+  return scheduledMs(pid, 0);
+}
+
+/** How long threads of a process could have run and got no processor, in ms: others had them. */
+export function waitedMs(pid: number): number {
+  return scheduledMs(pid, 1);
+}
+
+// schedstat: time on a processor, time waiting for one.
+function scheduledMs(pid: number, field: 0 | 1): number {
   let ns = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     try {
-      ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ")[0]);
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1");
+      ns += Number(stat.split(" ")[field]);
     } catch {
       // The thread ended meanwhile.
     }

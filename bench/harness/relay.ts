@@ -3,11 +3,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
 import type { Running } from "../peers/server.ts";
 
-const BUILT = new URL("../../dist/main.js", import.meta.url).pathname;
+const CHECKOUT = resolve(import.meta.dirname, "../..");
 /** As `npm start` and the container run it. */
 const NODE_OPTIONS = ["--max-semi-space-size=8"];
 
@@ -24,8 +25,16 @@ export type Settings = Readonly<Record<string, string>>;
 /** A relay that does not stop by then is killed: what it does on SIGTERM is not what is measured. */
 const STOP_MS = 20_000;
 
-/** How a relay is run: under which Node, and on which processors. */
-export type How = { readonly node?: string; readonly processors?: string };
+/** How a relay is run. */
+export type How = {
+  /** Under which Node, and on which processors. */
+  readonly node?: string;
+  readonly processors?: string;
+  /** With the limits that strangers meet, and not `UNHURRIED`. */
+  readonly isHurried?: boolean;
+  /** Another checkout whose `dist/` is run. */
+  readonly checkout?: string;
+};
 
 /** Resolves when it listens. `url` has the port it took. */
 export async function startRelay(
@@ -33,15 +42,16 @@ export async function startRelay(
   settings: Settings = {},
   how: How = {},
 ): Promise<Running> {
-  if (!existsSync(BUILT)) throw new Error("not built: npm run build");
+  const built = join(how.checkout ?? CHECKOUT, "dist/main.js");
+  if (!existsSync(built)) throw new Error(`${built} is missing: npm run build`);
   const node = how.node ?? process.execPath;
   const command = how.processors === undefined ? node : "taskset";
   const args = how.processors === undefined ? [] : ["-c", how.processors, node];
-  const child = spawn(command, [...args, ...NODE_OPTIONS, BUILT, "serve"], {
+  const child = spawn(command, [...args, ...NODE_OPTIONS, built, "serve"], {
     env: {
       PATH: process.env["PATH"],
       ...(process.env["DEADDROP_UWS"] && { DEADDROP_UWS: process.env["DEADDROP_UWS"] }),
-      ...UNHURRIED,
+      ...(!how.isHurried && UNHURRIED),
       DEADDROP_LISTEN: "127.0.0.1:0",
       DEADDROP_DATA: folder,
       ...settings,

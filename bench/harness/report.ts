@@ -111,10 +111,12 @@ function results(scenario: Scenario, measured: readonly Measured[]): string {
   );
 }
 
-/** Ours, by the first subject's numbers, against each peer. */
+/** Ours, by the first subject's numbers, against each peer and against what it once was. */
 function comparison(scenario: Scenario, measured: readonly Measured[]): string | undefined {
   const columns = scenario.columns.filter(({ better }) => better !== "context");
-  const peers = measured.filter(({ subject, failure }) => !subject.isOurs && failure === undefined);
+  const peers = measured.filter(
+    ({ subject, failure }) => !isPresent(subject) && failure === undefined,
+  );
   if (peers.length === 0) return undefined;
   const firsts = rowHeads(measured);
   const ours = measured.filter(({ subject }) => subject === measured[0]?.subject);
@@ -137,6 +139,8 @@ function comparison(scenario: Scenario, measured: readonly Measured[]): string |
   );
 }
 
+const isPresent = ({ isOurs, isEarlier }: Subject): boolean => isOurs && isEarlier !== true;
+
 /** What tells the rows apart: the point, the relay, or both. */
 function rowHeads(measured: readonly Measured[]): {
   readonly heads: readonly string[];
@@ -149,7 +153,7 @@ function rowHeads(measured: readonly Measured[]): {
     cells: ({ point, subject }) => [
       ...(hasPoints ? [point.label] : []),
       ...(hasSubjects
-        ? [subject.isOurs ? subject.name : `${subject.name} ${subject.version}`]
+        ? [isPresent(subject) ? subject.name : `${subject.name} ${subject.version}`]
         : []),
     ],
   };

@@ -20,6 +20,8 @@ export type Subject = {
   readonly answersAuth: boolean;
   /** Whether it knows the acknowledgement, holds 5,000 drops for one REQ, and what else only this relay promises. */
   readonly isOurs: boolean;
+  /** Whether it is this relay as it once was, which it is held against like a peer. */
+  readonly isEarlier?: boolean;
   /** The most events one REQ brings; further ones are asked for with `until`. */
   readonly pageLimit: number;
   /** What it runs with beside the defaults. */
@@ -48,8 +50,8 @@ export type Scenario = {
   readonly columns: readonly Column[];
   /** Targets in words, with the number: shown beside the table. */
   readonly target?: string;
-  /** The points measured one after the other in each round; without them the scenario has one. */
-  readonly points?: (quick: boolean) => readonly Point[];
+  /** The points measured one after the other in each round; without them the scenario has one. `everywhere`: on all transports and with several event loops. */
+  readonly points?: (quick: boolean, everywhere: boolean) => readonly Point[];
   /** Those of them at which peers are measured too, by x; without it all. */
   readonly peerPoints?: readonly number[];
   /** What is plotted over the points, by column key. */

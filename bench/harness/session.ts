@@ -34,17 +34,24 @@ export const ASK_FOR_CHALLENGE = Buffer.concat([
   CLOSE,
 ]);
 
-/** Connects and authenticates. */
-export async function signIn(relay: Relay, url: string, who: Person): Promise<Session> {
+/** Connects, from `address` where one is given, and authenticates. */
+export async function signIn(
+  relay: Relay,
+  url: string,
+  who: Person,
+  address?: string,
+): Promise<Session> {
   const challenge = Promise.withResolvers<string>();
   const accepted = Promise.withResolvers<void>();
-  const wire = await Wire.connect(url, (buffer, start, end) => {
+  const hear: OnMessage = (buffer, start, end) => {
     const text = buffer.toString("utf8", start, end);
     const [verb, first, isTrue] = JSON.parse(text) as [string, string, boolean?];
     if (verb === "AUTH") challenge.resolve(first);
     else if (verb === "OK" && isTrue === true) accepted.resolve();
-    else accepted.reject(new Error(`AUTH was answered ${text}`));
-  });
+    // Earlier versions greet with the challenge, and refuse the question.
+    else if (verb !== "CLOSED") accepted.reject(new Error(`AUTH was answered ${text}`));
+  };
+  const wire = await Wire.connect(url, hear, address);
   // A refusal may come while nobody waits for it.
   accepted.promise.catch(() => {});
   if (relay.isOurs) wire.send(ASK_FOR_CHALLENGE);
@@ -58,11 +65,12 @@ export async function signInAll(
   relay: Relay,
   url: string,
   people: readonly Person[],
+  address?: string,
 ): Promise<Session[]> {
   const sessions: Session[] = [];
   for (let from = 0; from < people.length; from += AT_ONCE) {
     const some = people.slice(from, from + AT_ONCE);
-    sessions.push(...(await Promise.all(some.map((who) => signIn(relay, url, who)))));
+    sessions.push(...(await Promise.all(some.map((who) => signIn(relay, url, who, address)))));
   }
   return sessions;
 }

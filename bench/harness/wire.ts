@@ -19,6 +19,11 @@ export function frame(text: string): Buffer {
   return masked(TEXT, Buffer.from(text));
 }
 
+/** A ping with `body`, of at most 125 bytes, which the peer's pong brings back. */
+export function pingFrame(body: Uint8Array): Buffer {
+  return masked(PING, body);
+}
+
 function masked(opcode: number, body: Uint8Array): Buffer {
   const { length } = body;
   const lengthBytes = length < 126 ? 0 : length < 65_536 ? 2 : 8;
@@ -48,6 +53,10 @@ export type OnMessage = (buffer: Buffer, start: number, end: number) => void;
 export class Wire {
   onMessage: OnMessage = () => {};
   onPong: () => void = () => {};
+  /** Whether what comes is thrown away as it is, which costs next to nothing. */
+  isDeaf = false;
+  /** What came so far, with the frames it came in. */
+  receivedBytes = 0;
   readonly #socket: Socket;
   #kept: Buffer = Buffer.alloc(0);
   #isOpen = true;
@@ -60,8 +69,15 @@ export class Wire {
     });
   }
 
-  /** Resolves when the relay agreed to speak WebSocket. `onMessage` hears also of what came right behind that. */
-  static async connect(url: string, onMessage: OnMessage = () => {}): Promise<Wire> {
+  /**
+   * Resolves when the relay agreed to speak WebSocket. `onMessage` hears also of what came right behind that. A relay that trusts this machine as a
+   * proxy takes the client for one at `address`.
+   */
+  static async connect(
+    url: string,
+    onMessage: OnMessage = () => {},
+    address?: string,
+  ): Promise<Wire> {
     const { hostname, port, pathname } = new URL(url);
     let read: ((bytes: Buffer) => void) | undefined;
     const socket = connect({
@@ -82,7 +98,8 @@ export class Wire {
     const key = randomBytes(16).toString("base64");
     socket.write(
       `GET ${pathname} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-        `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
+        `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
+        `${address === undefined ? "" : `X-Forwarded-For: ${address}\r\n`}\r\n`,
     );
     await new Promise<void>((resolve, reject) => {
       let head: Buffer = Buffer.alloc(0);
@@ -104,12 +121,24 @@ export class Wire {
   }
 
   get isOpen(): boolean {
-    return this.#isOpen;
+    // What is destroyed closes only when the event loop comes to it.
+    return this.#isOpen && !this.#socket.destroyed;
+  }
+
+  get sentBytes(): number {
+    return this.#socket.bytesWritten;
   }
 
   /** Sends frames that `frame` made. */
   send(bytes: Uint8Array): void {
     this.#socket.write(bytes);
+  }
+
+  /** Sends, and resolves when the system took all of it or the connection is gone: no faster than the relay reads. */
+  sendAll(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.write(bytes, () => resolve());
+    });
   }
 
   /** Asks for a pong, which the relay's event loop sends when it comes to it. */
@@ -139,6 +168,8 @@ export class Wire {
   }
 
   #read(bytes: Buffer): void {
+    this.receivedBytes += bytes.length;
+    if (this.isDeaf) return;
     const buffer = this.#kept.length === 0 ? bytes : Buffer.concat([this.#kept, bytes]);
     let at = 0;
     while (buffer.length - at >= 2) {

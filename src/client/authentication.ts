@@ -7,6 +7,7 @@
 
 import type { NostrEvent } from "../nostr/event.ts";
 import { AUTHENTICATION } from "../nostr/kinds.ts";
+import { withoutPassword } from "./relay-url.ts";
 import type { Runtime } from "./runtime.ts";
 import { type Signer, throwAwaySigner } from "./signer.ts";
 import type { RelaySocket } from "./socket.ts";
@@ -108,7 +109,7 @@ export class Authentication {
     this.#parts.started();
     this.sawLife();
     const tags = [
-      ["relay", url],
+      ["relay", withoutPassword(url)],
       ["challenge", this.#challenge ?? ""],
     ];
     const template = { kind: AUTHENTICATION, created_at: runtime.now(), tags, content: "" };

@@ -1,7 +1,7 @@
 import { type NostrEvent } from "../nostr/event.ts";
 import { isGenuine } from "./genuine.ts";
 import type { RelayConnection } from "./relay-connection.ts";
-import { relayUrl } from "./relay-url.ts";
+import { relayUrl, withoutPassword } from "./relay-url.ts";
 import type { EventTemplate } from "./signer.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -13,7 +13,7 @@ const MAX_LISTED = 8;
 
 /** A kind 10050 list of these relays, to be signed and published. */
 export function relayList(relays: readonly string[], { now }: Runtime): EventTemplate {
-  const tags = relays.map((relay) => ["relay", relay]);
+  const tags = relays.map((relay) => ["relay", withoutPassword(relay)]);
   return { kind: RELAY_LIST, created_at: now(), tags, content: "" };
 }
 

@@ -12,3 +12,10 @@ export function relayUrl(text: string): string {
 export function relayUrls(texts: Iterable<string>): string[] {
   return [...new Set(Array.from(texts, relayUrl))];
 }
+
+/** A relay's URL as an event may name it: without a user name and a password, which are between client and proxy. */
+export function withoutPassword(text: string): string {
+  const url = new URL(text);
+  url.username = url.password = "";
+  return url.href;
+}

@@ -4,7 +4,7 @@ import { type NostrEvent, parseEvent, tagValue } from "../nostr/event.ts";
 import { isHex32 } from "../nostr/hex.ts";
 import { DIRECT_MESSAGE, SEAL } from "../nostr/kinds.ts";
 import { isReason } from "../nostr/reason.ts";
-import { idOf, isGenuine } from "./genuine.ts";
+import { hasOwnId, idOf, isGenuine } from "./genuine.ts";
 import type { Signer } from "./signer.ts";
 import type { Rumor } from "./wrap.ts";
 
@@ -70,12 +70,13 @@ export function addressOf(drop: NostrEvent): string | undefined {
   return isHex32(address) ? address : undefined;
 }
 
-// A rumor is an event without a signature; its id is made anew and must be what it says, where it says one.
+// A rumor is an event without a signature; where it says an id, that must be its own.
 function parseRumor(value: unknown): Rumor | undefined {
   const event = parseEvent({ id: NO_ID, ...(value as object), sig: NO_SIGNATURE });
   if (isReason(event)) return undefined;
-  const id = idOf(event);
-  if (event.id !== id && event.id !== NO_ID) return undefined;
+  const isNamed = event.id !== NO_ID;
+  if (isNamed && !hasOwnId(event)) return undefined;
+  const id = isNamed ? event.id : idOf(event);
   const { pubkey, created_at, kind, tags, content } = event;
   return { id, pubkey, created_at, kind, tags, content };
 }

@@ -3,7 +3,18 @@
 
 import { z } from "zod";
 
-import { bytes, count, duration, endpoint, key, listOf, oneOf, wsUrl, yesOrNo } from "./values.ts";
+import {
+  bytes,
+  count,
+  duration,
+  endpoint,
+  key,
+  listOf,
+  oneOf,
+  WS_URL,
+  wsUrl,
+  yesOrNo,
+} from "./values.ts";
 
 const limits = z.strictObject({
   messageBytes: bytes
@@ -100,10 +111,10 @@ export const schema = z.strictObject({
   listen: endpoint.prefault("127.0.0.1:7777").describe("Where clients connect."),
   data: z.string().min(1, "a folder").prefault("./data").describe("The folder of the store."),
   url: z
-    .union([z.literal(""), wsUrl], "a ws:// or wss:// URL")
+    .union([z.literal(""), wsUrl], WS_URL)
     .prefault("")
     .describe(
-      "The relay's public URL, against which AUTH and requests to vanish are checked. Empty: what `listen` gives.",
+      "The relay's public URL. AUTH and requests to vanish are checked against its host, NIP-98 against its path too, below which everything is served. Empty: what `listen` gives.",
     ),
   aliases: listOf(wsUrl).prefault([]).describe("Further URLs under which the relay is known."),
   name: z.string().prefault("Dead Drop").describe("NIP-11: the relay's name."),

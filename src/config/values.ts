@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 
-import { hostOf } from "../nostr/auth.ts";
+import { hostOf } from "../nostr/url.ts";
 import { publicKeyOf } from "../nostr/public-key.ts";
 import { durationSeconds } from "./duration.ts";
 
@@ -70,7 +70,11 @@ export const listOf = <Item extends z.ZodType>(item: Item): z.ZodType<z.output<I
     z.array(item, "a list"),
   ) as never;
 
-export const wsUrl = z.string().refine((url) => hostOf(url) !== undefined, "a ws:// or wss:// URL");
+export const WS_URL = "a ws:// or wss:// URL without a password, its host in ASCII (xn--…)";
+
+export const wsUrl = z
+  .string()
+  .refine((url) => /^wss?:/i.test(url) && hostOf(url) !== undefined, WS_URL);
 
 export const key = z.string().transform((value, context) => {
   const found = publicKeyOf(value);

@@ -128,13 +128,13 @@ export class Context {
     return this.sign(by, { kind: VANISH, tags: [["relay", relay]], ...change });
   }
 
-  /** Signed, with the proof of work that the relay asks for. */
-  sign(by: Person, template: Template): NostrEvent {
+  /** Signed, with the proof of work that the relay asks for; `inLetter` is about the spelling of the id. */
+  sign(by: Person, template: Template, inLetter = false): NostrEvent {
     const bits = this.#session.minedBits;
     if (bits === undefined) {
       throw new Skipped(`events need ${this.#session.minPowDifficulty} bits of work (NIP-13)`);
     }
-    return sign(by, template, bits);
+    return sign(by, template, { bits, inLetter });
   }
 
   // Short cuts for what most checks begin with.

@@ -101,7 +101,7 @@ export class Leftovers {
         const template = knowsDeadDrops
           ? { kind: ACKNOWLEDGEMENT, tags }
           : { kind: DELETION, tags: [...tags, ...kinds.map((kind) => ["k", String(kind)])] };
-        yield sign(signer, template, relay.minedBits);
+        yield sign(signer, template, { bits: relay.minedBits ?? 0, inLetter: false });
       }
     }
   }

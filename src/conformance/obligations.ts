@@ -8,6 +8,8 @@ export const OBLIGATIONS = {
   "drop-2":
     "A relay MUST send `OK` `true` for a drop only after the drop would survive a crash of the relay.",
   "drop-3": "A relay MUST NOT require NIP-42 authentication to publish a drop.",
+  "drop-10":
+    "A relay MUST accept the id of a drop that is the hash of NIP-01's serialization with other control characters than the ones it lists either verbatim or as `\\u00XX`.",
   "drop-4":
     "A relay MUST NOT remove a held drop for any reason but acknowledgement, deletion as defined below, or expiry.",
   "drop-5":
@@ -109,6 +111,7 @@ export const OBLIGATIONS = {
   "client-7": "A recipient with several devices SHOULD acknowledge with a grace.",
   "client-9": "A client SHOULD NOT publish drops on a connection on which it has authenticated.",
   "client-10": "A recipient SHOULD merge what its relays hold by the id of the message inside.",
+  "client-11": "A recipient SHOULD accept both spellings of an id, too.",
   "receipt-1": "A client MUST NOT send receipts unless its user asked for them.",
   "receipt-2": "A recipient SHOULD send a receipt after a random delay.",
   "receipt-3": "A client MUST NOT answer a receipt with a receipt.",

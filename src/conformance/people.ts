@@ -1,13 +1,10 @@
 import { createHash } from "node:crypto";
 
-import {
-  type EventTemplate,
-  finalizeEvent,
-  generateSecretKey,
-  getPublicKey,
-} from "nostr-tools/pure";
+import { schnorr } from "@noble/curves/secp256k1.js";
+import { type EventTemplate, generateSecretKey, getPublicKey } from "nostr-tools/pure";
 
-import { type NostrEvent, writeEvent } from "../nostr/event.ts";
+import type { NostrEvent } from "../nostr/event.ts";
+import { inLetter, preimageOf, type Unidentified } from "../nostr/event-id.ts";
 import { leadingZeroBits } from "../nostr/pow.ts";
 
 /** A key pair, made for one check and forgotten after the run. */
@@ -23,24 +20,43 @@ export function makePerson(): Person {
   return { secret, key: getPublicKey(secret) };
 }
 
-/** Signs as the person, after mining an id with `bits` leading zero bits (NIP-13). */
-export function sign(person: Person, template: Template, bits = 0): NostrEvent {
-  const unsigned = { created_at: nowSeconds(), tags: [], content: "", ...template };
-  const mined = bits === 0 ? unsigned : mine(unsigned, person.key, bits);
-  // nostr-tools marks what it signed with a symbol, which no relay gives back.
-  return JSON.parse(writeEvent(finalizeEvent(mined, person.secret)).json) as NostrEvent;
+export type Signing = {
+  /** Leading zero bits that are mined for the id (NIP-13). */
+  readonly bits: number;
+  /** Whether the id is made as NIP-01 has it to the letter, and not as JSON libraries do. */
+  readonly inLetter: boolean;
+};
+
+/** Signs as the person. */
+export function sign(
+  { key: pubkey, secret }: Person,
+  template: Template,
+  signing: Signing = { bits: 0, inLetter: false },
+): NostrEvent {
+  const unsigned = { created_at: nowSeconds(), tags: [], content: "", ...template, pubkey };
+  const [event, id] = identified(unsigned, signing);
+  const sig = Buffer.from(schnorr.sign(Buffer.from(id, "hex"), secret)).toString("hex");
+  const { created_at, kind, tags, content } = event;
+  return { id, pubkey, created_at, kind, tags, content, sig };
 }
 
 export function nowSeconds(): number {
   return Math.floor(Date.now() / 1_000);
 }
 
-function mine(template: EventTemplate, pubkey: string, bits: number): EventTemplate {
+// The event, with a nonce where there is work to do, and its id.
+function identified(event: Unidentified, signing: Signing): [Unidentified, string] {
+  const { bits } = signing;
+  if (bits === 0) return [event, idOf(event, signing)];
   for (let nonce = 0; ; nonce++) {
-    const tags = [...template.tags, ["nonce", String(nonce), String(bits)]];
-    const text = writeEvent({ ...template, tags, pubkey, id: "", sig: "" }).preimage;
-    if (leadingZeroBits(createHash("sha256").update(text).digest("hex")) >= bits) {
-      return { ...template, tags };
-    }
+    const tags = [...event.tags, ["nonce", String(nonce), String(bits)]];
+    const id = idOf({ ...event, tags }, signing);
+    if (leadingZeroBits(id) >= bits) return [{ ...event, tags }, id];
   }
+}
+
+function idOf(event: Unidentified, signing: Signing): string {
+  const text = preimageOf(event);
+  const spelled = signing.inLetter ? inLetter(text) : text;
+  return createHash("sha256").update(spelled).digest("hex");
 }

@@ -4,7 +4,7 @@ import { json, respond, text } from "./respond.ts";
 
 const DOCUMENT = "application/nostr+json";
 const FRONT =
-  "This is a Nostr relay that holds private messages until they are picked up. Point a Nostr client at this address, or read /openapi.json.\n";
+  "This is a Nostr relay that holds private messages until they are picked up. Point a Nostr client at this address, or read openapi.json below it.\n";
 
 /** `disk full`: new drops are refused, all else goes on. */
 export type Readiness = "ready" | "disk full" | "not ready";

@@ -81,9 +81,13 @@ export class Metrics implements Observer {
         response.writeHead(404).end();
         return;
       }
-      void this.#registry.metrics().then((body) => {
-        response.writeHead(200, { "content-type": this.#registry.contentType }).end(body);
-      });
+      this.#registry.metrics().then(
+        (body) => {
+          response.writeHead(200, { "content-type": this.#registry.contentType }).end(body);
+        },
+        // The store could not be read.
+        () => response.writeHead(503).end(),
+      );
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);

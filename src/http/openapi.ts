@@ -1,3 +1,4 @@
+import { ownUrl } from "../nostr/own-url.ts";
 import type { Operation, Routes } from "./route.ts";
 
 const EVENT_SCHEMA = {
@@ -35,8 +36,8 @@ const SCHEMES = {
 
 const REFUSAL = { "application/json": { schema: { $ref: "#/components/schemas/Answer" } } };
 
-/** The OpenAPI 3.1 document of the routes: made from the table that answers requests, so it cannot tell of others. */
-export function openapi(routes: Routes, version: string): object {
+/** The OpenAPI 3.1 document of the routes below the relay's public URLs: made from the table that answers requests, so it cannot tell of others. */
+export function openapi(routes: Routes, version: string, urls: readonly string[]): object {
   const paths = Object.entries(routes).map(([path, methods]) => [
     path,
     Object.fromEntries(
@@ -54,12 +55,20 @@ export function openapi(routes: Routes, version: string): object {
         "The HTTP door of a Nostr relay that holds private messages until they are picked up.",
       version,
     },
+    // Without any it is where this document was found.
+    ...(urls.length > 0 && { servers: urls.map((url) => ({ url: httpUrlOf(url) })) }),
     paths: Object.fromEntries(paths),
     components: {
       schemas: { Event: EVENT_SCHEMA, Answer: ANSWER_SCHEMA },
       securitySchemes: SCHEMES,
     },
   };
+}
+
+// Paths are put behind it as they are.
+function httpUrlOf(url: string): string {
+  const { host = "", path = "" } = ownUrl(url) ?? {};
+  return `${/^wss:/i.test(url) ? "https" : "http"}://${host}${path}`;
 }
 
 function describe(operation: Operation, method: string): object {

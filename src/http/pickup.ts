@@ -128,11 +128,12 @@ function pageOf({ headers, more }: Found, request: HttpRequest): Record<string, 
   };
   if (last === undefined) return page;
   const cursor = cursorOf(last);
+  // Relative to whatever was asked for (RFC 3986, 5.2.2): a proxy may have taken a part of the path off.
   const query = new URLSearchParams(request.query);
   query.set("cursor", cursor);
   return {
     ...page,
     "dead-drop-cursor": cursor,
-    ...(more && { link: `<${request.path}?${query.toString()}>; rel="next"` }),
+    ...(more && { link: `<?${query.toString()}>; rel="next"` }),
   };
 }

@@ -1,3 +1,4 @@
+import { ownUrl } from "../nostr/own-url.ts";
 import type { Reason } from "../nostr/reason.ts";
 import { SLOW_DOWN } from "../relay/answer.ts";
 import type { ConnectionHost } from "../relay/host.ts";
@@ -21,6 +22,8 @@ export type RoutesParts = {
 export type RoutesSettings = {
   readonly maxBodyBytes: number;
   readonly maxWaitSeconds: number;
+  /** Those that were configured, as they were; what is asked for may have the path of any before its own. */
+  readonly publicUrls: readonly string[];
 };
 
 const ENCODED: Reason = "unsupported: content coding of the body, send it as it is";
@@ -28,33 +31,35 @@ const ENCODED: Reason = "unsupported: content coding of the body, send it as it 
 /** Answers the requests that are no WebSocket: who the relay is, how it is, and the HTTP door to what it holds. */
 export function routes(
   { information, version, readiness, relay }: RoutesParts,
-  { maxBodyBytes, maxWaitSeconds }: RoutesSettings,
+  { maxBodyBytes, maxWaitSeconds, publicUrls }: RoutesSettings,
 ): (request: HttpRequest) => Promise<HttpResponse> {
   const told: Routes = {
     ...about(information, readiness),
     ...publishing(relay.publisher),
     ...pickup(relay, maxWaitSeconds),
   };
-  const document = openapi({ ...told, ...described({}) }, version);
+  const document = openapi({ ...told, ...described({}) }, version, publicUrls);
   const table: Routes = { ...told, ...described(document) };
   const find = finder(table);
+  const withoutPath = withoutPathOf(publicUrls);
 
   return async (request) => {
     if (request.path === "*" && request.method === "OPTIONS") return respond(204, {});
     if (!request.path.startsWith("/") || `${request.path}${request.query}`.includes("#")) {
       return text(400, "malformed target\n");
     }
-    const found = find(request.path);
-    if (found === undefined) return text(404, "not found\n");
-    const { operations, values } = found;
+    // A path of the relay's own may be called like one of the door's, so both readings stand, and the method decides.
+    const found = withoutPath(request.path).flatMap((path) => find(path) ?? []);
+    if (found.length === 0) return text(404, "not found\n");
     if (request.method === "OPTIONS") return respond(204, {});
-    const operation = Object.hasOwn(operations, request.method)
-      ? operations[request.method as Method]
-      : undefined;
-    if (operation === undefined) {
-      const allow = [...Object.keys(operations), "OPTIONS"].join(", ");
+    const asked = found.find(({ operations }) => Object.hasOwn(operations, request.method));
+    const operation = asked?.operations[request.method as Method];
+    if (asked === undefined || operation === undefined) {
+      const methods = new Set(found.flatMap(({ operations }) => Object.keys(operations)));
+      const allow = [...methods, "OPTIONS"].join(", ");
       return text(405, "method not allowed\n", { allow });
     }
+    const { values } = asked;
     if (operation.isCounted && !relay.rates.mayAsk(request.address, request.body?.length))
       return refused(SLOW_DOWN, 429);
     if (operation.takes !== undefined && isEncoded(request)) return refused(ENCODED, 415);
@@ -74,6 +79,15 @@ export function routes(
 function isEncoded({ headers }: HttpRequest): boolean {
   const codings = (headers["content-encoding"] ?? "").split(",");
   return codings.some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
+}
+
+// What a path may mean: what stands behind the path of one of the relay's URLs, and the path itself, for a proxy in front may take the first part off.
+function withoutPathOf(urls: readonly string[]): (path: string) => string[] {
+  const bases = new Set(urls.map((url) => ownUrl(url)?.path ?? "").filter((base) => base !== ""));
+  return (path) => {
+    const below = [...bases].filter((base) => path === base || path.startsWith(`${base}/`));
+    return [...below.map((base) => path.slice(base.length) || "/"), path];
+  };
 }
 
 type Found = {

@@ -1,5 +1,6 @@
 import { type NostrEvent, tagValue } from "./event.ts";
 import { AUTHENTICATION } from "./kinds.ts";
+import { knownAs, namesOneOf, type OwnUrl } from "./own-url.ts";
 import type { Reason } from "./reason.ts";
 
 /** NIP-42: "created_at is close (e.g. within ~10 minutes) of the current time". */
@@ -7,8 +8,8 @@ export const AUTH_WINDOW_SECONDS = 10 * 60;
 
 export type AuthExpectation = {
   readonly challenge: string;
-  /** Hosts (name and, unless it is the scheme's own, port) under which the relay is known. */
-  readonly hosts: ReadonlySet<string>;
+  /** Under which the relay is known; their hosts count, for a proxy changes the rest. */
+  readonly urls: readonly OwnUrl[];
   /** Unix time, seconds. */
   readonly now: number;
 };
@@ -22,18 +23,8 @@ export function misauthenticated(event: NostrEvent, expected: AuthExpectation): 
   if (tagValue(event, "challenge") !== expected.challenge) {
     return "invalid: the challenge is not the one of this connection";
   }
-  const host = hostOf(tagValue(event, "relay") ?? "");
-  if (host === undefined || !expected.hosts.has(host)) {
-    return "invalid: the relay tag names another relay";
+  if (!namesOneOf(expected.urls, tagValue(event, "relay") ?? "")) {
+    return `invalid: the relay tag names another relay${knownAs(expected.urls)}`;
   }
   return undefined;
-}
-
-/**
- * The host of a ws(s) URL, lowercase, with the port unless it is the scheme's own; undefined when it is no such URL. NIP-42 lets a relay compare
- * domain names alone; the path and the scheme are left out because a TLS proxy in front changes them.
- */
-export function hostOf(url: string): string | undefined {
-  if (!/^wss?:\/\//i.test(url) || !URL.canParse(url)) return undefined;
-  return new URL(url).host;
 }

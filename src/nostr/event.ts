@@ -36,7 +36,7 @@ export function parseEvent(value: unknown): NostrEvent | Reason {
 export type WrittenEvent = {
   /** What is stored and served: NIP-01's fields, no white space. */
   readonly json: string;
-  /** The text whose SHA-256 is the event's id (NIP-01, "Events and signatures"). */
+  /** The same as `preimageOf` makes, for `isIdOf`. */
   readonly preimage: string;
 };
 
@@ -47,7 +47,7 @@ export function writeEvent(event: NostrEvent): WrittenEvent {
   const content = JSON.stringify(event.content);
   return {
     json: `{"id":"${id}","pubkey":"${pubkey}","created_at":${created_at},"kind":${kind},"tags":${tags},"content":${content},"sig":"${sig}"}`,
-    preimage: `[0,"${pubkey}",${created_at},${kind},${verbatim(tags)},${verbatim(content)}]`,
+    preimage: `[0,"${pubkey}",${created_at},${kind},${tags},${content}]`,
   };
 }
 
@@ -86,15 +86,4 @@ function isUnicode(event: NostrEvent): boolean {
   if (!event.content.isWellFormed()) return false;
   for (const tag of event.tags) for (const part of tag) if (!part.isWellFormed()) return false;
   return true;
-}
-
-const OTHER_CONTROL = /\\u00[01][0-9a-f]/;
-
-// NIP-01 escapes seven characters and includes "all other characters verbatim". JSON.stringify escapes the same seven the same way, and the
-// remaining control characters as \u00XX, which JSON itself demands; only the text that is hashed needs them back.
-function verbatim(json: string): string {
-  if (!OTHER_CONTROL.test(json)) return json;
-  return json.replace(/\\(?:u00([01][0-9a-f])|.)/g, (escape, code?: string) =>
-    code === undefined ? escape : String.fromCharCode(Number.parseInt(code, 16)),
-  );
 }

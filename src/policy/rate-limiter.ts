@@ -33,15 +33,19 @@ export class RateLimiter {
     const { perSecond } = this.#settings;
     if (perSecond === 0) return true;
     const bucket = this.#bucket(address, now);
-    if (bucket.tokens < cost) {
-      const most = this.#mostRefusals;
-      bucket.refused += 1;
-      // Twice as many, so that it takes a while until they are fewer again.
-      if (bucket.refused >= most) bucket.refused = 2 * most;
-      return false;
-    }
+    if (bucket.tokens < cost) return false;
     bucket.tokens -= cost;
     return true;
+  }
+
+  /** `address` was refused something. `weight`: as if it were so many things. */
+  refuse(address: string, now: number, weight: number): void {
+    if (!this.isLimited) return;
+    const bucket = this.#bucket(address, now);
+    const most = this.#mostRefusals;
+    bucket.refused += weight;
+    // Twice as many, so that it takes a while until they are fewer again.
+    if (bucket.refused >= most) bucket.refused = 2 * most;
   }
 
   /** Whether `address` went on and on after it was refused: until as many tokens came back as it took refusals. */

@@ -1,4 +1,4 @@
-// What became of an event, in the words of the protocol. Every outcome turns into words here and nowhere else.
+// What became of an event, in the words of the protocol. Every outcome turns into words here and nowhere else; the relay's own names are added by who knows them.
 
 import { ALREADY_HAVE, type Reason } from "../nostr/reason.ts";
 import type { AcknowledgeOutcome, PutOutcome } from "../store/store.ts";

@@ -1,5 +1,6 @@
 import { misauthenticated } from "../nostr/auth.ts";
 import { type HttpAuthExpectation, unauthorized } from "../nostr/http-auth.ts";
+import type { OwnUrl } from "../nostr/own-url.ts";
 import type { Reason } from "../nostr/reason.ts";
 import { type Answer, NOT_CHECKED } from "./answer.ts";
 import type { Examination } from "./examination.ts";
@@ -12,8 +13,8 @@ export type AuthenticatorParts = {
   readonly refusals: Refusals;
   readonly observer: Observer;
   readonly runtime: Runtime;
-  /** Hosts under which the relay is known. */
-  readonly hosts: ReadonlySet<string>;
+  /** Under which the relay is known. */
+  readonly urls: readonly OwnUrl[];
 };
 
 /** Says which key an event proves: one that answers the challenge of a connection (NIP-42), or one that authorizes an HTTP request (NIP-98). */
@@ -26,7 +27,7 @@ export class Authenticator {
 
   /** Takes a raw AUTH message. `key` is the key it proves, undefined when it proves none. */
   async authenticate(text: string, challenge: string): Promise<{ answer: Answer; key?: string }> {
-    const { examination, refusals, observer, runtime, hosts } = this.#parts;
+    const { examination, refusals, observer, runtime, urls } = this.#parts;
     const examined = await examination.of(text);
     if ("accepted" in examined) return { answer: examined };
     if (examined.outcome !== "auth") {
@@ -34,7 +35,7 @@ export class Authenticator {
       return { answer: refusals.answer(examined.id, reason) };
     }
     const { id, event } = examined;
-    const reason = misauthenticated(event, { challenge, hosts, now: runtime.now() });
+    const reason = misauthenticated(event, { challenge, urls, now: runtime.now() });
     if (reason !== undefined) return { answer: refusals.answer(id, reason) };
     observer.count("key authenticated");
     return { answer: { id, accepted: true, message: "" }, key: event.pubkey };
@@ -45,14 +46,14 @@ export class Authenticator {
     event: string,
     expected: Pick<HttpAuthExpectation, "method" | "target">,
   ): Promise<{ key: string } | { reason: Reason }> {
-    const { examination, observer, runtime, hosts } = this.#parts;
+    const { examination, observer, runtime, urls } = this.#parts;
     const examined = await examination.of(`["AUTH",${event}]`);
     if ("accepted" in examined) return { reason: examined.message || NOT_CHECKED };
     if (examined.outcome !== "auth") {
       const reason = examined.outcome === "refused" ? examined.reason : NOT_CHECKED;
       return { reason: `auth-required: ${reason}` };
     }
-    const reason = unauthorized(examined.event, { ...expected, hosts, now: runtime.now() });
+    const reason = unauthorized(examined.event, { ...expected, urls, now: runtime.now() });
     if (reason !== undefined) return { reason };
     observer.count("key authenticated");
     return { key: examined.event.pubkey };

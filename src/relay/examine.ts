@@ -6,6 +6,7 @@ import { hash } from "node:crypto";
 import { parseAcknowledgement } from "../nostr/acknowledgement.ts";
 import { type Drop, expiryOf, recipientOf, type RetentionRule, untimely } from "../nostr/drop.ts";
 import { type NostrEvent, parseEvent, peekId, writeEvent } from "../nostr/event.ts";
+import { isIdOf, preimageOf } from "../nostr/event-id.ts";
 import { ACCEPTED_KINDS, ADDRESSED_KINDS, EPHEMERAL_GIFT_WRAP, VANISH } from "../nostr/kinds.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -85,7 +86,7 @@ function examineDrop(parts: ExaminerParts, event: NostrEvent, now: number): Exam
   if (typeof recipient !== "string") return refuse(event, recipient.reason);
   if (typeof expiry !== "number") return refuse(event, expiry.reason);
 
-  if (idOf(preimage) !== id) return refuse(event, WRONG_ID);
+  if (!isIdOf(id, preimage, sha256)) return refuse(event, WRONG_ID);
   const drop: Drop = { id, recipient, author: event.pubkey, created_at, kind, expiry, json };
   if (kind !== EPHEMERAL_GIFT_WRAP && parts.known.known(drop)) return { outcome: "known", id };
   if (!parts.verifier.verify(event.sig, id, event.pubkey)) return refuse(event, WRONG_SIGNATURE);
@@ -96,12 +97,12 @@ const WRONG_ID: Reason = "invalid: id is not the hash of the event";
 const WRONG_SIGNATURE: Reason = "invalid: signature is wrong";
 
 function faultOf(verifier: Verifier, event: NostrEvent): Reason | undefined {
-  if (idOf(writeEvent(event).preimage) !== event.id) return WRONG_ID;
+  if (!isIdOf(event.id, preimageOf(event), sha256)) return WRONG_ID;
   return verifier.verify(event.sig, event.id, event.pubkey) ? undefined : WRONG_SIGNATURE;
 }
 
-function idOf(preimage: string): string {
-  return hash("sha256", preimage);
+function sha256(text: string): string {
+  return hash("sha256", text);
 }
 
 function refuse(event: NostrEvent, reason: Reason): Examined {

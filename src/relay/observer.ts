@@ -1,4 +1,5 @@
 import type { Prefix } from "../nostr/reason.ts";
+import { TOLD } from "../store/store.ts";
 
 /** Why a connection is ended that did what no honest client does. */
 export type CutOff = "does not read" | "does not slow down" | "has too much sent to it twice";
@@ -18,6 +19,8 @@ export type Counted =
   | `connection cut off: ${CutOff}`
   | "drop expired"
   | "tombstone expired"
+  | "record damaged"
+  | "commit failed"
   | "sweep"
   | `refused: ${Prefix}`;
 
@@ -33,5 +36,8 @@ export type Log = {
 
 /** Something of ours broke: a bug, or the disk. */
 export function reportFailure(log: Log, error: unknown): void {
+  const { name } = error as Partial<Error>;
+  // The store has said it once, and not for each who asked.
+  if (name === TOLD.diskFull || name === TOLD.lost) return;
   log.error({ err: error }, "internal error");
 }

@@ -7,6 +7,8 @@
 import type { Acknowledgement } from "../nostr/acknowledgement.ts";
 import type { Drop } from "../nostr/drop.ts";
 import { type NostrEvent, peekId } from "../nostr/event.ts";
+import { knownAs, type OwnUrl } from "../nostr/own-url.ts";
+import type { Reason } from "../nostr/reason.ts";
 import { isAddressedHere } from "../nostr/vanish.ts";
 import type { AcknowledgeOutcome, PutOutcome, Store, VanishOutcome } from "../store/store.ts";
 import { type Answer, ANSWERS, type Outcome, SLOW_DOWN } from "./answer.ts";
@@ -29,8 +31,8 @@ export type PublisherParts = {
   readonly observer: Observer;
   readonly log: Log;
   readonly runtime: Runtime;
-  /** Hosts under which requests to vanish know this relay. */
-  readonly hosts: ReadonlySet<string>;
+  /** Under which requests to vanish know this relay. */
+  readonly urls: readonly OwnUrl[];
 };
 
 export class Publisher {
@@ -106,8 +108,8 @@ export class Publisher {
   }
 
   async #vanish(event: NostrEvent): Promise<VanishOutcome | "not addressed here"> {
-    const { store, hosts, runtime, observer } = this.#parts;
-    if (!isAddressedHere(event, hosts)) return "not addressed here";
+    const { store, urls, runtime, observer } = this.#parts;
+    if (!isAddressedHere(event, urls)) return "not addressed here";
     const { id, pubkey: signer, created_at } = event;
     const outcome = await store.vanish({ id, signer, created_at }, runtime.now());
     observer.count("vanish");
@@ -115,11 +117,12 @@ export class Publisher {
   }
 
   #answer(id: string, outcome: Outcome): Answer {
-    const { observer, refusals } = this.#parts;
+    const { observer, refusals, urls } = this.#parts;
     const { accepted, message } = ANSWERS[outcome];
     if (outcome === "known") observer.count("drop known");
-    return accepted
-      ? { id, accepted, message, outcome }
-      : { ...refusals.answer(id, message), outcome };
+    if (accepted) return { id, accepted, message, outcome };
+    const reason: Reason =
+      outcome === "not addressed here" ? `${message}${knownAs(urls)}` : message;
+    return { ...refusals.answer(id, reason), outcome };
   }
 }

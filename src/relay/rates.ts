@@ -13,7 +13,8 @@ export type RatesParts = {
 
 // An event costs a token; of the ids in an acknowledgement so many cost one more, because each may cost a write.
 const IDS_A_TOKEN = 100;
-// A request costs a token; so many of its bytes cost one more, because each has to be parsed: 128 KiB of `[` take five milliseconds.
+// A message costs a token; so many of its bytes cost one more, because each has to be read and parsed: 128 KiB of `[` take five milliseconds. A refusal
+// counts for as many, because the message had to be read all the same.
 const BYTES_A_TOKEN = 4_096;
 // What a token for asking pays for: at 100 a second an address has 8 % of an event loop in the long run.
 const MS_A_TOKEN = 0.8;
@@ -34,15 +35,20 @@ export class Rates {
   /** Whether this address may publish one more event, with a message of so many bytes. */
   mayPublish(address: string, bytes: number): boolean {
     const { publishing, filling } = this.#parts;
-    return publishing.take(address, this.#now) && filling.take(address, this.#now, bytes);
+    const may = publishing.take(address, this.#now) && filling.take(address, this.#now, bytes);
+    if (!may) publishing.refuse(address, this.#now, weightOf(bytes));
+    return may;
   }
 
   /** Whether this address may ask for something other than to publish, with a message of so many bytes. */
   mayAsk(address: string, bytes = 0): boolean {
     const { asking } = this.#parts;
-    if (!asking.take(address, this.#now)) return false;
-    if (bytes >= BYTES_A_TOKEN)
-      asking.charge(address, this.#now, Math.floor(bytes / BYTES_A_TOKEN));
+    const weight = weightOf(bytes);
+    if (!asking.take(address, this.#now)) {
+      asking.refuse(address, this.#now, weight);
+      return false;
+    }
+    if (weight > 1) asking.charge(address, this.#now, weight - 1);
     return true;
   }
 
@@ -75,4 +81,8 @@ export class Rates {
   get #now(): number {
     return this.#parts.runtime.monotonic();
   }
+}
+
+function weightOf(bytes: number): number {
+  return 1 + Math.floor(bytes / BYTES_A_TOKEN);
 }

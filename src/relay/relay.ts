@@ -5,6 +5,7 @@
 // - `drain` first, then `close`; after that nothing runs by itself.
 
 import type { Drop } from "../nostr/drop.ts";
+import type { OwnUrl } from "../nostr/own-url.ts";
 import type { RateLimiter } from "../policy/rate-limiter.ts";
 import type { Store } from "../store/store.ts";
 import type { Socket, SocketHandlers } from "../transport/transport.ts";
@@ -37,8 +38,8 @@ export type RelayParts = {
 };
 
 export type RelaySettings = {
-  /** Hosts under which AUTH and requests to vanish know this relay. */
-  readonly hosts: ReadonlySet<string>;
+  /** Under which AUTH, authorizations and requests to vanish know this relay. */
+  readonly urls: readonly OwnUrl[];
   readonly limits: ConnectionLimits & ConnectionsLimits & HoldingsLimits;
 };
 
@@ -52,13 +53,13 @@ export class Relay {
   readonly #timer: NodeJS.Timeout;
   readonly #unfollow: () => void;
 
-  constructor(parts: RelayParts, { hosts, limits }: RelaySettings) {
+  constructor(parts: RelayParts, { urls, limits }: RelaySettings) {
     const { store, pool, passOn, observer, log, runtime } = parts;
     const live = new LiveIndex();
     const rates = new Rates(parts);
     const refusals = new Refusals(parts);
     const examination = new Examination(pool, refusals);
-    const common = { examination, refusals, observer, log, runtime, hosts };
+    const common = { examination, refusals, observer, log, runtime, urls };
     const publisher = new Publisher({ ...common, store, live, rates, passOn });
     const authenticator = new Authenticator(common);
     const connections = new Connections({ observer, runtime, rates }, limits);

@@ -171,8 +171,7 @@ function eventOf(store: Store, header: Header): StoredEvent {
   let isRead = false;
   return () => {
     if (!isRead) {
-      const [json] = store.read([header]);
-      event = json === undefined ? undefined : (JSON.parse(json) as NostrEvent);
+      event = store.event(header);
       isRead = true;
     }
     return event;

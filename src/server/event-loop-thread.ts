@@ -4,9 +4,10 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 
 import pino from "pino";
 
-import type { Counted } from "../relay/observer.ts";
+import type { Counted, Observer } from "../relay/observer.ts";
 import { remoteStore } from "../store/remote.ts";
 import { type EventLoopSettings, startEventLoop } from "./event-loop.ts";
+import { reportIncidents } from "./incidents.ts";
 
 export type EventLoopData = {
   readonly settings: EventLoopSettings;
@@ -26,19 +27,28 @@ if (main === null) throw new Error("event-loop-thread.ts runs as a worker thread
 const { settings, store: port } = workerData as EventLoopData;
 
 let counts = new Map<Counted, number>();
-const store = remoteStore(port, settings.config.data, settings.shared);
 const log = pino({ level: settings.config.log, base: null });
 // As in the main thread.
 process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
+const observer: Observer = {
+  count(what, times = 1) {
+    counts.set(what, (counts.get(what) ?? 0) + times);
+  },
+};
+// What ends this thread ends the process: see event-loops.ts.
+function lost(cause: Error): void {
+  setImmediate(() => {
+    throw cause;
+  });
+}
+const incidents = reportIncidents({ log, observer, lost });
+const store = remoteStore(port, settings.config.data, settings.shared, incidents);
 const eventLoop = await startEventLoop(
   {
     store,
-    observer: {
-      count(what, times = 1) {
-        counts.set(what, (counts.get(what) ?? 0) + times);
-      },
-    },
+    observer,
     log,
+    lost,
   },
   settings,
   // A thread that cannot start ends, and with it what it had open.

@@ -9,6 +9,7 @@ import { relayInformation } from "../http/information.ts";
 import { refusal } from "../http/respond.ts";
 import { routes } from "../http/routes.ts";
 import type { Drop, RetentionRule } from "../nostr/drop.ts";
+import type { OwnUrl } from "../nostr/own-url.ts";
 import type { Reason } from "../nostr/reason.ts";
 import { forwardedFor } from "../policy/address.ts";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
@@ -17,13 +18,13 @@ import type { PackedExamined } from "../relay/examined.ts";
 import type { Log, Observer } from "../relay/observer.ts";
 import { Relay } from "../relay/relay.ts";
 import { isFull, type SharedState } from "../store/shared-state.ts";
-import type { Store } from "../store/store.ts";
+import { type Store, TOLD } from "../store/store.ts";
 import type { Transport } from "../transport/transport.ts";
 import { wsTransport } from "../transport/ws.ts";
 import { Pool } from "../verify/pool.ts";
 import type { VerifierName } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
-import { knownHosts } from "./hosts.ts";
+import { ownUrls } from "./own-urls.ts";
 import { systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
 import type { VerificationData } from "./verification-thread.ts";
@@ -41,6 +42,8 @@ export type EventLoopParts = {
   readonly store: Store;
   readonly observer: Observer;
   readonly log: Log;
+  /** The store cannot be read any more. */
+  readonly lost: (cause: Error) => void;
 };
 
 export type EventLoopSettings = {
@@ -68,19 +71,19 @@ export type OnFailure = (close: () => Promise<void>) => void;
 
 /** Starts one. Rejects when it cannot, after which `onFailure` knows what is open. */
 export async function startEventLoop(
-  { store, observer, log }: EventLoopParts,
+  { store, observer, log, lost }: EventLoopParts,
   settings: EventLoopSettings,
   onFailure: OnFailure,
 ): Promise<EventLoop> {
   const { config } = settings;
   const { limits } = config;
   const admitted = admissionOf(config);
-  const pool = await startPool(settings, admitted, log);
+  const pool = await startPool(settings, admitted, { log, lost });
   onFailure(() => pool.close());
   const others =
     settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
   onFailure(async () => others?.close());
-  const hosts = new Set<string>();
+  const urls: OwnUrl[] = [];
   const relay = new Relay(
     {
       store,
@@ -97,7 +100,7 @@ export async function startEventLoop(
       log,
       runtime: systemRuntime,
     },
-    { hosts, limits },
+    { urls, limits },
   );
   onFailure(async () => relay.close());
   others?.addEventListener("message", (message) => {
@@ -133,12 +136,16 @@ export async function startEventLoop(
           readiness,
           relay: relay.host,
         },
-        { maxBodyBytes: limits.messageBytes, maxWaitSeconds: limits.waitSeconds },
+        {
+          maxBodyBytes: limits.messageBytes,
+          maxWaitSeconds: limits.waitSeconds,
+          publicUrls: [config.url, ...config.aliases].filter((url) => url !== ""),
+        },
       ),
     },
   );
   onFailure(() => listener.close(0));
-  for (const host of knownHosts(config, listener.port)) hosts.add(host);
+  urls.push(...ownUrls(config, listener.port));
 
   return {
     port: listener.port,
@@ -171,7 +178,7 @@ function admissionOf(config: Config): AdmissionSettings {
 function startPool(
   { config, rule, shared, verifier, verifiers }: EventLoopSettings,
   admitted: AdmissionSettings,
-  log: Log,
+  { log, lost }: Pick<EventLoopParts, "log" | "lost">,
 ): Promise<Pool<PackedExamined>> {
   const data: VerificationData = {
     folder: config.data,
@@ -188,7 +195,13 @@ function startPool(
       data,
       waiting: config.limits.verifying,
     },
-    { workerLost: (error) => log.error({ err: error }, "a verification thread was lost") },
+    {
+      workerLost(error) {
+        log.error({ err: error }, "a verification thread was lost");
+        // The class does not survive the way between threads.
+        if (error.name === TOLD.lost) lost(error);
+      },
+    },
   );
 }
 

@@ -1,19 +1,27 @@
 import pino from "pino";
 
 import type { Config } from "../config/schema.ts";
+import { isCommitError } from "../store/incidents.ts";
 import { type RunningRelay, startRelay } from "./start.ts";
+
+// SIGTERM to exit takes less than 5 s; what takes longer will not end by itself.
+const STOP_MS = 8_000;
 
 /** `deaddrop serve`: runs until it is asked to stop, be it while it starts. Answers the exit code. */
 export async function serve(config: Config, stopping: AbortSignal): Promise<number> {
   const log = pino({ level: config.log, base: null });
-  // A full disk makes lmdb reject promises that nobody holds. The writes they belong to were answered; the relay goes on.
-  process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
+  process.on("unhandledRejection", (error) => {
+    // A failed commit makes lmdb reject promises that nobody holds. What they belong to was answered, and the store says why it failed.
+    if (!isCommitError(error)) log.error({ err: error }, "internal error");
+  });
+  stopping.addEventListener("abort", () => endWithin(log, "it was asked to stop"));
   let relay: RunningRelay;
   try {
     relay = await startRelay(config, log);
   } catch (error) {
     log.fatal({ err: error }, "the relay could not start");
     process.stderr.write(`deaddrop: the relay could not start: ${(error as Error).message}\n`);
+    endWithin(log, "it could not start");
     return 1;
   }
   if (!stopping.aborted) {
@@ -22,4 +30,13 @@ export async function serve(config: Config, stopping: AbortSignal): Promise<numb
   log.info("stopping");
   await relay.stop();
   return 0;
+}
+
+// Ends the process that has not ended by then, whatever holds it.
+function endWithin(log: pino.Logger, because: string): void {
+  const end = (): void => {
+    log.fatal({ because }, "something did not end in time");
+    process.exit(1);
+  };
+  setTimeout(end, STOP_MS).unref();
 }

@@ -13,6 +13,9 @@ import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
 import { type EventLoopSettings, type OnFailure, startEventLoop } from "./event-loop.ts";
 import { startEventLoops } from "./event-loops.ts";
+import { connectionsThatFit } from "./descriptors.ts";
+import { reportIncidents } from "./incidents.ts";
+import { warnOfOtherNames } from "./own-urls.ts";
 import { systemRuntime } from "./runtime.ts";
 import { verifiersEach } from "./threads.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -25,26 +28,45 @@ export type RunningRelay = {
   stop(): Promise<void>;
 };
 
+// What could not start may not close either.
+const CLOSE_MS = 3_000;
+
 /** Starts a relay. Rejects with what is wrong when it cannot, and leaves nothing open then. */
 export async function startRelay(config: Config, log: Logger): Promise<RunningRelay> {
   const opened: (() => Promise<void>)[] = [];
   try {
     return await assemble(config, log, (close) => opened.push(close));
   } catch (error) {
-    for (const close of opened.toReversed()) await close();
+    await closeAll(opened);
     throw error;
   }
 }
 
+async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const enough = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_MS);
+  });
+  const closing = async (): Promise<void> => {
+    for (const close of opened.toReversed()) await close();
+  };
+  await Promise.race([closing(), enough]);
+  clearTimeout(timer);
+}
+
 async function assemble(config: Config, log: Logger, onFailure: OnFailure): Promise<RunningRelay> {
   const { limits, workers } = config;
+  const connections = connectionsThatFit(config, log);
   const verifier = await pickVerifier(config, log);
+  const metrics = new Metrics();
+  const lost = (cause: Error): void => die(log, cause, "the store is lost");
   const opened = await openLmdbStore(
     {
       folder: config.data,
       retentionSeconds: config.retention,
       diskReserveBytes: limits.diskReserveBytes,
       limits: { ...limits, authorDeletesWraps: config.authorDeletesWraps },
+      incidents: reportIncidents({ log, observer: metrics, lost }),
     },
     systemRuntime,
   );
@@ -52,7 +74,6 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   onFailure(() => store.close());
   const upkeep = new Upkeep(opened, { folder: config.data, log });
   onFailure(() => upkeep.close());
-  const metrics = new Metrics();
   const sweeper = new Sweeper(
     { store, runtime: systemRuntime, observer: metrics, log },
     config.sweepSeconds,
@@ -61,7 +82,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
 
   const verifiers = verifiersEach(config);
   const settings: EventLoopSettings = {
-    config,
+    config: { ...config, limits: { ...limits, connections } },
     port: config.listen.port,
     channel: undefined,
     rule,
@@ -69,11 +90,15 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     verifier: verifier.name,
     verifiers,
   };
-  const parts = { store, observer: metrics, log };
+  const parts = { store, observer: metrics, log, lost };
   const eventLoop =
     workers === 1
       ? await startEventLoop(parts, settings, onFailure)
-      : await startEventLoops(workers, { ...parts, lost: (error) => die(log, error) }, settings);
+      : await startEventLoops(
+          workers,
+          { ...parts, lost: (error) => die(log, error, "an event loop was lost") },
+          settings,
+        );
   if (workers > 1) onFailure(() => eventLoop.stop());
   metrics.watch({
     verifier,
@@ -85,6 +110,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   });
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
   const url = `ws://${join({ host: config.listen.host, port: eventLoop.port })}`;
+  warnOfOtherNames(config, eventLoop.port, log);
   log.info(
     {
       url,
@@ -116,10 +142,10 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   };
 }
 
-// Nothing that was answered OK is lost, and whoever supervises the process starts it again.
-function die(log: Logger, error: Error): never {
-  log.fatal({ err: error }, "an event loop was lost");
-  process.exit(1);
+// Nothing that was answered OK is lost, and whoever supervises the process starts it again. What is refused for it is still sent.
+function die(log: Logger, error: Error, message: string): void {
+  log.fatal({ err: error }, message);
+  setImmediate(() => process.exit(1));
 }
 
 async function pickVerifier(config: Config, log: Logger): Promise<Verifier> {

@@ -20,9 +20,12 @@ export function rememberAuthor(context: WriteContext, drop: Drop): void {
 }
 
 /** The drop is not held any more. */
-export function forgetAuthor({ tables, wrapsHaveAuthors }: WriteContext, held: Header): void {
+export function forgetAuthor(
+  { tables, wrapsHaveAuthors, damaged }: WriteContext,
+  held: Header,
+): void {
   if (held.kind !== DIRECT_MESSAGE && !wrapsHaveAuthors) return;
-  const event = eventUnder(tables, held.seq);
+  const event = eventUnder(tables, held.seq, damaged);
   if (event !== undefined) tables.authors.removeSync(ownedKey(event.pubkey, event.id));
 }
 

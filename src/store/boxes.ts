@@ -8,6 +8,7 @@ import {
   after,
   boxKey,
   boxRange,
+  BOX_KEY_BYTES,
   header,
   headerKey,
   idPrefixOf,
@@ -17,7 +18,7 @@ import { RecentDrops } from "./recent-drops.ts";
 import { Settling, writeEntry } from "./settling.ts";
 import type { SharedState } from "./shared-state.ts";
 import { type DropIdentity, type Header, newestFirst, type Window } from "./store.ts";
-import type { Tables } from "./tables.ts";
+import { type Damaged, mustRead, type Tables } from "./tables.ts";
 
 /** Keys read in one go, under a millisecond. */
 export const KEYS_A_PAGE = 1_000;
@@ -27,12 +28,20 @@ export class Boxes {
   readonly #recent = new RecentDrops();
   readonly #settling: Settling;
   readonly #newest: BigInt64Array;
+  readonly #damaged: Damaged;
   // What the transaction that is open has added.
   #added: Header[] = [];
 
   /** `newest` is the `seq` of the newest drop committed; all that is held must be settled. */
-  constructor(tables: Tables, newest: number, shared: SharedState, generationSize: number) {
+  constructor(
+    tables: Tables,
+    newest: number,
+    shared: SharedState,
+    generationSize: number,
+    damaged: Damaged,
+  ) {
     this.#tables = tables;
+    this.#damaged = damaged;
     this.#settling = new Settling(tables, this.#recent, shared.recentIds, generationSize);
     this.#newest = new BigInt64Array(shared.newest);
     Atomics.store(this.#newest, 0, BigInt(newest));
@@ -50,8 +59,9 @@ export class Boxes {
   at(key: Buffer): Header | undefined {
     const recent = this.#recent.get(idPrefixOf(key));
     if (recent !== undefined) return recent;
+    if (key.length !== BOX_KEY_BYTES) return undefined;
     const value = this.#tables.boxes.get(key);
-    return value && header(recipientOfBox(key), key, value);
+    return value && this.#header(recipientOfBox(key), key, value);
   }
 
   add(added: Header): void {
@@ -92,7 +102,9 @@ export class Boxes {
     const range = boxRange(recipient, undefined, until);
     for (;;) {
       const page = [...this.#tables.boxes.getRange({ ...range, limit: KEYS_A_PAGE })];
-      if (page.length > 0) yield page.map(({ key, value }) => header(recipient, key, value));
+      if (page.length > 0) {
+        yield page.flatMap(({ key, value }) => this.#header(recipient, key, value) ?? []);
+      }
       const last = page.at(-1);
       if (last === undefined || page.length < KEYS_A_PAGE) return;
       range.start = after(last.key);
@@ -112,11 +124,20 @@ export class Boxes {
     const next = window.after && after(headerKey(window.after));
     if (next !== undefined && next.compare(range.start) > 0) range.start = next;
     const settled: Header[] = [];
-    for (const { key, value } of this.#tables.boxes.getRange({ ...range, limit: max })) {
-      settled.push(header(recipient, key, value));
+    mustRead(this.#tables);
+    // Not limited: a damaged entry counts for nothing, and a list that is shorter than asked for is the last.
+    for (const { key, value } of this.#tables.boxes.getRange(range)) {
+      const held = this.#header(recipient, key, value);
+      if (held !== undefined && settled.push(held) === max) break;
     }
     const recent = this.#recent.list(recipient, window, this.newest);
     return recent.length === 0 ? settled : merge(recent, settled, max);
+  }
+
+  #header(recipient: string, key: Buffer, value: Buffer): Header | undefined {
+    const held = header(recipient, key, value);
+    if (held === undefined) this.#damaged({ table: "boxes" });
+    return held;
   }
 
   committed(): void {

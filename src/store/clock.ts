@@ -12,7 +12,7 @@
 // The last row because its tombstone may be gone.
 
 import { beliefAfter, type Belief, beliefAtStart, type Doubt, JUMP_SECONDS } from "./belief.ts";
-import type { Tables } from "./tables.ts";
+import { numberIn, type Tables } from "./tables.ts";
 
 /** The machine's clocks. */
 export type Clock = {
@@ -27,19 +27,19 @@ const LAST_SWEEP = "swept";
 
 export class StoreClock {
   readonly #clock: Clock;
-  readonly #meta: Tables["meta"];
+  readonly #tables: Tables;
   readonly #lastSweep: BigInt64Array;
   #belief: Belief;
 
   /** `lastSweep`, 8 bytes, is where other threads see the time of the last sweep. */
   constructor(
     clock: Clock,
-    { meta }: Tables,
+    tables: Tables,
     retentionSeconds: number,
     lastSweep: SharedArrayBuffer,
   ) {
     this.#clock = clock;
-    this.#meta = meta;
+    this.#tables = tables;
     this.#lastSweep = new BigInt64Array(lastSweep);
     this.#publish(this.#stored());
     const reading = { wall: clock.now(), monotonic: clock.monotonic() };
@@ -92,11 +92,11 @@ export class StoreClock {
   }
 
   #stored(): number {
-    return Number(this.#meta.get(LAST_SWEEP) ?? 0);
+    return numberIn(this.#tables, LAST_SWEEP) ?? 0;
   }
 
   #remember(time: number): void {
-    this.#meta.putSync(LAST_SWEEP, String(time));
+    this.#tables.meta.putSync(LAST_SWEEP, String(time));
     this.#publish(time);
   }
 

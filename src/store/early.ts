@@ -9,6 +9,7 @@ import { TOMBSTONE_BYTES, type WriteContext } from "./write-context.ts";
 
 // No owner's: those are keys.
 const ALL = Buffer.alloc(1);
+const COUNT_BYTES = 4;
 
 /** Remembers until a time what a key of `tombstones` names. What is remembered already needs no room. */
 export function rememberEarly(
@@ -38,16 +39,21 @@ export function forgetEarly(tables: Tables, key: Buffer): void {
 }
 
 function countOf({ early }: Tables, owner: Buffer): number {
-  return early.get(owner)?.readUInt32BE() ?? 0;
+  return countIn(early.get(owner)) ?? 0;
 }
 
 function countOfAll({ early }: Tables): number {
-  const counted = early.get(ALL);
-  if (counted !== undefined) return counted.readUInt32BE();
-  // Of none; or the store is from before all were counted.
+  const counted = countIn(early.get(ALL));
+  if (counted !== undefined) return counted;
+  // Of none; or the store is from before all were counted; or the count is damaged.
   let all = 0;
-  for (const { value } of early.getRange()) all += value.readUInt32BE();
+  for (const { key, value } of early.getRange()) if (!key.equals(ALL)) all += countIn(value) ?? 0;
   return all;
+}
+
+// A damaged one counts for nothing, and is written anew with the next.
+function countIn(value: Buffer | undefined): number | undefined {
+  return value?.length === COUNT_BYTES ? value.readUInt32BE() : undefined;
 }
 
 function setCount({ early }: Tables, owner: Buffer, count: number): void {
@@ -55,7 +61,7 @@ function setCount({ early }: Tables, owner: Buffer, count: number): void {
     early.removeSync(owner);
     return;
   }
-  const value = Buffer.allocUnsafe(4);
+  const value = Buffer.allocUnsafe(COUNT_BYTES);
   value.writeUInt32BE(count);
   early.putSync(owner, value);
 }

@@ -4,7 +4,7 @@ import type { RetentionRule } from "../nostr/drop.ts";
 import type { StoreClock } from "./clock.ts";
 import { decodeRule, encodeRule, nextRule } from "./retention.ts";
 import { settleRest } from "./settle.ts";
-import type { Environment } from "./tables.ts";
+import { damagedMeta, type Damaged, type Environment, numberIn } from "./tables.ts";
 import type { StoreLimits } from "./write-context.ts";
 
 /** The version of the layout. A store with another one is not opened. */
@@ -35,16 +35,18 @@ export async function takeUp(
   retentionSeconds: number,
   now: number,
   clock: StoreClock,
+  damaged: Damaged,
 ): Promise<History> {
   const { meta } = environment.tables;
   const text = meta.get("retention");
   const before = text === undefined ? undefined : decodeRule(text);
+  if (before === "malformed") throw damagedMeta("retention");
   const rule = nextRule(before, retentionSeconds, clock.latest(now), clock.past(now));
   // Under the rule that was in force when they came.
-  const newest = settleRest(environment, before ?? rule);
+  const newest = settleRest(environment, before ?? rule, damaged);
   await meta.put("format", FORMAT);
   await meta.put("retention", encodeRule(rule));
-  const largestBytes = Math.max(limits.eventBytes, Number(meta.get("largest") ?? 0));
+  const largestBytes = Math.max(limits.eventBytes, numberIn(environment.tables, "largest") ?? 0);
   await meta.put("largest", String(largestBytes));
   // Rows of wraps are left to remove also when the operator no longer allows them to be deleted.
   const wrapsHaveAuthors = limits.authorDeletesWraps || meta.get("authors") === "of wraps";

@@ -36,6 +36,7 @@ const DAY_SECONDS = 24 * 60 * 60;
 const MAX_TIME = 2 ** (8 * TIME) - 1;
 
 export const BOX_KEY_BYTES = KEY + TIME + ID;
+const BOX_VALUE_BYTES = SEQ + SIZE + TIME + KIND;
 
 export function boxKey(drop: Pick<DropIdentity, "recipient" | "created_at" | "id">): Buffer {
   const key = Buffer.allocUnsafe(BOX_KEY_BYTES);
@@ -46,7 +47,7 @@ export function boxKey(drop: Pick<DropIdentity, "recipient" | "created_at" | "id
 }
 
 export function boxValue(seq: number, bytes: number, expiry: number, kind: number): Buffer {
-  const value = Buffer.allocUnsafe(SEQ + SIZE + TIME + KIND);
+  const value = Buffer.allocUnsafe(BOX_VALUE_BYTES);
   value.writeUIntBE(seq, 0, SEQ);
   value.writeUInt32BE(bytes, SEQ);
   value.writeUIntBE(Math.min(expiry, MAX_TIME), SEQ + SIZE, TIME);
@@ -54,7 +55,9 @@ export function boxValue(seq: number, bytes: number, expiry: number, kind: numbe
   return value;
 }
 
-export function header(recipient: string, key: Buffer, value: Buffer): Header {
+/** What an entry of `boxes` says; undefined when it is none. */
+export function header(recipient: string, key: Buffer, value: Buffer): Header | undefined {
+  if (key.length !== BOX_KEY_BYTES || value.length !== BOX_VALUE_BYTES) return undefined;
   return {
     seq: value.readUIntBE(0, SEQ),
     recipient,
@@ -113,12 +116,19 @@ export function expiryValue(expiry: number): Buffer {
   return value;
 }
 
-export function seqOfExpiry(key: Buffer): number {
-  return key.readUIntBE(DAY, SEQ);
+/** The drop that an entry of `expiries` is of; undefined when it is none. */
+export function seqOfExpiry(key: Buffer): number | undefined {
+  return key.length === DAY + SEQ ? key.readUIntBE(DAY, SEQ) : undefined;
 }
 
-export function timeOf(value: Buffer): number {
-  return value.readUIntBE(0, TIME);
+/** The time in an entry of `expiries` or `discarded`; undefined when it is none. */
+export function timeOf(value: Buffer): number | undefined {
+  return value.length === TIME ? value.readUIntBE(0, TIME) : undefined;
+}
+
+/** The second from which on every drop with this key in `expiries` is past. */
+export function endOfDay(key: Buffer): number {
+  return key.length < DAY ? 0 : (key.readUInt16BE(0) + 1) * DAY_SECONDS;
 }
 
 /** The keys of `expiries` that can be past at `now`, today's included: everything below this. */
@@ -135,8 +145,12 @@ export function tombstoneValue(until: number, early: boolean): Buffer {
   return value;
 }
 
-export function isEarly(value: Buffer): boolean {
-  return value.readUInt8(TIME) === 1;
+/** What a tombstone says; undefined when it is none. */
+export function tombstoneIn(
+  value: Buffer,
+): { readonly until: number; readonly isEarly: boolean } | undefined {
+  if (value.length !== TIME + 1) return undefined;
+  return { until: value.readUIntBE(0, TIME), isEarly: value.readUInt8(TIME) === 1 };
 }
 
 /** Key of `tombstones` (by who acknowledged) and of `authors` (by author). */

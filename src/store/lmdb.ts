@@ -12,13 +12,24 @@ import { Disk } from "./disk.ts";
 import { mustBeReadable, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
 import { put } from "./put.ts";
+import { DiskFull, type Incidents, isStoreError, UNHEARD } from "./incidents.ts";
+import { mustBeOpenable } from "./openable.ts";
+import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
+import { StoreLost, watchFile } from "./same-file.ts";
 import { GENERATION } from "./settling.ts";
 import type { SharedState } from "./shared-state.ts";
 import type { Store } from "./store.ts";
 import { Spare } from "./spare.ts";
 import { sweepDrops, sweepTombstones } from "./sweep.ts";
-import { openEnvironment, readDrop } from "./tables.ts";
+import {
+  type Environment,
+  MAP_BYTES,
+  mustRead,
+  openEnvironment,
+  readDrop,
+  readEvent,
+} from "./tables.ts";
 import { totalsOf } from "./totals.ts";
 import { Usage } from "./usage.ts";
 import { vanish } from "./vanish.ts";
@@ -32,6 +43,7 @@ export type LmdbSettings = {
   readonly limits: StoreLimits;
   /** Drops whose index entries wait in memory, twice: see settling.ts. */
   readonly recentDrops?: number;
+  readonly incidents?: Incidents;
 };
 
 /** The store, and the retention rule that its past imposes. */
@@ -44,29 +56,44 @@ export type OpenedStore = {
   readonly disk: Pick<Disk, "free">;
   /** Says that the clock is right, whatever speaks against it. Resolves when that is remembered. */
   readonly confirmClock: () => Promise<void>;
-  /** To be called every second or so: looks whether the disk is full, and keeps in hand what writes need when it is. */
+  /** To be called every second or so: looks whether the store is still where it was and the disk is full, and keeps in hand what writes need when it is. */
   readonly look: () => Promise<void>;
 };
 
 /**
- * Opens the store in a folder, and makes it if it is not there. Throws when another process has it open, when its format is another one, or
- * when it cannot be read or written.
+ * Opens the store in a folder, and makes it if it is not there. Throws, with what to do, when another process has it open, when its format is another one, or
+ * when it cannot be read or written; nothing is open then.
  */
 export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Promise<OpenedStore> {
-  const { folder, limits, retentionSeconds, diskReserveBytes, recentDrops = GENERATION } = settings;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const { folder, incidents = UNHEARD } = settings;
+  mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
+  for (const what of keepPrivate(folder)) incidents.exposed(what);
+  mustBeOpenable(folder, MAP_BYTES);
   const environment = openEnvironment(folder, false);
-  const { root, tables } = environment;
-  const spare = new Spare(folder, environment);
-  const opened = [() => root.close()];
+  const opened = [() => environment.root.close()];
   try {
     opened.push(await lockStore(folder, environment));
-    mustBeReadable(folder, environment);
-    if (spare.isShort) root.transactionSync(() => spare.fill());
+    return await openLocked(settings, machine, environment, opened);
   } catch (error) {
     for (const close of opened) await close();
     throw error;
   }
+}
+
+// What follows when no other process has it.
+async function openLocked(
+  settings: LmdbSettings,
+  machine: Clock,
+  environment: Environment,
+  opened: readonly (() => Promise<void>)[],
+): Promise<OpenedStore> {
+  const { folder, limits, retentionSeconds, diskReserveBytes, recentDrops = GENERATION } = settings;
+  const { diskFull, damaged, lost } = settings.incidents ?? UNHEARD;
+  const { root, tables } = environment;
+  const spare = new Spare(folder, environment);
+  const file = watchFile(folder);
+  mustBeReadable(folder, environment);
+  if (spare.isShort) root.transactionSync(() => spare.fill());
 
   const shared = {
     recentIds: sharedIds(recentDrops),
@@ -81,8 +108,9 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
     retentionSeconds,
     machine.now(),
     clock,
+    damaged,
   );
-  const boxes = new Boxes(tables, newest, shared, recentDrops);
+  const boxes = new Boxes(tables, newest, shared, recentDrops, damaged);
   const usage = new Usage(boxes, largestBytes);
   const disk = new Disk(folder, environment, diskReserveBytes);
   const announcements = new Announcements();
@@ -98,8 +126,18 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
     wrapsHaveAuthors,
     hasRoomFor: (bytes, purpose) => disk.hasRoomFor(bytes, purpose),
     nextSeq: () => ++seq,
+    damaged,
   };
+  let cause: Error | undefined;
+  function lose(error: Error): void {
+    if (cause !== undefined) return;
+    cause = error;
+    writer.giveUp(error);
+    lost(error);
+  }
   const writer = new Writer(environment, {
+    // OK would speak of a file that nobody finds any more.
+    verify: () => file.mustBeThere(),
     committed() {
       // Reads from now on see this commit.
       root.resetReadTxn();
@@ -112,29 +150,55 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
       boxes.aborted();
       usage.forget();
     },
+    isReadable() {
+      root.resetReadTxn();
+      try {
+        mustRead(tables);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    hasRoom: () => spare.hasRoom(),
+    diskFull,
+    lost: lose,
   });
+  // Whatever is read from the map: that it cannot be read ends it all.
+  function reading<Found>(read: () => Found): Found {
+    if (cause !== undefined) throw new StoreLost(cause.message, { cause });
+    try {
+      return read();
+    } catch (error) {
+      if (isStoreError(error)) lose(error);
+      throw error;
+    }
+  }
 
   const store: Store = {
-    put: (drop, time) => writer.run(put(context, drop, time)),
+    put: (drop, time) => writer.run(put(context, drop, time)).catch(storageFull),
     acknowledge: (acknowledged, time) => writer.run(acknowledge(context, acknowledged, time)),
     vanish: (vanishing, time) => writer.run(vanish(context, vanishing, time)),
     sweep: (of, time, from) =>
       writer.run(inOne(() => (of === "drops" ? sweepDrops : sweepTombstones)(context, time, from))),
-    list: async (recipient, window, max) => boxes.list(recipient, window, max),
-    read: (headers) => headers.map(({ seq: listed }) => readDrop(tables, listed)),
+    list: async (recipient, window, max) => reading(() => boxes.list(recipient, window, max)),
+    read: (headers) => reading(() => headers.map((listed) => readDrop(tables, listed, damaged))),
+    event: (listed) => reading(() => readEvent(tables, listed, damaged)),
     get watermark() {
       return boxes.newest;
     },
     subscribe: (listener, wants) => announcements.subscribe(listener, wants),
-    totals: () => totalsOf(environment),
+    totals: () => reading(() => totalsOf(environment)),
     async close() {
       await writer.close();
       // The last commit is announced in the next turn.
       await new Promise<void>((resolve) => setImmediate(resolve));
-      for (const close of opened) await close();
+      // lmdb would wait for a transaction that never ends.
+      const closing = cause === undefined ? opened : opened.slice(1);
+      for (const close of closing) await close();
     },
   };
   async function look(): Promise<void> {
+    reading(() => file.mustBeThere());
     const isFull = !disk.hasRoom(limits.eventBytes);
     Atomics.store(new Int32Array(shared.isFull), 0, isFull ? 1 : 0);
     if (spare.isShort) await writer.run(inOne(() => spare.fill()));
@@ -149,6 +213,11 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
     confirmClock: () => writer.run(inOne(() => clock.confirm())),
     look,
   };
+}
+
+function storageFull(error: unknown): "storage full" {
+  if (error instanceof DiskFull) return "storage full";
+  throw error;
 }
 
 // An operation of one step.

@@ -5,11 +5,12 @@
 // if nobody else did so since it asked. So there is no moment in which two believe they hold it.
 
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
+import { FILE_MODE } from "./privacy.ts";
 import type { Environment } from "./tables.ts";
 
 // The kernel's limit on the path of a Unix socket, less one for the final zero.
@@ -53,6 +54,8 @@ function listen(path: string): Promise<Server> {
   return new Promise((done, failed) => {
     server.once("error", failed);
     server.listen(path, () => {
+      // A socket's mode is the process's; who may reach the folder may not reach this.
+      chmodSync(path, FILE_MODE);
       server.unref();
       done(server);
     });

@@ -18,7 +18,7 @@ export type Question =
 export type Told = {
   /** Number of the question, answer; and so on. */
   readonly answers?: readonly unknown[];
-  /** Number of the question, message of the error; and so on. */
+  /** Number of the question, name and message of the error; and so on. */
   readonly failures?: readonly (number | string)[];
   /** `seq` and fields of every drop committed, without the JSON; and so on. */
   readonly committed?: readonly (number | string)[];

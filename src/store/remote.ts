@@ -17,7 +17,8 @@ import {
 } from "./remote-messages.ts";
 import type { SharedState } from "./shared-state.ts";
 import type { AcknowledgeOutcome, Held, PutOutcome, Store, Swept, VanishOutcome } from "./store.ts";
-import { openEnvironment, readDrop } from "./tables.ts";
+import { type Incidents, isStoreError } from "./incidents.ts";
+import { openEnvironment, readDrop, readEvent } from "./tables.ts";
 import { totalsOf } from "./totals.ts";
 
 type Waiting = {
@@ -30,6 +31,7 @@ export function remoteStore(
   port: MessagePort,
   folder: string,
   shared: Pick<SharedState, "newest">,
+  { damaged, lost }: Pick<Incidents, "damaged" | "lost">,
 ): Store {
   const newest = new BigInt64Array(shared.newest);
   const { root, tables } = openEnvironment(folder, true);
@@ -65,14 +67,24 @@ export function remoteStore(
       isFresh = false;
     });
   }
+  // What is read from the map; what is asked of the other thread fails there.
+  function reading<Found>(read: () => Found): Found {
+    try {
+      refresh();
+      return read();
+    } catch (error) {
+      if (isStoreError(error)) lost(error);
+      throw error;
+    }
+  }
   function announce(packed: readonly (number | string)[]): void {
     isFresh = false;
     for (const [listener, wants] of listeners) {
       const wanted: Held[] = [];
       for (const committed of unpackCommitted(packed)) {
         if (!wants(committed.recipient)) continue;
-        refresh();
-        const json = readDrop(tables, committed.seq);
+        const listed = { seq: committed.seq, idPrefix: committed.id };
+        const json = reading(() => readDrop(tables, listed, damaged));
         // Acknowledged since.
         if (json !== undefined) wanted.push({ ...committed, json });
       }
@@ -88,8 +100,9 @@ export function remoteStore(
     for (let at = 0; at < answers.length; at += 2) {
       take(answers[at] as number)?.done(answers[at + 1] as never);
     }
-    for (let at = 0; at < failures.length; at += 2) {
-      take(failures[at] as number)?.failed(new Error(String(failures[at + 1])));
+    for (let at = 0; at < failures.length; at += 3) {
+      const [number, name, message] = failures.slice(at, at + 3) as [number, string, string];
+      take(number)?.failed(Object.assign(new Error(message), { name }));
     }
     isFresh = false;
     if (committed.length > 0) announce(committed);
@@ -103,10 +116,8 @@ export function remoteStore(
     async list(recipient, window, max) {
       return unpackHeaders(recipient, await ask("list", recipient, window, max));
     },
-    read(headers) {
-      refresh();
-      return headers.map(({ seq }) => readDrop(tables, seq));
-    },
+    read: (headers) => reading(() => headers.map((listed) => readDrop(tables, listed, damaged))),
+    event: (listed) => reading(() => readEvent(tables, listed, damaged)),
     get watermark() {
       return Number(Atomics.load(newest, 0));
     },
@@ -114,10 +125,7 @@ export function remoteStore(
       listeners.set(listener, wants);
       return () => listeners.delete(listener);
     },
-    totals() {
-      refresh();
-      return totalsOf({ root, tables });
-    },
+    totals: () => reading(() => totalsOf({ root, tables })),
     async close() {
       isClosed = true;
       flush();

@@ -31,7 +31,9 @@ export function encodeRule(rule: RetentionRule): string {
   );
 }
 
-export function decodeRule(text: string): RetentionRule {
+export function decodeRule(text: string): RetentionRule | "malformed" {
+  // What `encodeRule` wrote and nothing else.
+  if (!/^\[(?:\[(?:\d{1,15}|null),\d{1,15}\],)*\[null,\d{1,15}\]\]$/.test(text)) return "malformed";
   const entries = JSON.parse(text) as [number | null, number][];
   return entries.map(([upTo, seconds]) => ({ upTo: upTo ?? Infinity, seconds }));
 }

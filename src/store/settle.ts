@@ -1,9 +1,8 @@
 import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
-import type { NostrEvent } from "../nostr/event.ts";
 import { SETTLED, writeEntry } from "./settling.ts";
 import { boxKey } from "./layout.ts";
 import { ID_PREFIX_DIGITS } from "./store.ts";
-import type { Environment } from "./tables.ts";
+import { type Damaged, type Environment, eventIn, mustRead, numberIn } from "./tables.ts";
 
 const AT_ONCE = 10_000;
 
@@ -11,16 +10,21 @@ const AT_ONCE = 10_000;
  * Settles the drops that an earlier run left in its memory (see settling.ts), whatever ended it. `rule` is the one they were put under. Answers the `seq` up
  * to which numbers are taken.
  */
-export function settleRest({ root, tables }: Environment, rule: RetentionRule): number {
+export function settleRest(
+  { root, tables }: Environment,
+  rule: RetentionRule,
+  damaged: Damaged,
+): number {
   const { drops, meta } = tables;
+  mustRead(tables);
   const [newest = 0] = drops.getKeys({ reverse: true, limit: 1 });
-  let settled = Number(meta.get(SETTLED) ?? 0);
+  let settled = numberIn(tables, SETTLED) ?? 0;
   while (settled < newest) {
     const start = settled + 1;
     settled = root.transactionSync(() => {
       let last = newest;
       for (const { key, value } of drops.getRange({ start, limit: AT_ONCE })) {
-        settle(tables, key, value, rule);
+        settle(tables, key, value, rule, damaged);
         last = key;
       }
       meta.putSync(SETTLED, String(last));
@@ -36,9 +40,14 @@ function settle(
   seq: number,
   json: string,
   rule: RetentionRule,
+  damaged: Damaged,
 ): void {
   if (tables.discarded.doesExist(seq)) return;
-  const event = JSON.parse(json) as NostrEvent;
+  const event = eventIn(json);
+  if (event === undefined) {
+    damaged({ table: "drops", seq });
+    return;
+  }
   const { id, created_at, kind } = event;
   const recipient = recipientOf(event);
   const expiry = expiryOf(event, rule);

@@ -37,7 +37,8 @@ export function shareStore(store: Store, port: MessagePort): () => void {
           soon();
         },
         (error: unknown) => {
-          failures.push(number, error instanceof Error ? error.message : String(error));
+          const { name, message } = error instanceof Error ? error : new Error(String(error));
+          failures.push(number, name, message);
           soon();
         },
       );

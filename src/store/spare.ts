@@ -9,12 +9,14 @@
 import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
-import type { Environment } from "./tables.ts";
+import { type Environment, mustRead } from "./tables.ts";
 
 // Pages of the largest commits on the way of an acknowledgement, several times over; what they free is taken again later.
 const SPARE_BYTES = 4 * 2 ** 20;
 /** Below this it is filled up: so not for each page that is taken. */
 const LEAST_BYTES = SPARE_BYTES / 2;
+
+const TRIED_BYTES = 8_192;
 
 const NO_ROOM: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
@@ -46,8 +48,22 @@ export class Spare {
     }
   }
 
+  /** Whether the file can grow, if only by a little: tried out. To be called when nobody else writes there. */
+  hasRoom(): boolean {
+    const file = openSync(this.#file, "r+");
+    try {
+      writeSync(file, Buffer.alloc(TRIED_BYTES), 0, TRIED_BYTES, fstatSync(file).size);
+      return true;
+    } catch (error) {
+      return !NO_ROOM.has((error as NodeJS.ErrnoException).code);
+    } finally {
+      closeSync(file);
+    }
+  }
+
   // Less than none where LMDB's last pages were freed before they were ever written.
   #bytesOf(fileBytes: number): number {
+    mustRead(this.#environment.tables);
     const { lastPageNumber, pageSize } = this.#environment.root.getStats() as {
       lastPageNumber: number;
       pageSize: number;

@@ -1,4 +1,5 @@
 import type { Drop } from "../nostr/drop.ts";
+import type { NostrEvent } from "../nostr/event.ts";
 
 /**
  * What a relay keeps: boxes of drops, and the memory of what was acknowledged.
@@ -14,6 +15,8 @@ import type { Drop } from "../nostr/drop.ts";
  * - Every committed drop that is still held is announced once, in the order of `seq`, after the promise of its `put` resolved: how long an answer takes must not tell
  *   whether anybody listens. `watermark` is the `seq` of the newest one committed. Whoever notes it and subscribes in one turn misses nothing: `list` shows
  *   all up to it, and what comes later is announced.
+ * - `list`, `read` and the rest throw, or reject, when the store cannot be read: nothing found means that nothing is there. A record that is damaged is skipped as
+ *   if it were not there.
  * - A drop's expiry is the one its event has under the rule that came with the store.
  * - Keys and ids are hex digits, times Unix seconds, sizes bytes of UTF-8.
  *
@@ -34,6 +37,8 @@ export type Store = {
   list(recipient: string, window: Window, max: number): Promise<Header[]>;
   /** The drops' JSON, in the order asked for; undefined where a drop is not held any more. */
   read(headers: readonly Header[]): (string | undefined)[];
+  /** The event of a drop; undefined where it is not held any more. */
+  event(header: Header): NostrEvent | undefined;
   /** Does one bounded piece of deleting what is past at `now`, and says where the next piece begins. */
   sweep(of: "drops" | "tombstones", now: number, from?: SweepCursor): Promise<Swept>;
   /** The `seq` of the newest drop committed. */
@@ -131,3 +136,6 @@ export type Totals = {
 export function newestFirst(a: Place, b: Place): number {
   return b.created_at - a.created_at || (a.idPrefix < b.idPrefix ? -1 : 1);
 }
+
+/** Names of the errors with which reads and writes fail after the store has told why in another way. A class does not survive the way between threads. */
+export const TOLD = { diskFull: "DiskFull", lost: "StoreLost" } as const;

@@ -1,9 +1,18 @@
 // Deleting what is past, a bounded piece at a time.
 
+import { recipientOf } from "../nostr/drop.ts";
 import { forgetEarly } from "./early.ts";
-import { after, boxKey, firstFutureDay, isEarly, seqOfExpiry, timeOf } from "./layout.ts";
+import {
+  after,
+  boxKey,
+  endOfDay,
+  firstFutureDay,
+  seqOfExpiry,
+  timeOf,
+  tombstoneIn,
+} from "./layout.ts";
 import { forget, takeOffDisk } from "./removal.ts";
-import type { Header, SweepCursor, Swept } from "./store.ts";
+import type { SweepCursor, Swept } from "./store.ts";
 import { entries, eventUnder } from "./tables.ts";
 import { DELETIONS_A_STEP, type WriteContext } from "./write-context.ts";
 
@@ -17,7 +26,8 @@ const DISCARDED_BACKLOG = 2_000;
  * put in between, hardly wait for it.
  */
 export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCursor): Swept {
-  const { expiries, discarded } = context.tables;
+  const { tables, damaged } = context;
+  const { expiries, discarded } = tables;
   const past = context.clock.sweeping(now);
   const end = firstFutureDay(past);
   // The more there are, the more at a time: what is acknowledged must not pile up.
@@ -27,21 +37,24 @@ export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCur
   );
   const unwanted = [...discarded.getRange({ limit: most })];
   for (const { key: seq, value } of unwanted) {
-    takeOffDisk(context, { seq, expiry: timeOf(value) });
+    const expiry = timeOf(value);
+    if (expiry === undefined) damaged({ table: "discarded", seq });
+    // Then its entry in `expiries` waits for its day.
+    takeOffDisk(context, { seq, expiry: expiry ?? 0 });
     discarded.removeSync(seq);
   }
   const page = [
     ...expiries.getRange({ ...(cursor && { start: cursor }), end, limit: KEYS_A_SWEEP }),
   ];
-  const piece = swept(page, past, ({ key }) => {
+  const isPast = ({ key, value }: Entry): boolean => {
+    const expiry = timeOf(value);
+    if (expiry === undefined) damaged({ table: "expiries", seq: seqOfExpiry(key) });
+    return (expiry ?? endOfDay(key)) <= past;
+  };
+  const piece = swept(page, isPast, ({ key }) => {
     const seq = seqOfExpiry(key);
-    const held = heldUnder(context, seq);
-    if (held?.seq === seq && held.expiry <= past) {
-      forget(context, held);
-      takeOffDisk(context, held);
-    } else {
-      expiries.removeSync(key);
-    }
+    if (seq !== undefined) removeExpired(context, seq, past);
+    expiries.removeSync(key);
   });
   // Nothing more expired, but there may be more to take off the disk.
   return unwanted.length === most ? { ...piece, next: piece.next ?? end } : piece;
@@ -51,19 +64,30 @@ export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCur
 export function sweepTombstones(context: WriteContext, now: number, cursor?: SweepCursor): Swept {
   const { tombstones } = context.tables;
   const page = [...tombstones.getRange({ ...(cursor && { start: cursor }), limit: KEYS_A_SWEEP })];
-  return swept(page, context.clock.sweeping(now), ({ key, value }) => {
+  const past = context.clock.sweeping(now);
+  const isPast = ({ value }: Entry): boolean => {
+    const tombstone = tombstoneIn(value);
+    if (tombstone === undefined) context.damaged({ table: "tombstones" });
+    // A damaged one stays, whatever it takes: nobody can say up to when it must.
+    return tombstone !== undefined && tombstone.until <= past;
+  };
+  return swept(page, isPast, ({ key, value }) => {
     tombstones.removeSync(key);
-    if (isEarly(value)) forgetEarly(context.tables, key);
+    if (tombstoneIn(value)?.isEarly === true) forgetEarly(context.tables, key);
   });
 }
 
 type Entry = { readonly key: Buffer; readonly value: Buffer };
 
 // Removes what is past, and says where to go on.
-function swept(page: readonly Entry[], past: number, removeEntry: (entry: Entry) => void): Swept {
+function swept(
+  page: readonly Entry[],
+  isPast: (entry: Entry) => boolean,
+  removeEntry: (entry: Entry) => void,
+): Swept {
   let removed = 0;
   for (const entry of page) {
-    if (timeOf(entry.value) > past) continue;
+    if (!isPast(entry)) continue;
     removeEntry(entry);
     if (++removed === DELETIONS_A_STEP) return { removed, next: after(entry.key) };
   }
@@ -71,9 +95,19 @@ function swept(page: readonly Entry[], past: number, removeEntry: (entry: Entry)
   return { removed, next: page.length < KEYS_A_SWEEP ? undefined : last && after(last.key) };
 }
 
-function heldUnder(context: WriteContext, seq: number): Header | undefined {
-  const event = eventUnder(context.tables, seq);
-  const recipient = event?.tags.find(([name]) => name === "p")?.[1];
-  if (event === undefined || recipient === undefined) return undefined;
-  return context.boxes.at(boxKey({ ...event, recipient }));
+// The drop under an entry of `expiries` that is past. What is damaged of it goes too, as far as it can be found.
+function removeExpired(context: WriteContext, seq: number, past: number): void {
+  const { tables, boxes, damaged } = context;
+  if (!tables.drops.doesExist(seq) || tables.discarded.doesExist(seq)) return;
+  const event = eventUnder(tables, seq, damaged);
+  const recipient = event === undefined ? undefined : recipientOf(event);
+  const key = event && typeof recipient === "string" && boxKey({ ...event, recipient });
+  const held = key ? boxes.at(key) : undefined;
+  if (held?.seq === seq) {
+    if (held.expiry > past) return;
+    forget(context, held);
+  } else if (held === undefined && key) {
+    tables.boxes.removeSync(key);
+  }
+  tables.drops.removeSync(seq);
 }

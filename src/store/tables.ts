@@ -1,6 +1,9 @@
-import { type Database, open, type RootDatabase } from "lmdb";
+import { type Database, open, type RootDatabase, type RootDatabaseOptionsWithPath } from "lmdb";
 
-import type { Drop } from "../nostr/drop.ts";
+import { type NostrEvent, parseEvent } from "../nostr/event.ts";
+import type { DamagedRecord } from "./incidents.ts";
+import { FILE_MODE } from "./privacy.ts";
+import type { Header } from "./store.ts";
 
 export type Tables = {
   readonly drops: Database<string, number>;
@@ -16,13 +19,14 @@ export type Tables = {
 // 1.4 KB events waste less of an 8 KB page than of a 4 KB one. Fixed when the file is made.
 const PAGE_BYTES = 8_192;
 // Address space, not memory or disk: the map never has to grow. The file grows as it is written, and the disk reserve is what stops it.
-const MAP_BYTES = 2 ** 40;
+export const MAP_BYTES = 2 ** 40;
 
 export type Environment = { readonly root: RootDatabase; readonly tables: Tables };
 
 /** Opens, and makes if need be, the tables in a folder. */
 export function openEnvironment(folder: string, readOnly: boolean): Environment {
-  const root = open({
+  // `permissionsMode` is not among the options that lmdb declares.
+  const options: RootDatabaseOptionsWithPath & { permissionsMode: number } = {
     path: folder,
     // Or a folder with a dot in its name is taken for a file.
     noSubdir: false,
@@ -34,7 +38,9 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
     noMemInit: true,
     maxDbs: 9,
     maxReaders: 256,
-  });
+    permissionsMode: FILE_MODE,
+  };
+  const root = open(options);
   const binary = { keyEncoding: "binary", encoding: "binary" } as const;
   const tables: Tables = {
     // Strings are read three times faster than any other encoding, and are spliced into the answer as they are.
@@ -50,20 +56,82 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
   return { root, tables };
 }
 
-/** The JSON of a drop, undefined when it is not held any more. */
-export function readDrop({ drops, discarded }: Tables, seq: number): string | undefined {
-  return discarded.doesExist(seq) ? undefined : drops.get(seq);
+/**
+ * Throws when nothing can be read: to be asked in the same turn before a range or statistics, which lmdb answers with nothing, or with whatever was in memory,
+ * when it gets no read transaction. A key that it cannot look up makes it throw.
+ */
+export function mustRead({ meta }: Pick<Tables, "meta">): void {
+  meta.doesExist(ANY);
 }
 
-/** How many keys a table has. */
+const ANY = "any";
+
+/** Hears of a record that cannot be read. */
+export type Damaged = (record: DamagedRecord) => void;
+
+/** The JSON of a drop, undefined when it is not held any more or what is there is not it. */
+export function readDrop(
+  { drops, discarded }: Tables,
+  { seq, idPrefix }: Pick<Header, "seq" | "idPrefix">,
+  damaged: Damaged,
+): string | undefined {
+  if (discarded.doesExist(seq)) return undefined;
+  const json = drops.get(seq);
+  if (json === undefined) return undefined;
+  // Not parsed: what is spoiled in between spoils the signature too, which clients check.
+  if (json.startsWith(`{"id":"${idPrefix}`) && json.endsWith('"}')) return json;
+  damaged({ table: "drops", seq });
+  return undefined;
+}
+
+/** The same as an event. */
+export function readEvent(
+  tables: Tables,
+  header: Pick<Header, "seq" | "idPrefix">,
+  damaged: Damaged,
+): NostrEvent | undefined {
+  const json = readDrop(tables, header, damaged);
+  const event = json === undefined ? undefined : eventIn(json);
+  if (json !== undefined && event === undefined) damaged({ table: "drops", seq: header.seq });
+  return event;
+}
+
+/** The event of a drop, also of one that is not held any more and still on disk. */
+export function eventUnder(
+  { drops }: Tables,
+  seq: number,
+  damaged: Damaged,
+): NostrEvent | undefined {
+  const json = drops.get(seq);
+  if (json === undefined) return undefined;
+  const event = eventIn(json);
+  if (event === undefined) damaged({ table: "drops", seq });
+  return event;
+}
+
+/** What was stored, or undefined where it is damaged. Never says what stands there instead. */
+export function eventIn(json: string): NostrEvent | undefined {
+  try {
+    const event = parseEvent(JSON.parse(json));
+    return typeof event === "string" ? undefined : event;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many keys a table has. To be asked where the store can be read: see `mustRead`. */
 export function entries(table: { getStats(): object }): number {
   return (table.getStats() as { entryCount: number }).entryCount;
 }
 
-type StoredEvent = Pick<Drop, "id" | "created_at"> & { pubkey: string; tags: string[][] };
+/** A number in `meta`, undefined where there is none. Throws when something else stands there: nothing is safe to assume then. */
+export function numberIn({ meta }: Tables, name: string): number | undefined {
+  const text = meta.get(name);
+  if (text === undefined || /^\d{1,15}$/.test(text))
+    return text === undefined ? text : Number(text);
+  throw damagedMeta(name);
+}
 
-/** The event of a drop, also of one that is not held any more and still on disk. */
-export function eventUnder({ drops }: Tables, seq: number): StoredEvent | undefined {
-  const json = drops.get(seq);
-  return json === undefined ? undefined : (JSON.parse(json) as StoredEvent);
+export function damagedMeta(name: string): Error {
+  return new Error(`the store is damaged: its record "${name}" cannot be read; restore a backup`);
 }

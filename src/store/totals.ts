@@ -1,9 +1,10 @@
 import type { Totals } from "./store.ts";
-import { type Environment, entries, type Tables } from "./tables.ts";
+import { type Environment, entries, mustRead, type Tables } from "./tables.ts";
 
 /** How much a store holds. */
 export function totalsOf(environment: Environment): Totals {
   const { drops, discarded, tombstones } = environment.tables;
+  mustRead(environment.tables);
   return {
     drops: entries(drops) - entries(discarded),
     tombstones: entries(tombstones),
@@ -13,6 +14,7 @@ export function totalsOf(environment: Environment): Totals {
 
 /** How big the file is, and how much of it belongs to no table and is written over before the file grows. Bytes. */
 export function fileUse({ root, tables }: Environment): { fileBytes: number; freeBytes: number } {
+  mustRead(tables);
   const { root: main, lastPageNumber, pageSize } = statsOf(root);
   let used = pagesIn(main) + pagesIn(statsOf(root).free);
   for (const table of Object.values(tables)) used += pagesIn(statsOf(table));

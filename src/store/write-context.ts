@@ -6,7 +6,7 @@ import type { RetentionRule } from "../nostr/drop.ts";
 import type { Announcements } from "./announcements.ts";
 import type { Boxes } from "./boxes.ts";
 import type { StoreClock } from "./clock.ts";
-import type { Tables } from "./tables.ts";
+import type { Damaged, Tables } from "./tables.ts";
 import type { Usage } from "./usage.ts";
 
 export type StoreLimits = {
@@ -34,6 +34,8 @@ export type WriteContext = {
   /** Whether the disk has room for so many bytes more; for a tombstone it may go deeper into the reserve. */
   hasRoomFor(bytes: number, purpose: "drop" | "tombstone"): boolean;
   nextSeq(): number;
+  /** A record cannot be read. */
+  readonly damaged: Damaged;
 };
 
 /** A unit of work that may be spread over several transactions, ending where it yields. */

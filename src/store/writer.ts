@@ -1,3 +1,5 @@
+import { causeOf, DiskFull, isDiskFull, isStoreError } from "./incidents.ts";
+import { StoreLost } from "./same-file.ts";
 import type { Environment } from "./tables.ts";
 
 // A transaction takes up what waits until it has run this long, then it commits; an operation that is not done goes on in the next one. The event loop
@@ -14,17 +16,30 @@ type Waiting = {
 };
 
 type WriterEvents = {
+  /** After a commit, before anything is said of it. Throws when it was in vain. */
+  readonly verify: () => void;
   /** After a commit, before the promises of what ended in it resolve: reads may see it now. */
   readonly committed: () => void;
   /** After those promises were heard. */
   readonly answered: () => void;
   /** After a transaction that came to nothing. */
   readonly aborted: () => void;
+  /** Whether LMDB can still be read. After a failed meta page it cannot, whatever that failed for. */
+  readonly isReadable: () => boolean;
+  /** Whether the file can grow. */
+  readonly hasRoom: () => boolean;
+  /** That was because the disk is full. */
+  readonly diskFull: (cause: Error) => void;
+  /** That was for another reason: LMDB must not be written to any more, and nothing will be. */
+  readonly lost: (cause: Error) => void;
 };
 
 /**
  * The one writer: runs operations one after the other, as many to a transaction as are waiting, and resolves each one's promise after the flush of the
  * transaction it ended in. While one transaction is flushed the next one gathers.
+ *
+ * Where LMDB could not write for any reason but a full disk, that was the last transaction: after a failed meta page it answers no other (MDB_PANIC), and
+ * after other failures lmdb 3.5.6 has written past a buffer of its own. All that waits is told so.
  */
 export class Writer {
   readonly #environment: Environment;
@@ -32,6 +47,7 @@ export class Writer {
   readonly #queue: Waiting[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
+  #lost: Error | undefined;
 
   constructor(environment: Environment, events: WriterEvents) {
     this.#environment = environment;
@@ -40,6 +56,7 @@ export class Writer {
 
   run<Outcome>(operation: Steps<Outcome>): Promise<Outcome> {
     if (this.#closed) return Promise.reject(new Error("the store is closed"));
+    if (this.#lost !== undefined) return Promise.reject(this.#lost);
     return new Promise((done, failed) => {
       this.#queue.push({ operation, done, failed });
       // A turn of the event loop later, so that what arrives together is committed together.
@@ -49,14 +66,20 @@ export class Writer {
     });
   }
 
-  /** Resolves when all that was asked for is on disk. */
+  /** Begins no other transaction, for this reason. */
+  giveUp(cause: Error): void {
+    this.#lost ??= new StoreLost(cause.message, { cause });
+  }
+
+  /** Resolves when all that was asked for is on disk, or will never be. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
   }
 
   async #drain(): Promise<void> {
-    while (this.#queue.length > 0) await this.#commit();
+    while (this.#queue.length > 0 && this.#lost === undefined) await this.#commit();
+    for (const { failed } of this.#queue.splice(0)) failed(this.#lost);
     this.#running = undefined;
   }
 
@@ -78,9 +101,9 @@ export class Writer {
           this.#queue.shift();
         }
       });
-    } catch (error) {
-      // lmdb hands the cause over as a promise of its own; unheard, it would end the process.
-      (error as { commitError?: Promise<never> }).commitError?.catch(() => {});
+      this.#events.verify();
+    } catch (thrown) {
+      const error = this.#judge(await causeOf(thrown));
       this.#events.aborted();
       for (const { waiting } of ended) waiting.failed(error);
       // The one that threw, or was in the middle: what it did in this transaction is undone, so it cannot go on.
@@ -90,5 +113,17 @@ export class Writer {
     this.#events.committed();
     for (const { waiting, outcome } of ended) waiting.done(outcome as never);
     setImmediate(this.#events.answered);
+  }
+
+  // What those who wait are told.
+  #judge(error: unknown): unknown {
+    if (!isStoreError(error)) return error;
+    if (this.#events.isReadable() && isDiskFull(error, this.#events.hasRoom)) {
+      this.#events.diskFull(error);
+      return new DiskFull(error.message, { cause: error });
+    }
+    this.giveUp(error);
+    this.#events.lost(error);
+    return this.#lost;
   }
 }

@@ -51,10 +51,15 @@ export class Pool<Answer> {
     this.#events = events;
   }
 
-  /** Resolves when every thread is ready. Rejects with the reason when one cannot start. */
+  /** Resolves when every thread is ready. Rejects with the reason when one cannot start, and leaves none running then. */
   static async start<Answer>(settings: PoolSettings, events: PoolEvents): Promise<Pool<Answer>> {
     const pool = new Pool<Answer>(settings, events);
-    await Promise.all(Array.from({ length: settings.workers }, () => pool.#spawn()));
+    try {
+      await Promise.all(Array.from({ length: settings.workers }, () => pool.#spawn()));
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
     return pool;
   }
 

@@ -7,7 +7,7 @@ import { epochAt } from "../../src/client/stealth.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import type { NostrEvent as ToolsEvent } from "nostr-tools";
 import { Client, now } from "../support/client.ts";
-import { directMessage, giftWrap } from "../support/events.ts";
+import { directMessage, giftWrap, signed, signedInLetter } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { sharedRelay, startRelay } from "../support/relay.ts";
 import {
@@ -160,6 +160,51 @@ describe("pickup", () => {
       },
     });
     expect(await all(deadDrop(bob, [lying]).pickup())).toEqual([]);
+  });
+
+  it("brings and acknowledges drops with control characters under either spelling of an id", async () => {
+    const bob = person();
+    const author = person();
+    const spelled = { json: signed, letter: signedInLetter };
+    const publisher = await Client.connect(shared().url);
+    for (const [spelling, sign] of Object.entries(spelled)) {
+      const seal = (
+        by: Person,
+        to: Person,
+        of: object,
+        change: { kind: number; tags: string[][] },
+      ) =>
+        sign(by, {
+          ...change,
+          pubkey: by.key,
+          created_at: now(),
+          content: nip44.encrypt(JSON.stringify(of), nip44.getConversationKey(by.secret, to.key)),
+        });
+      const inside = { kind: 14, pubkey: ALICE.key, created_at: now(), tags: [["p", bob.key]] };
+      const { sig: _, ...rumor } = sign(ALICE, { ...inside, content: `\u0001 ${spelling}` });
+      const sealed = seal(ALICE, bob, rumor, { kind: 13, tags: [["t", "\u0002"]] });
+      const tags = [["p", bob.key, "\u001f"]];
+      await publisher.publish(seal(author, bob, sealed, { kind: 1059, tags }));
+      const legacy = {
+        kind: 4,
+        tags,
+        pubkey: ALICE.key,
+        created_at: now(),
+        content: nip04.encrypt(ALICE.secret, bob.key, `old ${spelling}`),
+      };
+      await publisher.publish(sign(ALICE, legacy));
+    }
+    const client = deadDrop(bob, [shared()]);
+    expect((await client.status())[0]?.drops).toBe(4);
+    const picked = await all(client.pickup());
+    expect(texts(picked).sort()).toEqual([
+      "\u0001 json",
+      "\u0001 letter",
+      "old json",
+      "old letter",
+    ]);
+    await client.acknowledge(idsOf(picked));
+    expect(await held(bob, [shared()])).toEqual([0]);
   });
 
   it("reads old messages of kind 4", async () => {

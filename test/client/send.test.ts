@@ -167,6 +167,19 @@ describe("send", () => {
     expect(await sender.lookUpRelays(bob.key)).toEqual([new URL(shared().url).href]);
   });
 
+  it("names relays in what it signs without the password that they are reached with", async () => {
+    const bob = person();
+    const discovery = await publicRelay();
+    const url = shared().url.replace("//", "//bob:secret@");
+    const own = deadDrop(bob, [{ url }], { discovery: [discovery.url] });
+    await own.publishRelays();
+    const sender = deadDrop(ALICE, [], { discovery: [discovery.url] });
+    expect(await sender.lookUpRelays(bob.key)).toEqual([new URL(shared().url).href]);
+    await sender.send(bob.key, "still here");
+    // The relay believes no AUTH with a password in its relay tag.
+    expect(texts(await all(own.pickup()))).toEqual(["still here"]);
+  });
+
   it("rejects when nobody knows where the recipient receives", async () => {
     const discovery = await publicRelay();
     const sender = deadDrop(ALICE, [], { discovery: [discovery.url] });

@@ -396,6 +396,16 @@ describe("a start with a bad configuration", () => {
     ["listen", ["127.0.0.1", ":7777", "a b:1", "127.0.0.1:65536", "::1:7777", "ws://x:1", "x:"]],
     ["metrics", ["127.0.0.1", "127.0.0.1:65536", 9_100]],
     ["trustedProxies", [["10.0.0.0/33"], ["10.0.0"], ["fd00::/129"], 10]],
+    [
+      "url",
+      [
+        "a.example",
+        "wss://user@a.example",
+        "wss://bücher.example",
+        "wss://a.example:",
+        "ws://127.1",
+      ],
+    ],
     ["aliases", [["wss://ok.example", "nonsense"], [5], 5]],
   ])("refuses these for %s: %j", (key, values) => {
     for (const value of values) {

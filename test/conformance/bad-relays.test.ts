@@ -88,6 +88,7 @@ const FAULTS: Record<Fault, readonly string[]> = {
   "gives no hints": ["hints/sent"],
   "serves no document": ["information/document"],
   "takes forged events": ["basics/forged", "acknowledgement/forged"],
+  "knows one spelling of an id": ["drops/either-spelling"],
   "ignores CLOSE": ["basics/close"],
   "ignores limit": ["basics/limit"],
   "checks no work": ["pow/too-little"],

@@ -52,6 +52,7 @@ export type Fault =
   | "gives no hints"
   | "serves no document"
   | "takes forged events"
+  | "knows one spelling of an id"
   | "ignores CLOSE"
   | "ignores limit"
   | "checks no work"

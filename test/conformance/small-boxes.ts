@@ -1,5 +1,7 @@
 import { expiryOf, recipientOf, untimely } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
+import type { OwnUrl } from "../../src/nostr/own-url.ts";
+import { isAddressedHere } from "../../src/nostr/vanish.ts";
 import type { Fault } from "./fault.ts";
 
 /** A drop that a small relay holds. */
@@ -8,7 +10,7 @@ export type Held = { event: NostrEvent; recipient: string; expiry: number; until
 type SmallBoxesParts = {
   readonly faults: ReadonlySet<Fault>;
   /** The names of the relay, for kind 62. */
-  readonly hosts: ReadonlySet<string>;
+  readonly urls: readonly OwnUrl[];
   /** Sends a drop to who listens, and answers how many there were. */
   readonly deliver: (held: Held) => number;
   /** Sends an event to every subscription that it matches. */
@@ -169,10 +171,7 @@ export class SmallBoxes {
   }
 
   #vanish(event: NostrEvent): [boolean, string] {
-    const names = event.tags.filter(([name]) => name === "relay").map(([, value = ""]) => value);
-    const isHere = names.some(
-      (name) => name === "ALL_RELAYS" || this.#parts.hosts.has(name.replace(/^wss?:\/\/|\/$/g, "")),
-    );
+    const isHere = isAddressedHere(event, this.#parts.urls);
     if (!isHere && !this.#parts.faults.has("vanishes for other relays")) return [true, ""];
     if (this.#consumed.has(event.id) && !this.#parts.faults.has("vanishes again at a replay")) {
       return [true, ""];

@@ -2,15 +2,16 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { text as textOf } from "node:stream/consumers";
 
 import { decode } from "nostr-tools/nip19";
-import { verifyEvent } from "nostr-tools/pure";
 
+import { isGenuine } from "../../src/client/genuine.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { unauthorized } from "../../src/nostr/http-auth.ts";
+import type { OwnUrl } from "../../src/nostr/own-url.ts";
 import type { DoorFault } from "./fault.ts";
 
 /** What the door leads to. */
 export type Behind = {
-  readonly hosts: ReadonlySet<string>;
+  readonly urls: readonly OwnUrl[];
   /** Whether an event is accepted, and the reason, as in OK. */
   publish(event: NostrEvent): [accepted: boolean, reason: string];
   /** What is held for a recipient. */
@@ -97,9 +98,9 @@ export function smallDoor(behind: Behind, faults: ReadonlySet<string>) {
     const event = JSON.parse(
       Buffer.from(header.slice("Nostr ".length), "base64").toString(),
     ) as NostrEvent;
-    if (!verifyEvent({ ...event, tags: event.tags.map((tag) => [...tag]) })) return undefined;
+    if (!isGenuine(event)) return undefined;
     const now = Math.floor(Date.now() / 1_000);
-    const why = unauthorized(event, { method: "GET", target, hosts: behind.hosts, now });
+    const why = unauthorized(event, { method: "GET", target, urls: behind.urls, now });
     const isBelieved = why === undefined || has("believes an authorization for another request");
     return isBelieved ? event.pubkey : undefined;
   }

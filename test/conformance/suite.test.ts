@@ -16,6 +16,7 @@ const SKIPPED = [
   "unobservable/anonymous-sender",
   "unobservable/blurred-expiration",
   "unobservable/durable",
+  "unobservable/either-spelling",
   "unobservable/everywhere",
   "unobservable/full-storage",
   "unobservable/grace",

@@ -10,6 +10,7 @@ import {
   ask,
   askAs,
   authorizationEvent,
+  boxOf,
   count,
   dropsFor,
   hold,
@@ -40,7 +41,7 @@ const PART = { finished: "false", cursor: true, next: true };
 /** Follows the Link of an answer, as it stands there. */
 function next(owner: Person, { headers }: Pickup): Promise<Pickup> {
   const [, target = ""] = /^<(.+)>; rel="next"$/.exec(headers.get("link") ?? "") ?? [];
-  return pickup(relay(), owner, new URL(target, relay().http).search);
+  return pickup(relay(), owner, new URL(target, boxOf(relay(), owner)).search);
 }
 
 describe("GET /pickup", () => {

@@ -86,7 +86,7 @@ async function start(
       log: silent,
       runtime,
     },
-    { hosts: new Set(["relay.example"]), limits: LIMITS },
+    { urls: [{ host: "relay.example", path: "" }], limits: LIMITS },
   );
   return {
     relay,

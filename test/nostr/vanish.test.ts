@@ -2,11 +2,14 @@ import { describe, expect, it } from "vitest";
 
 import { isAddressedHere } from "../../src/nostr/vanish.ts";
 
-const HOSTS = new Set(["drop.example.com", "127.0.0.1:7777"]);
+const URLS = [
+  { host: "drop.example.com", path: "/inbox" },
+  { host: "127.0.0.1:7777", path: "" },
+];
 
 function isHeard(...tags: string[][]): boolean {
   const [id, pubkey, sig] = ["0".repeat(64), "1".repeat(64), "2".repeat(128)];
-  return isAddressedHere({ id, pubkey, created_at: 0, kind: 62, tags, content: "", sig }, HOSTS);
+  return isAddressedHere({ id, pubkey, created_at: 0, kind: 62, tags, content: "", sig }, URLS);
 }
 
 describe("a request to vanish", () => {
@@ -15,6 +18,8 @@ describe("a request to vanish", () => {
     "wss://drop.example.com",
     "wss://DROP.example.com:443/",
     "ws://127.0.0.1:7777",
+    "drop.example.com",
+    "https://drop.example.com./",
   ])("is for this relay when it names %s", (relay) => {
     expect(isHeard(["relay", relay])).toBe(true);
   });
@@ -28,7 +33,8 @@ describe("a request to vanish", () => {
   it.each([
     [["relay", "wss://other.example"]],
     [["relay", "all_relays"]],
-    [["relay", "drop.example.com"]],
+    [["relay", "drop.example.com:443"]],
+    [["relay", "wss://user@drop.example.com"]],
     [["relay", ""]],
     [["relay"]],
     [["r", "ALL_RELAYS"]],

@@ -13,7 +13,7 @@ import {
   vanishing,
 } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { type RelayProcess, sharedRelay, startRelay } from "../support/relay.ts";
+import { knownAs, type RelayProcess, sharedRelay, startRelay } from "../support/relay.ts";
 
 const DAY = 24 * 60 * 60;
 const hex = "ab".repeat(32);
@@ -543,14 +543,15 @@ describe("a request to vanish (kind 62)", () => {
     const drop = giftWrap({ to: bob });
     await hold(client, drop);
     const request = signed(bob, { kind: 62, tags });
-    expect(await client.publish(request)).toEqual(
-      documented("a request to vanish that does not name this relay", [
-        "OK",
-        request.id,
-        false,
-        "invalid: this request to vanish names another relay",
-      ]),
-    );
+    const reason = "invalid: this request to vanish names another relay";
+    documented("a request to vanish that does not name this relay", [
+      "OK",
+      request.id,
+      false,
+      `${reason}<, this one is known as …>`,
+    ]);
+    const said = `${reason}${knownAs(relay())}`;
+    expect(await client.publish(request)).toEqual(["OK", request.id, false, said]);
     expect(await client.pickup()).toEqual([drop.id]);
   });
 

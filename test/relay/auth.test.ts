@@ -6,7 +6,7 @@ import { documented } from "../support/documented.ts";
 import { giftWrap, signed } from "../support/events.ts";
 import { person } from "../support/people.ts";
 import { CLOSE_FRAME, frame, RawSocket } from "../support/raw.ts";
-import { sharedRelay } from "../support/relay.ts";
+import { knownAs, sharedRelay } from "../support/relay.ts";
 
 const MINUTE = 60;
 const relay = sharedRelay();
@@ -60,14 +60,21 @@ const BAD_AUTHS: readonly Row[] = [
         ["relay", "wss://relay.example"],
         ["relay", "ws://127.0.0.1:1"],
         ["relay", relay().url.replace(/:\d+$/, "")],
-        ["relay", relay().http],
+        ["relay", relay().url.replace("ws://", "ftp://")],
+        ["relay", relay().url.replace("ws://", "//")],
+        ["relay", relay().url.replace("ws://", "ws://user@")],
+        ["relay", relay().url.replace("ws://", "ws:\\\\")],
+        ["relay", relay().url.replace("127.0.0.1", "127.1")],
+        ["relay", relay().url.replace("127.0.0.1", "１２７.0.0.1")],
+        ["relay", relay().url.replace("127", "12\t7")],
+        ["relay", ` ${relay().url}`],
+        ["relay", `${relay().url}\\@relay.example`],
         ["relay", relay().url.replace("ws://", "ws://relay.example/")],
-        ["relay", relay().url.replace("ws://", "")],
         ["relay", ""],
         ["relay"],
         ["r", relay().url],
       ].map((tag) => withTags(client, [tag, ["challenge", client.challenge]])),
-    reason: "invalid: the relay tag names another relay",
+    reason: "invalid: the relay tag names another relay<, this one is known as …>",
   },
   {
     sends: "an AUTH from more than 10 minutes ago or ahead",
@@ -113,8 +120,9 @@ describe("an AUTH that proves nothing", () => {
       const client = await Client.challenged(relay().url);
       for (const event of events(client)) {
         client.say("AUTH", event);
-        const refusal = documented(sends, ["OK", event.id, false, reason]);
-        expect(await client.hear()).toEqual(refusal);
+        documented(sends, ["OK", event.id, false, reason]);
+        const said = reason.replace(/<.*>$/, knownAs(relay()));
+        expect(await client.hear()).toEqual(["OK", event.id, false, said]);
         client.say("REQ", "s", { "#p": [bob.key] });
         expect(await client.hear()).toEqual(["CLOSED", "s", AUTH_REQUIRED]);
       }
@@ -161,6 +169,30 @@ describe("an AUTH", () => {
       (client) =>
         withTags(client, [
           ["relay", `${relay().url.replace("ws:", "wss:")}/some/path?x`],
+          ["challenge", client.challenge],
+        ]),
+    ],
+    [
+      "with the scheme of HTTP",
+      (client) =>
+        withTags(client, [
+          ["relay", relay().http],
+          ["challenge", client.challenge],
+        ]),
+    ],
+    [
+      "without a scheme",
+      (client) =>
+        withTags(client, [
+          ["relay", relay().url.replace("ws://", "")],
+          ["challenge", client.challenge],
+        ]),
+    ],
+    [
+      "with a root dot",
+      (client) =>
+        withTags(client, [
+          ["relay", relay().url.replace("127.0.0.1", "localhost.")],
           ["challenge", client.challenge],
         ]),
     ],
@@ -353,6 +385,9 @@ describe("a relay with a public URL", () => {
     ["WSS://DROP.EXAMPLE:443/", true],
     ["ws://drop.example/other", true],
     ["wss://alias.example:8443", true],
+    ["drop.example", true],
+    ["https://drop.example./inbox", true],
+    ["http://alias.example:8443", true],
     ["wss://alias.example", false],
     ["wss://drop.example:8443", false],
     ["wss://drop.example.evil.example", false],
@@ -365,8 +400,9 @@ describe("a relay with a public URL", () => {
       ["challenge", client.challenge],
     ]);
     client.say("AUTH", event);
-    const reason = known ? "" : "invalid: the relay tag names another relay";
-    expect(await client.hear()).toEqual(["OK", event.id, known, reason]);
+    const names = "drop.example, alias.example:8443";
+    const reason = `invalid: the relay tag names another relay, this one is known as ${names}`;
+    expect(await client.hear()).toEqual(["OK", event.id, known, known ? "" : reason]);
   });
 });
 

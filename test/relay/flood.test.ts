@@ -75,6 +75,13 @@ describe("one that floods", () => {
     other.end();
   });
 
+  it("is cut off the sooner the larger its messages are", async () => {
+    const client = await from(relay().url, "203.0.113.2");
+    const large = "[".repeat(127 * 1_024);
+    for (let sent = 0; sent < 50; sent++) client.sayRaw(large);
+    expect((await client.closed).code).toBe(1006);
+  });
+
   it("is refused by name before its messages are parsed", async () => {
     const client = await from(relay().url, "203.0.113.1");
     // What 80 KB of brackets cost to parse, all tokens are needed for.

@@ -61,7 +61,7 @@ function startRelay(): Relay {
       log: { info() {}, warn() {}, error() {} },
       runtime: { now: () => seconds, monotonic: () => seconds, randomHex: () => "00" },
     },
-    { hosts: new Set(), limits: LIMITS },
+    { urls: [], limits: LIMITS },
   );
 }
 

@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 
 import type { Drop } from "../../src/nostr/drop.ts";
 import type { OpenedStore } from "../../src/store/lmdb.ts";
+import { UNHEARD } from "../../src/store/incidents.ts";
 import { remoteStore } from "../../src/store/remote.ts";
 import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -111,7 +112,7 @@ describe("an event loop that shares a store", () => {
       if (answers !== undefined) messages.answered += 1;
     });
     const stop = shareStore(store, port1);
-    const remote = remoteStore(port2, folder, shared);
+    const remote = remoteStore(port2, folder, shared, UNHEARD);
     onTestFinished(async () => {
       await remote.close();
       stop();

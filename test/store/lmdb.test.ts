@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 
 import { openKnownDrops } from "../../src/store/known-drops.ts";
 
+import { UNHEARD } from "../../src/store/incidents.ts";
 import { remoteStore } from "../../src/store/remote.ts";
 import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -29,7 +30,7 @@ storeContract("LMDB, through the port of another thread,", async (folder, settin
   const { store: own, rule, shared } = await openLmdb(folder, settings, now);
   const { port1, port2 } = new MessageChannel();
   const stop = shareStore(own, port1);
-  const remote = remoteStore(port2, folder, shared);
+  const remote = remoteStore(port2, folder, shared, UNHEARD);
   const store: Store = {
     ...remote,
     get watermark() {

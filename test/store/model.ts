@@ -8,6 +8,7 @@ import {
   latestExpiry,
   type RetentionRule,
 } from "../../src/nostr/drop.ts";
+import type { NostrEvent } from "../../src/nostr/event.ts";
 import type { StoreLimits } from "../../src/store/write-context.ts";
 import type {
   Acknowledged,
@@ -162,6 +163,11 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
       .filter((header) => after === undefined || order(after, header) < 0)
       .sort(order)
       .slice(0, max);
+  }
+
+  event({ seq }: Header): NostrEvent | undefined {
+    const json = this.#disk.kept.find(({ drop }) => drop.seq === seq)?.drop.json;
+    return json === undefined ? undefined : (JSON.parse(json) as NostrEvent);
   }
 
   read(headers: readonly Header[]): (string | undefined)[] {

@@ -8,7 +8,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { type Drop, expiryOf, type RetentionRule, untimely } from "../../src/nostr/drop.ts";
-import type { NostrEvent } from "../../src/nostr/event.ts";
+import { type NostrEvent, writeEvent } from "../../src/nostr/event.ts";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
 
 import type { Header, Store } from "../../src/store/store.ts";
@@ -341,7 +341,7 @@ class Side {
     const expiry = this.#expiry(index);
     if (untimely(created_at, expiry, this.#now) !== undefined) return undefined;
     const recipient = tags[0]?.[1] ?? "";
-    return { id, recipient, author, created_at, kind, expiry, json: JSON.stringify(event) };
+    return { id, recipient, author, created_at, kind, expiry, json: writeEvent(event).json };
   }
 }
 
@@ -357,7 +357,7 @@ function eventOf(event: World["events"][number], number: number): NostrEvent {
   const id = "0".repeat(20) + hex(`event ${number}`).slice(20);
   const tags = [["p", hex(event.recipient)]];
   if (expiration !== undefined) tags.push(["expiration", String(expiration)]);
-  return { id, pubkey: hex(event.author), created_at, kind, tags, content, sig: "" };
+  return { id, pubkey: hex(event.author), created_at, kind, tags, content, sig: "0".repeat(128) };
 }
 
 // The two may number their drops differently.

@@ -81,7 +81,9 @@ function epochs(life: Life): Epoch[] {
   let rule: RetentionRule | undefined;
   let now = NOW;
   for (const { days, retention } of life) {
-    rule = nextRule(rule && decodeRule(encodeRule(rule)), retention, now);
+    const before = rule && decodeRule(encodeRule(rule));
+    if (before === "malformed") throw new Error("a rule does not survive being written");
+    rule = nextRule(before, retention, now);
     const from = now;
     now += days * DAY + 1;
     found.push({ from, to: now - 1, rule });

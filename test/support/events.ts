@@ -1,5 +1,10 @@
+import { createHash } from "node:crypto";
+
+import { schnorr } from "@noble/curves/secp256k1.js";
 import type { EventTemplate, NostrEvent } from "nostr-tools";
 import { finalizeEvent } from "nostr-tools/pure";
+
+import { inLetter, preimageOf } from "../../src/nostr/event-id.ts";
 
 import { now } from "./client.ts";
 import { type Person, person } from "./people.ts";
@@ -46,6 +51,16 @@ export function signed(by: Person, change: Change & { kind: number }): NostrEven
   const event = finalizeEvent({ created_at: now(), tags: [], content: "", ...change }, by.secret);
   // nostr-tools marks what it signed with a symbol, which no relay gives back.
   return JSON.parse(JSON.stringify(event)) as NostrEvent;
+}
+
+/** The same event with the id that it has by NIP-01 to the letter: another one where there are control characters in it. */
+export function signedInLetter(by: Person, event: Omit<NostrEvent, "id" | "sig">): NostrEvent {
+  const { pubkey, created_at, kind, tags, content } = event;
+  const hash = createHash("sha256")
+    .update(inLetter(preimageOf(event)))
+    .digest();
+  const sig = Buffer.from(schnorr.sign(hash, by.secret)).toString("hex");
+  return { id: hash.toString("hex"), pubkey, created_at, kind, tags, content, sig };
 }
 
 let made = 0;

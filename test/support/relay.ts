@@ -59,29 +59,40 @@ export function temporaryFolder(atEnd: AtEnd = onTestFinished): string {
   return folder;
 }
 
+/** What runs `deaddrop serve` on this folder, on a free port. */
+export function relayCommand({ data, env, through = [] }: RelayOptions & { data: string }): {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+} {
+  const launched = launcher();
+  const started = [...through, launched.command, ...launched.args, "serve"];
+  const [command, ...args] = started as [string, ...string[]];
+  return {
+    command,
+    args,
+    env: {
+      PATH: process.env["PATH"],
+      NODE_COMPILE_CACHE: COMPILED,
+      ...launched.env,
+      ...FOR_TESTS,
+      DEADDROP_LISTEN: "127.0.0.1:0",
+      DEADDROP_DATA: data,
+      ...env,
+    },
+  };
+}
+
 /** Runs `deaddrop serve` as a process of its own, on a free port. It is ended after the test. */
 export async function startRelay(
   options: RelayOptions = {},
   atEnd: AtEnd = onTestFinished,
 ): Promise<RelayProcess> {
   const data = options.data ?? temporaryFolder(atEnd);
-  const launched = launcher();
-  const { env } = launched;
-  const started = [launched.command, ...launched.args, "serve"];
-  const [command, ...args] = [...(options.through ?? []), ...started] as [string, ...string[]];
-  const child = spawn(command, args, {
-    env: {
-      PATH: process.env["PATH"],
-      NODE_COMPILE_CACHE: COMPILED,
-      ...env,
-      ...FOR_TESTS,
-      DEADDROP_LISTEN: "127.0.0.1:0",
-      DEADDROP_DATA: data,
-      ...options.env,
-    },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const { command, args, env } = relayCommand({ ...options, data });
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+  // Its last words were read then.
+  const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
   atEnd(async () => {
     child.kill("SIGKILL");
     await exited;
@@ -115,6 +126,13 @@ export async function startRelay(
     },
     exited,
   };
+}
+
+/** What a refusal of another relay's name ends with, at one that was told no URL. */
+export function knownAs({ url }: RelayProcess): string {
+  const { port } = new URL(url);
+  const names = ["127.0.0.1", "localhost", "[::1]"].map((name) => `${name}:${port}`);
+  return `, this one is known as ${names.join(", ")}`;
 }
 
 /** One relay for all tests of a file or a describe: started before the first of them, ended after the last. */

@@ -5,6 +5,8 @@ import { deadDropCheck } from "./define.ts";
 
 // Notes, profiles, lists, a seal, a bare message, ephemeral and addressable kinds: what a drop relay is sent by clients that treat it like any other.
 const OTHER_KINDS = [0, 1, 3, 6, 7, 13, 14, 1058, 1060, 10_002, 10_050, 20_001, 24_133, 30_023];
+// Those that have a short escape, and some that JSON has as \u00XX alone.
+const CONTROLS = '\n"\\\r\t\b\f\u0000\u0001\u000b\u001f\u007f';
 // To fill a larger box takes longer than a check may.
 const MAX_FILLED_BOX = 200;
 
@@ -71,6 +73,21 @@ export const dropsChecks: readonly Check[] = [
         const { accepted, reason } = await sender.publish(drop);
         must(accepted, `kind ${drop.kind} was refused: ${reason}`);
       }
+    },
+  }),
+  deadDropCheck({
+    id: "drops/either-spelling",
+    covers: ["drop-10"],
+    title:
+      "takes a drop with control characters under either spelling of its id, and gives it back",
+    async run(context) {
+      const to = context.person();
+      const template = { kind: GIFT_WRAP, tags: [["p", to.key, "\u001f"]], content: CONTROLS };
+      const drops = [false, true].map((isInLetter) =>
+        context.sign(context.person(), template, isInLetter),
+      );
+      await context.drop(...drops);
+      mustBe("the box", await (await context.as("recipient", to)).pickup(), drops);
     },
   }),
   deadDropCheck({

@@ -19,6 +19,7 @@ export const unobservableChecks: readonly Check[] = [
   unobservable("unobservable/grace", "client-7", OF_CLIENTS),
   unobservable("unobservable/anonymous-sender", "client-9", OF_CLIENTS),
   unobservable("unobservable/merged", "client-10", OF_CLIENTS),
+  unobservable("unobservable/either-spelling", "client-11", OF_CLIENTS),
   unobservable("unobservable/receipt-wanted", "receipt-1", OF_CLIENTS),
   unobservable("unobservable/receipt-later", "receipt-2", OF_CLIENTS),
   unobservable("unobservable/receipt-of-receipt", "receipt-3", OF_CLIENTS),

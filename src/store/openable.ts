@@ -1,0 +1,96 @@
+// What must hold before LMDB opens a store. Whatever else it meets there ends the process with a signal and without a word (lmdb 3.5.6), so it is asked
+// beforehand, and said in a sentence that tells the operator what to do.
+
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  statfsSync,
+} from "node:fs";
+import { join } from "node:path";
+
+import { type Flaw, flawOf } from "./whole-file.ts";
+
+const RESTORE =
+  "put a copy from a backup in its place, or move it away to start with an empty store";
+
+const FLAWS: Readonly<Record<Flaw, string>> = {
+  empty: "is empty where a store should be",
+  foreign: "is not the file of a store: it is another file, or was overwritten",
+  "cut short": "is cut short: a part of the store is missing",
+  damaged: "is damaged",
+};
+
+// What a new store takes before anything is put.
+const NEW_STORE_BYTES = 2 ** 20;
+
+/** Throws, with what to do, when the store in `folder` cannot be opened. `mapBytes` is what is mapped of the address space. */
+export function mustBeOpenable(folder: string, mapBytes: number): void {
+  mustHaveAddresses(mapBytes);
+  const store = join(folder, "data.mdb");
+  try {
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    for (const path of [store, join(folder, "lock.mdb")]) {
+      if (existsSync(path)) closeSync(openSync(path, "r+"));
+    }
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(
+      `the store cannot be opened (${message}); the user that runs the relay must be able to read and write the folder and everything in it`,
+      { cause: error },
+    );
+  }
+  if (!existsSync(store)) {
+    const { bavail, bsize } = statfsSync(folder);
+    if (bavail * bsize >= NEW_STORE_BYTES) return;
+    throw new Error(`${folder} has no room for a store: the disk is full`);
+  }
+  const flaw = flawOf(store);
+  if (flaw !== undefined) throw new Error(`${store} ${FLAWS[flaw]}; ${RESTORE}`);
+}
+
+// Address space, of which a limit (`ulimit -v`) or the processor may give too little.
+function mustHaveAddresses(mapBytes: number): void {
+  const most = Math.min(
+    limitOf("Max address space") - mappedBytes(),
+    // The stack lies at the end of the space.
+    lastAddress() ?? Infinity,
+  );
+  if (most >= mapBytes) return;
+  throw new Error(
+    `the store needs ${gib(mapBytes)} of address space (not of memory) and finds ${gib(Math.max(0, most))}; "ulimit -v unlimited" lifts the limit`,
+  );
+}
+
+function gib(bytes: number): string {
+  return `${Math.floor(bytes / 2 ** 30)} GiB`;
+}
+
+/** The soft limit of that name of this process, Infinity where there is none or the system does not tell. */
+export function limitOf(name: string): number {
+  const line = told("limits")?.find((text) => text.startsWith(name));
+  const soft = line?.slice(name.length).trim().split(/\s+/)[0];
+  return soft === undefined || soft === "unlimited" ? Infinity : Number(soft);
+}
+
+function mappedBytes(): number {
+  const size = told("status")?.find((text) => text.startsWith("VmSize:"));
+  return Number(/\d+/.exec(size ?? "0")?.[0] ?? 0) * 1_024;
+}
+
+function lastAddress(): number | undefined {
+  const stack = told("maps")?.find((text) => text.endsWith("[stack]"));
+  return stack === undefined ? undefined : Number.parseInt(stack.split(/[- ]/)[1] ?? "", 16);
+}
+
+// What Linux tells of this process.
+function told(what: "limits" | "status" | "maps"): string[] | undefined {
+  try {
+    return readFileSync(`/proc/self/${what}`, "utf8").split("\n");
+  } catch {
+    return undefined;
+  }
+}

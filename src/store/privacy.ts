@@ -1,0 +1,40 @@
+import { chmodSync, existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+const FILES = ["data.mdb", "lock.mdb"];
+/** What LMDB gives the files that it makes. */
+export const FILE_MODE = 0o600;
+/** And the folder, when it is made here. */
+export const FOLDER_MODE = 0o700;
+const OTHERS = 0o077;
+
+/** Something of the store that other users of the machine can get at. */
+export type Exposed = { readonly path: string; readonly mode: string };
+
+/**
+ * Takes the store from everybody but its owner: who can read the folder knows who has mail. Answers what is still open to others, because it belongs to
+ * somebody else or its file system knows no owners.
+ */
+export function keepPrivate(folder: string): Exposed[] {
+  const wanted: [string, number][] = [[folder, FOLDER_MODE]];
+  for (const name of FILES) wanted.push([join(folder, name), FILE_MODE]);
+  const exposed: Exposed[] = [];
+  for (const [path, mode] of wanted) {
+    if (!existsSync(path) || !isOpenToOthers(path)) continue;
+    try {
+      chmodSync(path, mode);
+    } catch {
+      // What became of it is looked at.
+    }
+    if (isOpenToOthers(path)) exposed.push({ path, mode: modeOf(path).toString(8) });
+  }
+  return exposed;
+}
+
+function isOpenToOthers(path: string): boolean {
+  return (modeOf(path) & OTHERS) !== 0;
+}
+
+function modeOf(path: string): number {
+  return statSync(path).mode & 0o777;
+}

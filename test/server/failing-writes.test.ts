@@ -1,0 +1,153 @@
+// What becomes of a relay whose disk fails in the middle of its work. The failures are made by a small library that is loaded into the relay.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import type { NostrEvent } from "nostr-tools";
+import { beforeEach, describe, expect, it } from "vitest";
+
+import { Client } from "../support/client.ts";
+import { acknowledgement, giftWrap } from "../support/events.ts";
+import { type Person, person } from "../support/people.ts";
+import { type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
+
+const CACHE = new URL("../../.cache/", import.meta.url).pathname;
+const SOURCE = new URL("../support/failing-writes.c", import.meta.url).pathname;
+const LIBRARY = join(CACHE, "failing-writes.so");
+
+function canBuild(): boolean {
+  if (process.platform !== "linux") return false;
+  mkdirSync(CACHE, { recursive: true });
+  const built = spawnSync("cc", ["-shared", "-fPIC", "-O1", "-o", LIBRARY, SOURCE, "-ldl"]);
+  return built.status === 0;
+}
+
+/** Writes of the meta pages, of all others, all others by half, and flushes; with the number of the error. */
+type Failure = "meta 5" | "meta 28" | "pages 5" | "pages 28" | "short 28" | "sync 5";
+
+const IO = "EIO: i/o error";
+const NO_SPACE = "ENOSPC: no space left on device";
+const CAUSES: Readonly<Record<Failure, string>> = {
+  "meta 5": IO,
+  "meta 28": NO_SPACE,
+  "pages 5": IO,
+  "pages 28": NO_SPACE,
+  "short 28": IO,
+  "sync 5": IO,
+};
+
+type Failing = {
+  readonly relay: RelayProcess;
+  readonly bob: Person;
+  /** As Bob. */
+  readonly client: Client;
+  readonly held: NostrEvent;
+  fail(how: Failure): void;
+  mend(): void;
+};
+
+async function start(env: Record<string, string> = {}): Promise<Failing> {
+  const trigger = join(temporaryFolder(), "fail");
+  const relay = await startRelay({
+    env: { ...env, LD_PRELOAD: LIBRARY, FAILING_WRITES: trigger },
+  });
+  const bob = person();
+  const client = await (await Client.connect(relay.url)).authenticate(bob);
+  const held = giftWrap({ to: bob });
+  expect(await client.publish(held)).toEqual(["OK", held.id, true, ""]);
+  return {
+    relay,
+    bob,
+    client,
+    held,
+    fail: (how) => writeFileSync(trigger, how),
+    mend: () => rmSync(trigger),
+  };
+}
+
+async function causeOfDeath({ relay }: Failing): Promise<unknown> {
+  expect(await relay.exited).toBe(1);
+  return relay.log.filter(({ level }) => Number(level) >= 50);
+}
+
+describe("a relay whose disk fails", () => {
+  beforeEach(({ skip }) => {
+    if (!canBuild() && process.env["CI"] === undefined)
+      skip("failures need Linux and a C compiler");
+  });
+
+  it.each<Failure>(["meta 5", "meta 28", "pages 5", "sync 5"])(
+    "says OK to nothing that is not on disk, and ends with the cause in its log (%s)",
+    async (how) => {
+      const failing = await start();
+      failing.fail(how);
+      const drop = giftWrap({ to: failing.bob });
+      expect(await failing.client.publish(drop)).toEqual([
+        "OK",
+        drop.id,
+        false,
+        "error: could not be written, try again",
+      ]);
+      expect(await causeOfDeath(failing)).toMatchObject([
+        { level: 60, msg: "the store is lost", err: { message: CAUSES[how] } },
+      ]);
+      failing.mend();
+
+      const again = await startRelay({ data: failing.relay.data });
+      const client = await (await Client.connect(again.url)).authenticate(failing.bob);
+      expect(await client.pickup({})).toContain(failing.held.id);
+    },
+  );
+
+  it.each(["1", "2"])(
+    "never shows an empty box while it ends, on so many event loops: %s",
+    async (loops) => {
+      const failing = await start({ DEADDROP_WORKERS: loops });
+      const { client, relay, bob, held } = failing;
+      const readers = await Promise.all(
+        Array.from({ length: 8 }, async () => (await Client.connect(relay.url)).authenticate(bob)),
+      );
+      failing.fail("meta 5");
+      const asked = readers.map(async (reader) => {
+        const found: string[][] = [];
+        try {
+          for (let n = 0; ; n += 1) {
+            reader.say("REQ", `${n}`, {});
+            const heard = await reader.hearUntil("EOSE");
+            found.push(heard.slice(0, -1).map((message) => (message[2] as NostrEvent).id));
+          }
+        } catch {
+          return found;
+        }
+      });
+      client.say("EVENT", giftWrap({ to: bob }));
+      expect(await relay.exited).toBe(1);
+      const found = (await Promise.all(asked)).flat();
+      expect(found.filter((ids) => !ids.includes(held.id))).toEqual([]);
+    },
+  );
+
+  it.each<Failure>(["pages 28", "short 28"])(
+    "goes on when it is only full (%s), and says so once a minute",
+    async (how) => {
+      const failing = await start();
+      const { client, bob, relay, held } = failing;
+      failing.fail(how);
+      for (let n = 0; n < 3; n += 1) {
+        const drop = giftWrap({ to: bob });
+        expect(await client.publish(drop)).toEqual(["OK", drop.id, false, "error: storage full"]);
+      }
+      expect(await client.pickup({})).toEqual([held.id]);
+      const causes = relay.log.filter(({ level }) => Number(level) >= 50);
+      expect(causes).toMatchObject([
+        { msg: expect.stringContaining("a commit failed"), err: { message: CAUSES[how] } },
+      ]);
+      failing.mend();
+      const ack = acknowledgement(bob, [held]);
+      expect(await client.publish(ack)).toEqual(["OK", ack.id, true, ""]);
+      expect(await client.pickup({})).toEqual([]);
+      expect(await relay.stop()).toBe(0);
+    },
+  );
+});
