@@ -10,6 +10,8 @@ const SCHEMES = /^(?:(?:ws|http)(s?):\/\/)?/i;
 // RFC 3986's authority without what parsers read differently: no userinfo, no percent escapes, no port that is empty.
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::(\d{1,5}))?(?=[/?#]|$)/i;
 const MAX_PORT = 65_535;
+// `https:443` is the host `https` to who takes hosts alone, and 0.0.1.187 to the URL Standard.
+const SCHEME_ALONE = /^(?:wss?|https?|ftp|file):/i;
 
 /**
  * Reads a ws, wss, http or https URL, or one without a scheme, in the one way in which every parser would read it; undefined where two could differ on the
@@ -19,6 +21,7 @@ const MAX_PORT = 65_535;
 export function readUrl(text: string): ReadUrl | undefined {
   if (/[\s\\\p{Cc}]/u.test(text)) return undefined;
   const [scheme = "", secure] = SCHEMES.exec(text) ?? [];
+  if (scheme === "" && SCHEME_ALONE.test(text)) return undefined;
   const rest = text.slice(scheme.length);
   const [authority, written, port] = AUTHORITY.exec(rest) ?? [];
   if (authority === undefined || written === undefined) return undefined;

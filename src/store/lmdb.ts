@@ -18,7 +18,7 @@ import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
 import { StoreLost, watchFile } from "./same-file.ts";
 import { GENERATION } from "./settling.ts";
-import type { SharedState } from "./shared-state.ts";
+import { isFull, type SharedState } from "./shared-state.ts";
 import type { Store } from "./store.ts";
 import { Spare } from "./spare.ts";
 import { sweepDrops, sweepTombstones } from "./sweep.ts";
@@ -136,6 +136,12 @@ async function openLocked(
     lost(error);
   }
   const writer = new Writer(environment, {
+    mayBegin() {
+      if (!isFull(shared) || spare.hasRoomForCommit()) return;
+      const error = new DiskFull(`${folder} has no room for a commit`);
+      diskFull(error);
+      throw error;
+    },
     // OK would speak of a file that nobody finds any more.
     verify: () => file.mustBeThere(),
     committed() {
@@ -199,8 +205,8 @@ async function openLocked(
   };
   async function look(): Promise<void> {
     reading(() => file.mustBeThere());
-    const isFull = !disk.hasRoom(limits.eventBytes);
-    Atomics.store(new Int32Array(shared.isFull), 0, isFull ? 1 : 0);
+    const isFullNow = !disk.hasRoom(limits.eventBytes);
+    Atomics.store(new Int32Array(shared.isFull), 0, isFullNow ? 1 : 0);
     if (spare.isShort) await writer.run(inOne(() => spare.fill()));
   }
   await look();

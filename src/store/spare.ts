@@ -10,6 +10,7 @@ import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 import { type Environment, mustRead } from "./tables.ts";
+import { fileUse } from "./totals.ts";
 
 // Pages of the largest commits on the way of an acknowledgement, several times over; what they free is taken again later.
 const SPARE_BYTES = 4 * 2 ** 20;
@@ -17,6 +18,8 @@ const SPARE_BYTES = 4 * 2 ** 20;
 const LEAST_BYTES = SPARE_BYTES / 2;
 
 const TRIED_BYTES = 8_192;
+// With less, and none free in the file, a commit may find no page. It must not try: when a page cannot be written lmdb 3.5.6 writes past a buffer of its own.
+const COMMIT_BYTES = 2 ** 18;
 
 const NO_ROOM: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
@@ -46,6 +49,15 @@ export class Spare {
     } finally {
       closeSync(file);
     }
+  }
+
+  /** Whether there is room for a transaction: behind the last page, in the file, or on the disk. To be called when nobody else writes there. */
+  hasRoomForCommit(): boolean {
+    const behind = this.#bytesOf(statSync(this.#file).size);
+    if (behind >= COMMIT_BYTES) return true;
+    this.fill();
+    const bytes = Math.max(0, this.#bytesOf(statSync(this.#file).size));
+    return bytes + fileUse(this.#environment).freeBytes >= COMMIT_BYTES;
   }
 
   /** Whether the file can grow, if only by a little: tried out. To be called when nobody else writes there. */

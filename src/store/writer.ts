@@ -16,6 +16,8 @@ type Waiting = {
 };
 
 type WriterEvents = {
+  /** Before a transaction. Throws when there is no room for any. */
+  readonly mayBegin: () => void;
   /** After a commit, before anything is said of it. Throws when it was in vain. */
   readonly verify: () => void;
   /** After a commit, before the promises of what ended in it resolve: reads may see it now. */
@@ -87,6 +89,7 @@ export class Writer {
     const ended: { waiting: Waiting; outcome: unknown }[] = [];
     let begun: Waiting | undefined;
     try {
+      this.#events.mayBegin();
       // A child transaction, because it alone is undone when something in it throws.
       await this.#environment.root.childTransaction(() => {
         const deadline = performance.now() + TRANSACTION_MS;
@@ -106,8 +109,8 @@ export class Writer {
       const error = this.#judge(await causeOf(thrown));
       this.#events.aborted();
       for (const { waiting } of ended) waiting.failed(error);
-      // The one that threw, or was in the middle: what it did in this transaction is undone, so it cannot go on.
-      if (begun !== undefined) this.#queue.shift()?.failed(error);
+      // The one that threw, was in the middle, or could not begin: what it did in this transaction is undone, so it cannot go on.
+      if (begun !== undefined || ended.length === 0) this.#queue.shift()?.failed(error);
       return;
     }
     this.#events.committed();

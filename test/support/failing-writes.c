@@ -1,6 +1,6 @@
 /* Preloaded into a relay (LD_PRELOAD): makes writes to the store's file fail from the moment on in which the file that FAILING_WRITES names is there. It says
- * which ones, and how: "meta 5" (those of the meta pages, with errno 5), "pages 28" (all others), "short 28" (the others write half of what they are given, and
- * nothing where nobody has written yet with single writes), "sync 5" (fdatasync and the like).
+ * which ones, and how: "meta 5" (those of the meta pages, with errno 5), "grow 28" (those at the end of the file), "short 28" (those too; all others but the
+ * meta pages' write half of what they are given), "sync 5" (fdatasync and the like).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,7 +14,7 @@
 
 #define META_BYTES (2 * 8192)
 
-enum failing { NOTHING, META, PAGES, SHORT, SYNC };
+enum failing { NOTHING, META, GROW, SHORT, SYNC };
 
 static enum failing failing(int fd, int *error)
 {
@@ -33,7 +33,7 @@ static enum failing failing(int fd, int *error)
 	if (fscanf(file, "%15s %d", what, error) != 2)
 		what[0] = 0;
 	fclose(file);
-	return !strcmp(what, "meta") ? META : !strcmp(what, "pages") ? PAGES : !strcmp(what, "short") ? SHORT
+	return !strcmp(what, "meta") ? META : !strcmp(what, "grow") ? GROW : !strcmp(what, "short") ? SHORT
 		: !strcmp(what, "sync") ? SYNC : NOTHING;
 }
 
@@ -43,15 +43,10 @@ static ssize_t allowed(int fd, ssize_t bytes, off_t offset)
 	int error = EIO;
 	enum failing which = failing(fd, &error);
 
-	if (which == META && offset >= META_BYTES)
+	if (which == NOTHING || which == SYNC || (which == META) != (offset < META_BYTES))
 		return bytes;
-	if ((which == PAGES || which == SHORT) && offset < META_BYTES)
-		return bytes;
-	if (which == NOTHING || which == SYNC)
-		return bytes;
-	/* LMDB writes pages, the store its zeros at the end of the file. */
-	if (which == SHORT && offset < lseek(fd, 0, SEEK_END))
-		return bytes / 2;
+	if (which != META && offset < lseek(fd, 0, SEEK_END))
+		return which == SHORT ? bytes / 2 : bytes;
 	errno = error;
 	return -1;
 }
