@@ -1,7 +1,7 @@
 // The table of docs/CLIENTS.md, and the notes below it.
 
 import { type Library, type Scenario, SCENARIOS } from "./libraries.ts";
-import { type Seen, WORKS } from "./run.ts";
+import { type Seen, WORKS } from "./part.ts";
 
 const BEGIN = "<!-- What follows was written by test/foreign/clients.test.ts. -->";
 const END = "<!-- End of what was written. -->";
