@@ -446,6 +446,8 @@ const STATUSES: readonly (readonly [pattern: RegExp, status: number])[] = [
   [/^(blocked|restricted): /, 403],
   [/^pow: /, 422],
   [/^rate-limited: mailbox full$/, 507],
+  // A request to vanish that was carried out, and is not remembered.
+  [/^error: storage full$/, 507],
   [/^rate-limited: /, 429],
 ];
 
