@@ -109,16 +109,13 @@ const acknowledge = (store: Store, signer: string, ids: readonly string[]): Prom
   store.acknowledge({ signer, ids, deletion: false }, NOW);
 
 const one = key();
-for (const bytes of [450, 1_400]) {
-  await disk(`drop of ${bytes} B, each for another recipient`, (store) =>
-    store.put(drop(key(), bytes), NOW),
+for (const bytes of [450, 1_400, 1_638, 4_100, 16_400, 65_536]) {
+  await disk(
+    `drop of ${bytes} B, each for another recipient`,
+    (store) => store.put(drop(key(), bytes), NOW),
+    bytes < 4_000 ? MANY : 10 * AT_ONCE,
   );
 }
-await disk(
-  "drop of 65,536 B, each for another recipient",
-  (store) => store.put(drop(key(), 65_536), NOW),
-  AT_ONCE,
-);
 await disk("kind 4 of 450 B, each for another recipient", (store) =>
   store.put(drop(key(), 450, 4), NOW),
 );
