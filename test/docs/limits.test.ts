@@ -16,7 +16,7 @@ const ROWS = [...LIMITS.matchAll(/^\| `([\w.]+)`(?: in `([\w./-]+)`)? *\| `([^`]
 );
 const SETTING_ROWS = ROWS.filter(({ name }) => name.startsWith("limits."));
 const CONSTANT_ROWS = ROWS.filter(({ name }) => !name.startsWith("limits."));
-const BLOCKS = [...LIMITS.matchAll(/^### (.*)\n[^]*?```yaml\n([^]*?)```/gm)].map(
+const BLOCKS = [...LIMITS.matchAll(/^### (.*)\n(?:(?!^###)[^])*?```yaml\n([^]*?)```/gm)].map(
   ([, title = "", yaml = ""]) => [title, yaml] as const,
 );
 
@@ -24,7 +24,9 @@ describe("docs/LIMITS.md", () => {
   it("has one row for every setting under limits, with its default", () => {
     const settings = SETTINGS.filter(({ path, isGroup }) => path[0] === "limits" && !isGroup);
     const told = SETTING_ROWS.map(({ name, initially }) => `${name} ${initially}`);
-    const are = settings.map(({ path, defaultValue }) => `${path.join(".")} ${defaultValue}`);
+    const are = settings.map(
+      ({ path, defaultValue }) => `${path.join(".")} ${String(defaultValue)}`,
+    );
     expect(told.toSorted()).toEqual(are.toSorted());
   });
 
