@@ -45,7 +45,7 @@ export function reportIncidents({ log, observer, lost }: IncidentsParts): Incide
     exposed(what) {
       log.warn(
         what,
-        "other users of this machine can get at the store, and this one may not change that: give it to the user that runs the relay, mode 700 for the folder and 600 for its files",
+        "other users of this machine can get at the store, and this one may not change that: give it a folder of its own that belongs to the user that runs the relay, mode 700 for the folder and 600 for its files",
       );
     },
   };

@@ -35,6 +35,18 @@ const DAY = 2;
 const DAY_SECONDS = 24 * 60 * 60;
 const MAX_TIME = 2 ** (8 * TIME) - 1;
 
+/** Their names. */
+export const TABLES: ReadonlySet<string> = new Set([
+  "drops",
+  "boxes",
+  "expiries",
+  "discarded",
+  "tombstones",
+  "early",
+  "authors",
+  "meta",
+]);
+
 export const BOX_KEY_BYTES = KEY + TIME + ID;
 const BOX_VALUE_BYTES = SEQ + SIZE + TIME + KIND;
 

@@ -8,14 +8,16 @@ import {
   existsSync,
   openSync,
   readFileSync,
-  statfsSync,
+  rmSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 
+import { FILE_MODE } from "./privacy.ts";
 import { type Flaw, flawOf } from "./whole-file.ts";
 
-const RESTORE =
-  "put a copy from a backup in its place, or move it away to start with an empty store";
+// No word of a backup: one would serve again what was acknowledged since.
+const START_EMPTY = "move it away to start with an empty store";
 
 const FLAWS: Readonly<Record<Flaw, string>> = {
   empty: "is empty where a store should be",
@@ -24,16 +26,17 @@ const FLAWS: Readonly<Record<Flaw, string>> = {
   damaged: "is damaged",
 };
 
-// What a new store takes before anything is put.
-const NEW_STORE_BYTES = 2 ** 20;
+// What a new store takes before anything is put, and some more.
+const NEW_STORE_BYTES = 2 ** 18;
 
 /** Throws, with what to do, when the store in `folder` cannot be opened. `mapBytes` is what is mapped of the address space. */
 export function mustBeOpenable(folder: string, mapBytes: number): void {
   mustHaveAddresses(mapBytes);
   const store = join(folder, "data.mdb");
+  const lock = join(folder, "lock.mdb");
   try {
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
-    for (const path of [store, join(folder, "lock.mdb")]) {
+    for (const path of [store, lock]) {
       if (existsSync(path)) closeSync(openSync(path, "r+"));
     }
   } catch (error) {
@@ -44,12 +47,28 @@ export function mustBeOpenable(folder: string, mapBytes: number): void {
     );
   }
   if (!existsSync(store)) {
-    const { bavail, bsize } = statfsSync(folder);
-    if (bavail * bsize >= NEW_STORE_BYTES) return;
-    throw new Error(`${folder} has no room for a store: the disk is full`);
+    if (existsSync(lock)) {
+      throw new Error(
+        `${store} is missing where a store was; see whether its volume is mounted, or remove ${lock} to start with an empty store`,
+      );
+    }
+    return mustTakeNewStore(folder);
   }
   const flaw = flawOf(store);
-  if (flaw !== undefined) throw new Error(`${store} ${FLAWS[flaw]}; ${RESTORE}`);
+  if (flaw !== undefined) throw new Error(`${store} ${FLAWS[flaw]}; ${START_EMPTY}`);
+}
+
+// By writing what a new store takes: a quota or a limit of the process, also on the size of files, is told by nothing else.
+function mustTakeNewStore(folder: string): void {
+  const file = join(folder, "data.mdb.try");
+  try {
+    writeFileSync(file, Buffer.alloc(NEW_STORE_BYTES), { mode: FILE_MODE, flush: true });
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(`no new store can be written in ${folder}: ${message}`, { cause: error });
+  } finally {
+    rmSync(file, { force: true });
+  }
 }
 
 // Address space, of which a limit (`ulimit -v`) or the processor may give too little.

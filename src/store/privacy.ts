@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 const FILES = ["data.mdb", "lock.mdb"];
@@ -7,22 +7,25 @@ export const FILE_MODE = 0o600;
 /** And the folder, when it is made here. */
 export const FOLDER_MODE = 0o700;
 const OTHERS = 0o077;
+// What a store, who confirms its clock, and a volume that is mounted there put into the folder. With more in it, as in /tmp, it is not the relay's to close.
+const OURS = /^(data\.mdb.*|lock\.mdb|lock-.*\.sock|clock-is-right.*|lost\+found)$/;
 
 /** Something of the store that other users of the machine can get at. */
 export type Exposed = { readonly path: string; readonly mode: string };
 
 /**
  * Takes the store from everybody but its owner: who can read the folder knows who has mail. Answers what is still open to others, because it belongs to
- * somebody else or its file system knows no owners.
+ * somebody else, has something else in it, or its file system knows no owners.
  */
 export function keepPrivate(folder: string): Exposed[] {
-  const wanted: [string, number][] = [[folder, FOLDER_MODE]];
+  const isShared = readdirSync(folder).some((name) => !OURS.test(name));
+  const wanted: [string, number | undefined][] = [[folder, isShared ? undefined : FOLDER_MODE]];
   for (const name of FILES) wanted.push([join(folder, name), FILE_MODE]);
   const exposed: Exposed[] = [];
   for (const [path, mode] of wanted) {
     if (!existsSync(path) || !isOpenToOthers(path)) continue;
     try {
-      chmodSync(path, mode);
+      if (mode !== undefined) chmodSync(path, mode);
     } catch {
       // What became of it is looked at.
     }

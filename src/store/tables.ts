@@ -134,5 +134,7 @@ export function numberIn({ meta }: Tables, name: string): number | undefined {
 }
 
 export function damagedMeta(name: string): Error {
-  return new Error(`the store is damaged: its record "${name}" cannot be read; restore a backup`);
+  return new Error(
+    `the store is damaged: its record "${name}" cannot be read; move its folder away to start with an empty store`,
+  );
 }

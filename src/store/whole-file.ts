@@ -6,6 +6,8 @@
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
+import { TABLES } from "./layout.ts";
+
 const HEADER = { bytes: 24, flags: 18, lower: 20 } as const;
 const META = { magic: 24, version: 28, pageBytes: 48, free: 48, main: 96, lastPage: 144, id: 152 };
 const META_END = 168;
@@ -56,7 +58,25 @@ function flawIn(file: number, size: number): Flaw | undefined {
   // A file may be shorter than it says if nothing is in the pages it lacks: then all the others are looked at.
   const isShort = newer.readBigUInt64LE(META.lastPage) >= BigInt(pages);
   const trees = [META.free, META.main].map((at) => newer.readBigUInt64LE(at + TREE.root));
-  return new Walk(file, pageBytes, pages, isShort).flawUnder(trees);
+  const flaw = new Walk(file, pageBytes, pages, isShort).flawUnder(trees);
+  if (flaw !== undefined) return flaw;
+  const main = newer.readBigUInt64LE(META.main + TREE.root);
+  if (main === NO_PAGE) return undefined;
+  return isOurs(read(file, Number(main) * pageBytes, pageBytes)) ? undefined : "foreign";
+}
+
+// Other programs keep LMDB files too, often under the same name. `main` is the root of the tree that has the tables: ours, or some of them where the first start
+// was cut short; a store of another format has other tables, and `meta` that says so.
+function isOurs(main: Buffer): boolean {
+  if ((main.readUInt16LE(HEADER.flags) & BRANCH) !== 0) return false;
+  const names = (nodesOf(main) ?? []).map((node) => {
+    const isTable = (main.readUInt16LE(node + NODE.flags) & SUB_TREE) !== 0;
+    const key = node + NODE.bytes;
+    // Less the zero at its end.
+    const end = key + main.readUInt16LE(node + NODE.keyBytes) - 1;
+    return isTable ? main.toString("latin1", key, end) : "";
+  });
+  return names.includes("meta") || names.every((name) => TABLES.has(name));
 }
 
 class Walk {

@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 
+import { open } from "lmdb";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { Client } from "../support/client.ts";
@@ -106,9 +107,38 @@ describe("a start on a store that cannot be opened", () => {
     const { code, said } = await failToStart(data);
     expect(code).toBe(1);
     expect(said).toContain(`deaddrop: the relay could not start: ${file} ${words}`);
-    expect(said).toContain("put a copy from a backup in its place");
+    expect(said).toContain("move it away to start with an empty store");
+    expect(said).not.toContain("backup");
     // Whoever can mend it still can.
     expect(readFileSync(file).equals(bytes)).toBe(true);
+  });
+
+  it.each([
+    ["4 KiB pages", { pageSize: 4_096 }, "theirs"],
+    ["pages like a store's", { pageSize: 8_192 }, "theirs"],
+    ["all in one table", { pageSize: 8_192 }, null],
+  ])("says so, and leaves it as it is: another program's LMDB file, %s", async (_, how, name) => {
+    const data = temporaryFolder();
+    const other = open({ path: data, noSubdir: false, ...how });
+    await (name === null ? other : other.openDB({ name })).put("theirs", "too");
+    await other.close();
+    const file = join(data, "data.mdb");
+    const bytes = readFileSync(file);
+    const { code, said } = await failToStart(data);
+    expect(code).toBe(1);
+    expect(said).toContain(`${file} is not the file of a store`);
+    expect(readFileSync(file).equals(bytes)).toBe(true);
+  });
+
+  it("says so: one that is missing, until it is told to start empty", async () => {
+    const { data, file } = copy();
+    await (await startRelay({ data })).stop();
+    rmSync(file);
+    const { code, said } = await failToStart(data);
+    expect(code).toBe(1);
+    expect(said).toContain(`${file} is missing where a store was`);
+    rmSync(join(data, "lock.mdb"));
+    expect((await startRelay({ data })).log.at(-1)).toMatchObject({ held: 0 });
   });
 
   it.each(["data.mdb", "lock.mdb"])("says so: %s that is no file", async (name) => {
@@ -160,6 +190,14 @@ describe.runIf(process.platform === "linux")("a start within limits that are too
     });
     expect(code).toBe(1);
     expect(said).toContain("the store needs 1024 GiB of address space");
+  });
+
+  it("says that files may not be as large as a new store", async () => {
+    const data = temporaryFolder();
+    const { code, said } = await failToStart(data, { through: limited("ulimit -f 16") });
+    expect(code).toBe(1);
+    expect(said).toContain(`no new store can be written in ${data}: EFBIG`);
+    expect(readdirSync(data)).toEqual([]);
   });
 
   it.each([30, 60])("names the descriptors it needs, of which it has %i", async (descriptors) => {
@@ -252,6 +290,18 @@ describe("a data folder that others can read", () => {
       names.map((name) => [name, "600"]),
     );
     expect(relay.log.filter((line) => line["mode"] !== undefined)).toEqual([]);
+  });
+
+  it("keeps its mode when there is something else in it, and is warned of", async () => {
+    const data = temporaryFolder();
+    chmodSync(data, 0o755);
+    writeFileSync(join(data, "somebody-elses"), "");
+    const relay = await startRelay({ data });
+    expect(mode(data)).toBe("755");
+    expect(mode(join(data, "data.mdb"))).toBe("600");
+    expect(relay.log).toContainEqual(
+      expect.objectContaining({ level: 40, path: data, mode: "755" }),
+    );
   });
 
   it.runIf(IS_ROOT)("is warned of where it belongs to somebody else", async () => {

@@ -192,7 +192,7 @@ describe("a damaged memory of earlier settings", () => {
     "is no store to open, and nothing of it is said: %s",
     async (name) => {
       await expect(spoiled(({ meta }) => meta.putSync(name, '[{"secret": -1}]'))).rejects.toThrow(
-        `the store is damaged: its record "${name}" cannot be read; restore a backup`,
+        `the store is damaged: its record "${name}" cannot be read; move its folder away`,
       );
     },
   );
