@@ -1,4 +1,5 @@
 import { type Filter, matchesNothing } from "../nostr/filter.ts";
+import { ADDRESSED_KINDS } from "../nostr/kinds.ts";
 import type { Reason } from "../nostr/reason.ts";
 
 /**
@@ -18,20 +19,31 @@ export function mayRead(keys: ReadonlySet<string>, recipient: string): boolean {
 }
 
 /**
+ * Whether a filter is about nothing that anybody may be shown here: one of its lists is empty, or it names only kinds that are never held. It needs no key, and
+ * who asks it none: some libraries look for their user's lists of relays on the connection on which they send.
+ */
+export function isAboutNothing(filter: Filter): boolean {
+  return (
+    matchesNothing(filter) ||
+    [...(filter.kinds ?? ADDRESSED_KINDS)].every((kind) => !ADDRESSED_KINDS.has(kind))
+  );
+}
+
+/**
  * What a REQ or COUNT is allowed to be about. A filter without `#p` is about the connection's keys; of one with `#p` the foreign keys are left out. A filter
- * that can match nothing, having foreign keys alone or an empty list, is left out while another remains, so that one part of a question does not spoil the
+ * that can match nothing, having foreign keys alone or being about nothing, is left out while another remains, so that one part of a question does not spoil the
  * rest. When none remains the request is refused if it named foreign keys, whether anything is held for them or not; else it is about nothing.
  */
 export function scope(
   filters: readonly Filter[],
   keys: ReadonlySet<string>,
 ): ScopedFilter[] | Reason {
-  if (keys.size === 0) return AUTH_REQUIRED;
+  if (keys.size === 0) return filters.every(isAboutNothing) ? [] : AUTH_REQUIRED;
   const scoped: ScopedFilter[] = [];
   const own = new Set(keys);
   let isForeign = false;
   for (const filter of filters) {
-    if (matchesNothing(filter)) continue;
+    if (isAboutNothing(filter)) continue;
     const named = filter.tags.get("p");
     const recipients = named ? new Set([...named].filter((key) => mayRead(keys, key))) : own;
     if (recipients.size === 0) {

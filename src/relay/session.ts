@@ -7,7 +7,7 @@ import type { Store } from "../store/store.ts";
 import { UNREADABLE } from "./answer.ts";
 import type { Challenge } from "./challenge.ts";
 import { SocketFraming } from "./framing.ts";
-import { scope } from "./gate.ts";
+import { isAboutNothing, scope } from "./gate.ts";
 import { bytesOf, type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import type { Answering } from "./inbox.ts";
@@ -66,9 +66,8 @@ export class Session implements Subscriber, Answering {
     return this.outbox.isOpen;
   }
 
-  awaitsKey({ verb }: ClientMessage): boolean {
-    const needsKey = verb === "REQ" || verb === "COUNT" || verb === "NEG-OPEN";
-    if (this.keys.size > 0 || !needsKey) return false;
+  awaitsKey(message: ClientMessage): boolean {
+    if (this.keys.size > 0 || filtersIn(message).every(isAboutNothing)) return false;
     this.#challenge.sendOnce();
     return true;
   }
@@ -221,4 +220,10 @@ export class Session implements Subscriber, Answering {
       reportFailure(this.#host.log, error);
     }
   }
+}
+
+// What a message asks for; nothing if it does not ask.
+function filtersIn(message: ClientMessage): readonly Filter[] {
+  if ("filters" in message) return message.filters;
+  return "filter" in message ? [message.filter] : [];
 }

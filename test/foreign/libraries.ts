@@ -57,8 +57,6 @@ export const LIBRARIES: readonly Library[] = [
   fromNpm("NDK", "@nostr-dev-kit/ndk", {
     absent: ["reconcile"],
     faults: {
-      unasked:
-        "asks for its user's lists of relays on the connection on which it has just published, and has to say who asks.",
       crash: "gives up when it tries to connect again and is refused.",
     },
   }),

@@ -62,6 +62,26 @@ describe("the challenge", () => {
   });
 });
 
+describe("a request for nothing that is held here", () => {
+  const questions: [string, object[]][] = [
+    ["other kinds", [{ kinds: [3, 10002], authors: [person().key] }]],
+    ["other kinds of a box", [{ kinds: [1], "#p": [person().key] }]],
+    ["empty lists", [{ ids: [] }, { kinds: [] }]],
+  ];
+
+  it.each(questions)("is answered without a key, and asks for none: %s", async (_, filters) => {
+    const sender = await Client.connect(relay().url);
+    await sender.publish(giftWrap({ to: person() }));
+    expect(await sender.request("s", ...filters)).toEqual({
+      events: [],
+      end: ["EOSE", "s", FINISH],
+    });
+    expect(await sender.count(...filters)).toEqual(["COUNT", "count", { count: 0 }]);
+    await sender.publish(giftWrap({ to: person() }));
+    expect(sender.challenges).toEqual([]);
+  });
+});
+
 describe("a request that comes before the key it needs", () => {
   it("is answered as soon as AUTH is", async () => {
     const bob = person();

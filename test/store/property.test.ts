@@ -11,7 +11,7 @@ import { type Drop, expiryOf, type RetentionRule, untimely } from "../../src/nos
 import { type NostrEvent, writeEvent } from "../../src/nostr/event.ts";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
 
-import type { Header, Store } from "../../src/store/store.ts";
+import { type Header, ID_PREFIX_DIGITS, type Store } from "../../src/store/store.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { DAY, hex, NOW, sweepAll } from "./contract.ts";
@@ -230,6 +230,7 @@ class Side {
 
   /** Does it, and answers what it was told and everything that can be seen afterwards. */
   async take(step: Step): Promise<object> {
+    const before = this.#announced.length;
     const told = await this.#do(step);
     // Announcements follow the answers.
     await new Promise((resolve) => setImmediate(resolve));
@@ -244,6 +245,11 @@ class Side {
     const timely = this.#events.map((_, index) => this.#timely(index));
     const known = timely.map((drop) => drop && this.#opened.known(drop));
     const { drops: held } = store.totals();
+    // What came and went in one step was announced if a commit happened to end in between.
+    const there = new Set(boxes.flatMap(({ headers }) => headers.map(({ idPrefix }) => idPrefix)));
+    this.#announced = this.#announced.filter(
+      (id, index) => index < before || there.has(id.slice(0, ID_PREFIX_DIGITS)),
+    );
     // The rules themselves may differ in what no longer matters.
     const expiries = timely.map((drop) => drop?.expiry);
     return { told, boxes, known, held, expiries, announced: this.#announced };
