@@ -210,7 +210,8 @@ describe.runIf(process.platform === "linux")("a start within limits that are too
   });
 
   it("takes as many connections as there are descriptors for, and warns of it", async () => {
-    const relay = await startRelay({ through: limited("ulimit -n 100") });
+    const env = { DEADDROP_WORKERS: "1" };
+    const relay = await startRelay({ env, through: limited("ulimit -n 100") });
     expect(relay.log).toContainEqual(
       expect.objectContaining({ level: 40, descriptors: 100, connections: 28 }),
     );
