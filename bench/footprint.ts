@@ -113,7 +113,7 @@ for (const bytes of [450, 1_400, 1_638, 4_100, 16_400, 65_536]) {
   await disk(
     `drop of ${bytes} B, each for another recipient`,
     (store) => store.put(drop(key(), bytes), NOW),
-    bytes < 4_000 ? MANY : 10 * AT_ONCE,
+    bytes < 4_000 ? MANY : AT_ONCE,
   );
 }
 await disk("kind 4 of 450 B, each for another recipient", (store) =>
