@@ -123,6 +123,7 @@ function newestFirst(a: NostrEvent, b: NostrEvent): number {
 }
 
 function matchesNothing({ ids, authors, kinds, ...filter }: Filter): boolean {
+  if (kinds?.every((kind) => ![4, 1059, 21059].includes(kind)) === true) return true;
   return [ids, authors, kinds, filter["#p"], filter["#e"], filter["#t"]].some(
     (list) => list?.length === 0,
   );
@@ -134,7 +135,10 @@ function isForeign(filter: Filter, keys: readonly string[]): boolean {
 
 /** What is refused before anything is looked at. */
 function refusal(filters: readonly Filter[], keys: readonly string[]): string | undefined {
-  if (keys.length === 0) return "auth-required: drops are shown to their recipient only";
+  if (keys.length === 0) {
+    const isAboutNothing = filters.every((filter) => matchesNothing(filter));
+    return isAboutNothing ? undefined : "auth-required: drops are shown to their recipient only";
+  }
   const foreign = filters.filter((filter) => isForeign(filter, keys));
   // A filter that nothing can match says nothing of whom it asks about.
   const others = filters.filter((filter) => !isForeign(filter, keys) && !matchesNothing(filter));

@@ -528,8 +528,11 @@ describe("a relay that counts what each address does", () => {
           SLOW_DOWN,
         ]),
       );
-      // One that did nothing but ask again would be cut off.
-      await fetch(relay().http);
+      // One that did nothing but ask again would be cut off. A second goes by until somebody who says nothing is challenged.
+      const silent = await Client.connect(relay().url);
+      await silent.challengeSent;
+      silent.end();
+      await silent.closed;
       answer = await client.publish(last);
     }
     expect(answer).toEqual(["OK", last.id, true, ""]);
