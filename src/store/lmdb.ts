@@ -207,7 +207,8 @@ async function openLocked(
     reading(() => file.mustBeThere());
     const isFullNow = !disk.hasRoom(limits.eventBytes);
     Atomics.store(new Int32Array(shared.isFull), 0, isFullNow ? 1 : 0);
-    if (spare.isShort) await writer.run(inOne(() => spare.fill()));
+    // A disk that takes no more was told of when it did not.
+    if (spare.isShort) await writer.run(inOne(() => spare.fill())).catch(storageFull);
   }
   await look();
   return {
