@@ -6,9 +6,9 @@
 //   has no room for is asked about as a whole, with the fingerprint of the rest.
 // - What a peer sends never throws.
 
-import { sha256 } from "@noble/hashes/sha2.js";
-
+import { type Bound, ID_BYTES, NOTHING, Reader, VARINT_BYTES, Writer } from "./negentropy-wire.ts";
 import type { Reason } from "./reason.ts";
+import { FINGERPRINT_BYTES, type RecordSet } from "./record-set.ts";
 
 /** What an answer may come to. */
 export type AnswerLimits = {
@@ -23,14 +23,10 @@ const SKIP = 0;
 const FINGERPRINT = 1;
 const ID_LIST = 2;
 
-const ID_BYTES = 32;
-const FINGERPRINT_BYTES = 16;
 // A range that differs is told when it has fewer than two records for each part, else parted.
 const BUCKETS = 16;
 const FEW = 2 * BUCKETS;
 
-// Numbers are at most 2^53: eight digits of seven bits.
-const VARINT_BYTES = 8;
 const RANGE_BYTES = 2 * VARINT_BYTES + ID_BYTES + 1;
 const ASK_BYTES = RANGE_BYTES + FINGERPRINT_BYTES;
 // A skip, the rest of a list and the rest of everything always find room.
@@ -46,135 +42,8 @@ export const MIN_ASKS = BUCKETS + 1;
 // Ranges looked at in one message, a few microseconds each. A peer that answers `asks` ranges sends no more.
 const MAX_RANGES = 1_024;
 
-// Every so many records the sum of all ids before them is kept, so that a fingerprint costs the same for any range.
-const STEP = 32;
-const LIMBS = 8;
-
-const TOO_LARGE: Reason = "invalid: a number in the negentropy message is too large";
-
-type Bound = { readonly time: number; readonly prefix: Uint8Array };
-
-const NOTHING = new Uint8Array(0);
 const BEGINNING: Bound = { time: 0, prefix: NOTHING };
 const END: Bound = { time: Infinity, prefix: NOTHING };
-
-/** Records by time and id. 41 bytes each. */
-export class RecordSet {
-  readonly #times: Float64Array;
-  readonly #ids: Uint8Array;
-  readonly #limbs: DataView;
-  readonly #sums: Uint32Array;
-  readonly #total = new Uint32Array(LIMBS);
-  #size = 0;
-
-  /** Has room for so many records. */
-  constructor(capacity: number) {
-    this.#times = new Float64Array(capacity);
-    this.#ids = new Uint8Array(capacity * ID_BYTES);
-    this.#limbs = new DataView(this.#ids.buffer);
-    this.#sums = new Uint32Array((Math.floor(capacity / STEP) + 1) * LIMBS);
-  }
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** Adds a record behind all others. `id` is 64 lowercase hex digits. Throws when it is out of order. */
-  add(time: number, id: string): void {
-    const at = this.#size;
-    for (let byte = 0; byte < ID_BYTES; byte++) {
-      const high = digit(id.charCodeAt(2 * byte));
-      this.#ids[at * ID_BYTES + byte] = (high << 4) | digit(id.charCodeAt(2 * byte + 1));
-    }
-    this.#times[at] = time;
-    if (at > 0 && this.#compare(at - 1, { time, prefix: this.ids(at, at + 1) }) >= 0) {
-      throw new Error("records are added in their order");
-    }
-    this.#addIds(this.#total, at, at + 1);
-    this.#size = at + 1;
-    if (this.#size % STEP === 0) this.#sums.set(this.#total, (this.#size / STEP) * LIMBS);
-  }
-
-  /** The ids of some records, one behind the other. */
-  ids(lower: number, upper: number): Uint8Array {
-    return this.#ids.subarray(lower * ID_BYTES, upper * ID_BYTES);
-  }
-
-  /** The first record from `lower` on that does not lie before the bound. */
-  indexOf(bound: Bound, lower: number): number {
-    let first = lower;
-    let count = this.#size - lower;
-    while (count > 0) {
-      const half = count >> 1;
-      if (this.#compare(first + half, bound) < 0) {
-        first += half + 1;
-        count -= half + 1;
-      } else count = half;
-    }
-    return first;
-  }
-
-  /** The shortest bound between a record and the one before it. */
-  boundBefore(index: number): Bound {
-    const time = this.#times[index] ?? Infinity;
-    if (this.#times[index - 1] !== time) return { time, prefix: NOTHING };
-    const id = this.ids(index, index + 1);
-    const before = this.ids(index - 1, index);
-    let shared = 0;
-    while (id[shared] === before[shared]) shared++;
-    return { time, prefix: id.subarray(0, shared + 1) };
-  }
-
-  /** "Addition mod 2^256 of the element IDs", "concatenate with the number of elements", "hash with SHA-256", "take the first 16 bytes". */
-  fingerprint(lower: number, upper: number): Uint8Array {
-    const sum = new Uint32Array(LIMBS);
-    const first = Math.ceil(lower / STEP);
-    const last = Math.floor(upper / STEP);
-    if (first < last) {
-      this.#addIds(sum, lower, first * STEP);
-      this.#addSums(sum, first, last);
-      this.#addIds(sum, last * STEP, upper);
-    } else this.#addIds(sum, lower, upper);
-    const writer = new Writer(ID_BYTES + VARINT_BYTES);
-    for (const limb of sum) writer.limb(limb);
-    writer.varint(upper - lower);
-    return sha256(writer.written).subarray(0, FINGERPRINT_BYTES);
-  }
-
-  // A prefix stands for itself and zeros.
-  #compare(index: number, { time, prefix }: Bound): number {
-    const own = this.#times[index] ?? Infinity;
-    if (own !== time) return own < time ? -1 : 1;
-    for (let byte = 0; byte < prefix.length; byte++) {
-      const difference = (this.#ids[index * ID_BYTES + byte] ?? 0) - (prefix[byte] ?? 0);
-      if (difference !== 0) return difference;
-    }
-    return 0;
-  }
-
-  // Ids are numbers of 32 bytes, the least significant first.
-  #addIds(sum: Uint32Array, lower: number, upper: number): void {
-    for (let index = lower; index < upper; index++) {
-      let carry = 0;
-      for (let limb = 0; limb < LIMBS; limb++) {
-        const added = this.#limbs.getUint32(index * ID_BYTES + 4 * limb, true);
-        const value = (sum[limb] ?? 0) + added + carry;
-        sum[limb] = value;
-        carry = value > 0xff_ff_ff_ff ? 1 : 0;
-      }
-    }
-  }
-
-  #addSums(sum: Uint32Array, first: number, last: number): void {
-    let carry = 0;
-    for (let limb = 0; limb < LIMBS; limb++) {
-      const upper = this.#sums[last * LIMBS + limb] ?? 0;
-      const value = (sum[limb] ?? 0) + upper - (this.#sums[first * LIMBS + limb] ?? 0) + carry;
-      sum[limb] = value;
-      carry = Math.floor(value / 2 ** 32);
-    }
-  }
-}
 
 /** What is answered to a message about the set, or why the message is none. */
 export function reconcile(
@@ -335,123 +204,8 @@ class Answer {
   }
 }
 
-// Reads past the end as zeros, and remembers that it did.
-class Reader {
-  broken: Reason | undefined;
-  readonly #message: Uint8Array;
-  #at: number;
-  #time = 0;
-
-  constructor(message: Uint8Array, at: number) {
-    this.#message = message;
-    this.#at = at;
-  }
-
-  get isAtEnd(): boolean {
-    return this.#at >= this.#message.length;
-  }
-
-  bytes(count: number): Uint8Array {
-    if (count > this.#message.length - this.#at) {
-      this.broken ??= "invalid: the negentropy message ends too early";
-      return NOTHING;
-    }
-    this.#at += count;
-    return this.#message.subarray(this.#at - count, this.#at);
-  }
-
-  /** "Base-128 digits, most significant digit first"; bit eight is set on each but the last. */
-  varint(): number {
-    let value = 0;
-    for (;;) {
-      const [byte] = this.bytes(1);
-      if (byte === undefined) return 0;
-      value = value * 128 + (byte & 127);
-      if (value > Number.MAX_SAFE_INTEGER) {
-        this.broken ??= TOO_LARGE;
-        return 0;
-      }
-      if (byte < 128) return value;
-    }
-  }
-
-  /** "The infinity timestamp is encoded as 0. All other values are encoded as 1 + offset" to the one before. */
-  bound(before: Bound): Bound {
-    const encoded = this.varint();
-    this.#time = encoded === 0 ? Infinity : this.#time + encoded - 1;
-    if (encoded > 0 && this.#time > Number.MAX_SAFE_INTEGER) this.broken ??= TOO_LARGE;
-    const length = this.varint();
-    if (length > ID_BYTES) this.broken ??= "invalid: a bound is longer than an id";
-    const bound = { time: this.#time, prefix: this.bytes(Math.min(length, ID_BYTES)) };
-    const isBefore = bound.time === before.time && comparePrefixes(bound.prefix, before.prefix) < 0;
-    if (isBefore) this.broken ??= "invalid: ranges are out of order";
-    return bound;
-  }
-}
-
-class Writer {
-  length = 0;
-  readonly #bytes: Uint8Array;
-  #time = 0;
-
-  constructor(capacity: number) {
-    this.#bytes = new Uint8Array(capacity);
-  }
-
-  get written(): Uint8Array {
-    return this.#bytes.subarray(0, this.length);
-  }
-
-  byte(byte: number): void {
-    this.#bytes[this.length++] = byte;
-  }
-
-  bytes(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.length);
-    this.length += bytes.length;
-  }
-
-  /** The least significant byte first. */
-  limb(limb: number): void {
-    for (let shift = 0; shift < 32; shift += 8) this.byte((limb >>> shift) & 255);
-  }
-
-  varint(value: number): void {
-    let rest = value;
-    let bytes = 1;
-    for (; rest >= 128; rest = Math.floor(rest / 128)) bytes += 1;
-    rest = value;
-    for (let at = this.length + bytes - 1; at >= this.length; at--) {
-      const isLast = at === this.length + bytes - 1;
-      this.#bytes[at] = (rest % 128) | (isLast ? 0 : 128);
-      rest = Math.floor(rest / 128);
-    }
-    this.length += bytes;
-  }
-
-  bound({ time, prefix }: Bound): void {
-    this.varint(time === Infinity ? 0 : time - this.#time + 1);
-    this.#time = time;
-    this.varint(prefix.length);
-    this.bytes(prefix);
-  }
-}
-
-function comparePrefixes(a: Uint8Array, b: Uint8Array): number {
-  for (let byte = 0; byte < Math.max(a.length, b.length); byte++) {
-    const difference = (a[byte] ?? 0) - (b[byte] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
-}
-
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let byte = 0; byte < a.length; byte++) if (a[byte] !== b[byte]) return false;
   return true;
-}
-
-// Of one hex digit, 0 to 9 or a to f.
-function digit(code: number): number {
-  return (code & 15) + (code >> 6) * 9;
 }

@@ -19,6 +19,8 @@ type Bucket = { tokens: number; refused: number; at: number };
 export class RateLimiter {
   readonly #settings: RateLimiterSettings;
   readonly #buckets = new Map<string, Bucket>();
+  // Until then somebody may be deaf: who is honest is not looked up.
+  #deafUntil = -Infinity;
 
   constructor(settings: RateLimiterSettings) {
     this.#settings = settings;
@@ -45,13 +47,15 @@ export class RateLimiter {
     const most = this.#mostRefusals;
     bucket.refused += weight;
     // Twice as many, so that it takes a while until they are fewer again.
-    if (bucket.refused >= most) bucket.refused = 2 * most;
+    if (bucket.refused < most) return;
+    bucket.refused = 2 * most;
+    this.#deafUntil = now + most / this.#settings.perSecond;
   }
 
   /** Whether `address` went on and on after it was refused: until as many tokens came back as it took refusals. */
   isDeaf(address: string, now: number): boolean {
     const { perSecond } = this.#settings;
-    if (perSecond === 0) return false;
+    if (now > this.#deafUntil) return false;
     const bucket = this.#buckets.get(peerOf(address));
     if (bucket === undefined) return false;
     const refused = bucket.refused - (now - bucket.at) * perSecond;

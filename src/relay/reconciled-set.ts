@@ -1,5 +1,5 @@
 import { peekId } from "../nostr/event.ts";
-import { RecordSet } from "../nostr/negentropy.ts";
+import { RecordSet } from "../nostr/record-set.ts";
 import type { Header, Store } from "../store/store.ts";
 import type { ScanSettings } from "./scan.ts";
 

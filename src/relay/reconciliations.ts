@@ -4,9 +4,9 @@ import {
   MIN_ASKS,
   MIN_FRAME_BYTES,
   reconcile,
-  type RecordSet,
 } from "../nostr/negentropy.ts";
 import { isReason, type Reason } from "../nostr/reason.ts";
+import type { RecordSet } from "../nostr/record-set.ts";
 import { UNREADABLE } from "./answer.ts";
 import type { ScopedFilter } from "./gate.ts";
 import { HEADER_BYTES, TOO_MUCH } from "./holdings.ts";

@@ -1,6 +1,7 @@
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { type Filter, parseFilter } from "../../src/nostr/filter.ts";
-import { MIN_ASKS, MIN_FRAME_BYTES, reconcile, RecordSet } from "../../src/nostr/negentropy.ts";
+import { MIN_ASKS, MIN_FRAME_BYTES, reconcile } from "../../src/nostr/negentropy.ts";
+import { RecordSet } from "../../src/nostr/record-set.ts";
 import { isReason } from "../../src/nostr/reason.ts";
 import type { Fault } from "./fault.ts";
 

@@ -1,7 +1,8 @@
 // What each library did, all of them side by side against one relay that is restarted twice.
 
-import { setTimeout } from "node:timers/promises";
+import { once } from "node:events";
 
+import { Client } from "../support/client.ts";
 import { person, type Person } from "../support/people.ts";
 import { type AtEnd, type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
 import type { Library, Scenario } from "./libraries.ts";
@@ -10,8 +11,8 @@ import { Program } from "./program.ts";
 import { comesBack, fill, listens, receives, reconciles, sends, wasUnasked } from "./scenarios.ts";
 import { Tap } from "./tap.ts";
 
-/** How old the connections are when the relay goes. */
-const SETTLED_MS = 6_500;
+/** How old the connections are when the relay goes: as old as one when it is first pinged. */
+const SETTLED_SECONDS = 7;
 
 /** Runs the programs of all libraries. */
 export async function run(
@@ -24,7 +25,16 @@ export async function run(
   const aliases = parts.flatMap(({ taps }) => ROLES.map((role) => taps[role].url)).join();
   const data = temporaryFolder(atEnd);
   const start = async (): Promise<RelayProcess> => {
-    const relay = await startRelay({ data, env: { DEADDROP_ALIASES: aliases } }, atEnd);
+    const relay = await startRelay(
+      {
+        data,
+        env: {
+          DEADDROP_ALIASES: aliases,
+          DEADDROP_LIMITS_PING_SECONDS: String(SETTLED_SECONDS),
+        },
+      },
+      atEnd,
+    );
     for (const { taps } of parts) for (const role of ROLES) taps[role].lead(relay.url);
     return relay;
   };
@@ -36,11 +46,12 @@ export async function run(
   // One after the other: a connection that says nothing for a second is asked who it is, and a busy machine is not to be the cause.
   for (const part of parts) await sends(part);
   await Promise.all(parts.map((part) => receives(part, relay.url, atEnd)));
-  const listening = performance.now();
+  const witness = await Client.connect(relay.url, {}, atEnd);
+  const settled = once(witness.socket, "ping");
   const box = await fill(dora, relay.url, atEnd);
   await together(parts, "reconcile", (part) => reconciles(part, box));
   // A connection that was lost as soon as it was there is another matter, to welshman for one.
-  await setTimeout(Math.max(0, listening + SETTLED_MS - performance.now()));
+  await settled;
 
   for (const part of parts) wasUnasked(part);
 

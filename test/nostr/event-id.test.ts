@@ -7,16 +7,7 @@ import { describe, expect, it } from "vitest";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { inLetter, isIdOf, preimageOf } from "../../src/nostr/event-id.ts";
 import { nostrEvent } from "../support/arbitrary.ts";
-
-const EVENT: NostrEvent = {
-  id: "0".repeat(64),
-  pubkey: "a".repeat(64),
-  created_at: 1_700_000_000,
-  kind: 1059,
-  tags: [["p", "b".repeat(64)]],
-  content: "ciphertext",
-  sig: "c".repeat(128),
-};
+import { WELL_FORMED as EVENT } from "../support/events.ts";
 
 const CONTROLS = Array.from({ length: 0x20 }, (_, code) => String.fromCharCode(code));
 const OTHER_CONTROLS = CONTROLS.filter((character) => !"\n\r\t\b\f".includes(character));

@@ -10,16 +10,7 @@ import {
 } from "../../src/nostr/event.ts";
 import { preimageOf } from "../../src/nostr/event-id.ts";
 import { nostrEvent } from "../support/arbitrary.ts";
-
-const EVENT: NostrEvent = {
-  id: "0".repeat(64),
-  pubkey: "a".repeat(64),
-  created_at: 1_700_000_000,
-  kind: 1059,
-  tags: [["p", "b".repeat(64)]],
-  content: "ciphertext",
-  sig: "c".repeat(128),
-};
+import { WELL_FORMED as EVENT } from "../support/events.ts";
 
 describe("parsing an event", () => {
   it("answers a well-formed event as it is", () => {

@@ -1,13 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import {
-  BYTES_AN_ASK,
-  MIN_ASKS,
-  MIN_FRAME_BYTES,
-  reconcile,
-  RecordSet,
-} from "../../src/nostr/negentropy.ts";
+import { BYTES_AN_ASK, MIN_ASKS, MIN_FRAME_BYTES, reconcile } from "../../src/nostr/negentropy.ts";
+import { RecordSet } from "../../src/nostr/record-set.ts";
 import { isReason } from "../../src/nostr/reason.ts";
 import { hexDigits } from "../support/arbitrary.ts";
 import { NegentropyClient, type Record } from "../support/negentropy.ts";

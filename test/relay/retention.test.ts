@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import { type Drop, expiryOf, type RetentionRule } from "../../src/nostr/drop.ts";
 
 import type { Store } from "../../src/store/store.ts";
-import { openBelieving, sweptLately } from "../support/clock.ts";
+import { LIMITS, openBelieving, sweptLately } from "../support/clock.ts";
 import { Client, now } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
@@ -18,14 +18,6 @@ import vectors from "../vectors/nip17.json" with { type: "json" };
 
 const HOUR = 60 * 60;
 const DAY = 24 * HOUR;
-const LIMITS = {
-  boxDrops: 1_000,
-  boxBytes: 2 ** 20,
-  eventBytes: 65_536,
-  earlyTombstones: 1_000,
-  earlyTombstonesInAll: 1_000,
-  authorDeletesWraps: false,
-};
 
 /** What a store went through at an earlier time, under a retention. Everything that was past then is swept. */
 async function formerly(

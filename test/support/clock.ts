@@ -8,7 +8,8 @@ import { temporaryFolder } from "./relay.ts";
 
 const AGES = 2 ** 31;
 const DAY = 24 * 60 * 60;
-const LIMITS = {
+/** Of a store, larger than any test fills it. */
+export const LIMITS = {
   boxDrops: 1_000,
   boxBytes: 2 ** 20,
   eventBytes: 65_536,

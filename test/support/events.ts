@@ -71,3 +71,14 @@ function addressed(kind: number, from: Person, to: Person, change: Change): Nost
   const content = `ciphertext ${made++}`;
   return signed(from, { kind, content, ...rest, tags: [["p", to.key], ...tags] });
 }
+
+/** Like a gift wrap in form, and in nothing else: its id and signature are made up. */
+export const WELL_FORMED: NostrEvent = {
+  id: "0".repeat(64),
+  pubkey: "a".repeat(64),
+  created_at: 1_700_000_000,
+  kind: 1059,
+  tags: [["p", "b".repeat(64)]],
+  content: "ciphertext",
+  sig: "c".repeat(128),
+};
