@@ -1,6 +1,6 @@
 // This relay as a process of its own, the way an operator runs it, on a free port of the loopback interface.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -36,6 +36,19 @@ export type How = {
   readonly checkout?: string;
 };
 
+// Those limits that an earlier build has: it takes no setting that it does not know.
+function unhurried(built: string): Settings {
+  const example = execFileSync(process.execPath, [built, "config", "--example"], {
+    encoding: "utf8",
+  });
+  const known = example.replaceAll(/[A-Z]/g, "_$&").toUpperCase();
+  return Object.fromEntries(
+    Object.entries(UNHURRIED).filter(([name]) =>
+      known.includes(`${name.replace("DEADDROP_LIMITS_", "")}:`),
+    ),
+  );
+}
+
 /** Resolves when it listens. `url` has the port it took. */
 export async function startRelay(
   folder: string,
@@ -51,7 +64,7 @@ export async function startRelay(
     env: {
       PATH: process.env["PATH"],
       ...(process.env["DEADDROP_UWS"] && { DEADDROP_UWS: process.env["DEADDROP_UWS"] }),
-      ...(!how.isHurried && UNHURRIED),
+      ...(!how.isHurried && (how.checkout === undefined ? UNHURRIED : unhurried(built))),
       DEADDROP_LISTEN: "127.0.0.1:0",
       DEADDROP_DATA: folder,
       ...settings,

@@ -17,7 +17,10 @@ export class Challenge {
   constructor(text: string, outbox: Outbox) {
     this.text = text;
     this.#outbox = outbox;
-    this.#silence = setTimeout(() => this.sendOnce(), SILENCE_MS);
+    this.#silence = setTimeout(() => {
+      this.#silence = undefined;
+      this.sendOnce();
+    }, SILENCE_MS);
   }
 
   /** The client says something, or is gone. */

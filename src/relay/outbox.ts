@@ -5,6 +5,8 @@ import type { Socket } from "../transport/transport.ts";
 /** The part of a socket, or of the body of an HTTP answer, that an outbox fills. */
 type Sink = Pick<Socket, "bufferedBytes" | "send" | "cork" | "terminate">;
 
+// By how much more waits than is counted as held before it is counted anew.
+const ACCOUNTED_BYTES = 4 * 1024;
 // What waits before more follows: little enough that a slow reader takes it in the time after which it would count as dead.
 const ROOM_BYTES = 256 * 1024;
 
@@ -36,12 +38,13 @@ export class Outbox {
   /** Sends one message; answers false when the connection is gone, or is cut off because this would not fit. */
   send(text: string): boolean {
     if (!this.#isOpen) return false;
-    if (this.#socket.bufferedBytes + text.length > this.#maxBytes) {
+    const bytes = this.#socket.bufferedBytes + text.length;
+    if (bytes > this.#maxBytes) {
       this.cutOff("does not read");
       return false;
     }
     this.#socket.send(text);
-    return this.#account();
+    return bytes < this.#kept + ACCOUNTED_BYTES || this.#account();
   }
 
   // What waits to be read counts as held: what left since it was last looked at is given back, what came is taken.

@@ -68,6 +68,8 @@ export class Turns {
     if (peer.worked >= TURN_MS && this.#rates.areLimited) {
       peer.restsUntil = performance.now() + peer.worked;
     }
+    // What is left of its turn is for its other requests.
+    if (peer.worked < TURN_MS && this.#startsIn(peer) === 0) peer.waiting.shift()?.();
     this.#schedule(0);
   }
 

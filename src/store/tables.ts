@@ -69,6 +69,9 @@ const ANY = "any";
 /** Hears of a record that cannot be read. */
 export type Damaged = (record: DamagedRecord) => void;
 
+const BEGINNING = '{"id":"';
+const END = '"}';
+
 /** The JSON of a drop, undefined when it is not held any more or what is there is not it. */
 export function readDrop(
   { drops, discarded }: Tables,
@@ -79,7 +82,8 @@ export function readDrop(
   const json = drops.get(seq);
   if (json === undefined) return undefined;
   // As the relay writes it, it is not parsed: what is spoiled in between spoils the signature too, which clients check.
-  if (json.startsWith(`{"id":"${idPrefix}`) && json.endsWith('"}')) return json;
+  const isWhole = json.startsWith(BEGINNING) && json.endsWith(END);
+  if (isWhole && json.startsWith(idPrefix, BEGINNING.length)) return json;
   if (eventIn(json)?.id.startsWith(idPrefix) === true) return json;
   damaged({ table: "drops", seq });
   return undefined;
