@@ -7,6 +7,7 @@ import { isGenuine } from "../../src/client/genuine.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { unauthorized } from "../../src/nostr/http-auth.ts";
 import type { OwnUrl } from "../../src/nostr/own-url.ts";
+import { inOrder } from "../support/events.ts";
 import type { DoorFault } from "./fault.ts";
 
 /** What the door leads to. */
@@ -59,9 +60,7 @@ export function smallDoor(behind: Behind, faults: ReadonlySet<string>) {
     const { pathname, searchParams } = new URL(target, "http://relay");
     const [, , named = "", count] = pathname.split("/");
     const recipient = named.startsWith("npub1") ? (decode(named).data as string) : named;
-    const box = behind
-      .box(recipient)
-      .toSorted((a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1));
+    const box = inOrder(behind.box(recipient));
     const isOpen =
       has("shows boxes over HTTP to everybody") ||
       (count !== undefined && has("counts over HTTP for everybody"));

@@ -10,6 +10,7 @@ import type { NostrEvent } from "../../src/nostr/event.ts";
 import { type Filter, matchFilter, parseFilter } from "../../src/nostr/filter.ts";
 import type { OwnUrl } from "../../src/nostr/own-url.ts";
 import { isReason } from "../../src/nostr/reason.ts";
+import { inOrder } from "../support/events.ts";
 import type { Fault } from "./fault.ts";
 import type { AtEnd } from "./report.ts";
 import { BOX, type Held, now, RETENTION, SmallBoxes } from "./small-boxes.ts";
@@ -311,9 +312,8 @@ class SmallRelay {
           (faults.has("shows drops to their author") && peer.keys.has(held.event.pubkey))) &&
         (now() < held.until || faults.has("keeps what has expired")),
     );
-    return [...visible.map(({ event }) => event), ...this.#boxes.kept]
-      .filter((event) => filters.some((filter) => matchFilter(filter, event)))
-      .toSorted((a, b) => b.created_at - a.created_at);
+    const kept = [...visible.map(({ event }) => event), ...this.#boxes.kept];
+    return inOrder(kept.filter((event) => filters.some((filter) => matchFilter(filter, event))));
   }
 
   #deliver({ event, recipient }: Held): number {

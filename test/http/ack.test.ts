@@ -11,6 +11,7 @@ import {
   directMessage,
   ephemeralWrap,
   giftWrap,
+  inOrder,
   signed,
   vanishing,
 } from "../support/events.ts";
@@ -24,7 +25,6 @@ import {
   HELD,
   hold,
   idsOf,
-  inOrder,
   KNOWN,
   post,
   refusal,

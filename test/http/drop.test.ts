@@ -9,6 +9,7 @@ import {
   directMessage,
   ephemeralWrap,
   giftWrap,
+  inOrder,
   signed,
   vanishing,
 } from "../support/events.ts";
@@ -29,7 +30,6 @@ import {
   HELD,
   hold,
   idsOf,
-  inOrder,
   KNOWN,
   pickup,
   post,

@@ -4,7 +4,7 @@ import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 
 import { Client } from "../support/client.ts";
-import { acknowledgement, ephemeralWrap, giftWrap } from "../support/events.ts";
+import { acknowledgement, ephemeralWrap, giftWrap, inOrder } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { OVERTAKING, sharedRelay, startRelay } from "../support/relay.ts";
 import {
@@ -17,7 +17,6 @@ import {
   EventStream,
   hold,
   idsOf,
-  inOrder,
   pickup,
   post,
   untilOpen,

@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 
 import { Client } from "../support/client.ts";
-import { acknowledgement, giftWrap } from "../support/events.ts";
+import { acknowledgement, giftWrap, inOrder } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { type RelayProcess, startRelay } from "../support/relay.ts";
 import {
@@ -26,7 +26,6 @@ import {
   HELD,
   hold,
   inHeader,
-  inOrder,
   metricsOf,
   pickup,
   post,

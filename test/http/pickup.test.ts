@@ -3,7 +3,7 @@ import { npubEncode } from "nostr-tools/nip19";
 import { describe, expect, it } from "vitest";
 
 import { Client, now } from "../support/client.ts";
-import { acknowledgement, directMessage, giftWrap } from "../support/events.ts";
+import { acknowledgement, directMessage, giftWrap, inOrder } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { sharedRelay, startRelay } from "../support/relay.ts";
 import {
@@ -16,7 +16,6 @@ import {
   hold,
   idsOf,
   inHeader,
-  inOrder,
   type Pickup,
   pickup,
   post,

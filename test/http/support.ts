@@ -4,7 +4,7 @@ import type { EventTemplate, NostrEvent } from "nostr-tools";
 import { expect, onTestFinished } from "vitest";
 
 import { now } from "../support/client.ts";
-import { signed } from "../support/events.ts";
+import { inOrder, signed } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import type { RelayProcess } from "../support/relay.ts";
 import { finalizeEvent } from "../support/sign.ts";
@@ -97,11 +97,6 @@ export function dropsFor(to: Person, count: number, { bytes = 0, kind = 1059 } =
     const content = String(index).padEnd(bytes, "x");
     return finalizeEvent({ kind, created_at, tags: [["p", to.key]], content }, secret);
   });
-}
-
-/** As a pickup shows them: newest first, and by id among those of one second. */
-export function inOrder(events: readonly NostrEvent[]): NostrEvent[] {
-  return events.toSorted((a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1));
 }
 
 export function idsOf(events: readonly { id: string }[]): string[] {

@@ -6,7 +6,7 @@ import type { NostrEvent } from "nostr-tools";
 import { expect, it } from "vitest";
 
 import { Client, type Message, now } from "../support/client.ts";
-import { acknowledgement, signed } from "../support/events.ts";
+import { acknowledgement, inOrder, signed } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { OVERTAKING, sharedRelay } from "../support/relay.ts";
 
@@ -118,10 +118,6 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-function newestFirst(a: NostrEvent, b: NostrEvent): number {
-  return b.created_at - a.created_at || compare(a.id, b.id);
-}
-
 function matchesNothing({ ids, authors, kinds, ...filter }: Filter): boolean {
   if (kinds?.every((kind) => ![4, 1059, 21059].includes(kind)) === true) return true;
   return [ids, authors, kinds, filter["#p"], filter["#e"], filter["#t"]].some(
@@ -157,12 +153,12 @@ function request(
   const mine = held.filter((event) => keys.includes(recipientOf(event)));
   const shown = new Set<NostrEvent>();
   for (const filter of filters) {
-    const matches = mine.filter((event) => isWanted(event, [filter])).toSorted(newestFirst);
+    const matches = inOrder(mine.filter((event) => isWanted(event, [filter])));
     for (const event of matches.slice(0, filter.limit ?? matches.length)) shown.add(event);
   }
   const isAll = mine.every((event) => shown.has(event) || !isWanted(event, filters));
   return {
-    ids: [...shown].toSorted(newestFirst).map(({ id }) => id),
+    ids: inOrder([...shown]).map(({ id }) => id),
     end: ["EOSE", id, [isAll ? "finish" : "more"]],
   };
 }

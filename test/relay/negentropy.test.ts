@@ -4,7 +4,13 @@ import { describe, expect, it } from "vitest";
 
 import { Client, type Message, now } from "../support/client.ts";
 import { documented } from "../support/documented.ts";
-import { acknowledgement, directMessage, ephemeralWrap, giftWrap } from "../support/events.ts";
+import {
+  acknowledgement,
+  directMessage,
+  ephemeralWrap,
+  giftWrap,
+  inOrder,
+} from "../support/events.ts";
 import { type Differences, NegentropyClient } from "../support/negentropy.ts";
 import { type Person, person } from "../support/people.ts";
 import { frame, RawSocket } from "../support/raw.ts";
@@ -157,7 +163,7 @@ describe("reconciling one's box", () => {
     await publish(relay().url, drops);
     const client = await clientOf(...people);
     expect(await reconciled(client, {})).toEqual(idsOf(drops));
-    const newest = drops.toSorted((a, b) => b.created_at - a.created_at).slice(0, 25);
+    const newest = inOrder(drops).slice(0, 25);
     expect(await reconciled(client, { limit: 25 })).toEqual(idsOf(newest));
     expect(await reconciled(client, { "#p": [people[1]?.key] })).toEqual(
       idsOf(drops.slice(20, 40)),

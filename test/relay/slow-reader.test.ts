@@ -7,7 +7,7 @@ import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 
 import { Client, type Message, now } from "../support/client.ts";
-import { acknowledgement } from "../support/events.ts";
+import { acknowledgement, inOrder } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { type RelayProcess, sharedRelay, startRelay } from "../support/relay.ts";
 import { finalizeEvent } from "../support/sign.ts";
@@ -208,11 +208,6 @@ function drops(to: Person, count: number, { bytes = 10, kind = 1059 } = {}): Nos
     const content = String(index).padEnd(bytes, "x");
     return finalizeEvent({ kind, created_at: now(), tags: [["p", to.key]], content }, secret);
   });
-}
-
-/** As a REQ shows them: newest first, then by id. */
-function inOrder(events: readonly NostrEvent[]): NostrEvent[] {
-  return events.toSorted((a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1));
 }
 
 async function publish(sender: Client, events: readonly NostrEvent[]): Promise<void> {

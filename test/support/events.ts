@@ -63,6 +63,11 @@ export function signedInLetter(by: Person, event: Omit<NostrEvent, "id" | "sig">
   return { id: hash.toString("hex"), pubkey, created_at, kind, tags, content, sig };
 }
 
+/** As a pickup shows them: newest first, and by id among those of one second. */
+export function inOrder<E extends { created_at: number; id: string }>(events: readonly E[]): E[] {
+  return events.toSorted((a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1));
+}
+
 let made = 0;
 
 function addressed(kind: number, from: Person, to: Person, change: Change): NostrEvent {
