@@ -8,7 +8,7 @@ export type { DeliveryReport, SavedDelivery } from "./saved-delivery.ts";
 export type { AcknowledgeOptions } from "./acknowledger.ts";
 export type { BoxStatus } from "./box-status.ts";
 export type { CollectOptions } from "./pickup.ts";
-export type { Collection, CollectionReport, PickedUp } from "./collection.ts";
+export type { Collection, CollectionReport, PickedUp, Unreadable } from "./collection.ts";
 export type { AcknowledgementReport } from "./outbox.ts";
 export {
   type AcknowledgementRecord,
@@ -16,6 +16,8 @@ export {
   type OutboxRecord,
   type OutboxStore,
   type ReceiptRecord,
+  type SeenDrop,
+  type SeenRecord,
 } from "./outbox-store.ts";
 export { indexedDbOutbox } from "./indexed-db.ts";
 export { RECEIPT, type ReceiptOptions } from "./receipts.ts";

@@ -4,7 +4,6 @@ import { mustBeHex } from "./arguments.ts";
 import { type BoxStatus, boxStatus } from "./box-status.ts";
 import type { Collection } from "./collection.ts";
 import type { Delivery } from "./delivery.ts";
-import { DropOpener } from "./drop-opener.ts";
 import { workerMiner } from "./mining.ts";
 import {
   type DeadDropOptions,
@@ -48,9 +47,8 @@ export class DeadDrop {
   readonly #runtime: Runtime;
   readonly #pool: RelayPool;
   readonly #outbox: Outbox;
-  readonly #seenDrops = new SeenDrops();
+  readonly #seenDrops: SeenDrops;
   readonly #acknowledger: Acknowledger;
-  readonly #opener: DropOpener;
   readonly #sender: Sender;
   readonly #closing = new AbortController();
 
@@ -81,9 +79,13 @@ export class DeadDrop {
     const identities = new Map(
       [...receivers.values()].map(({ identity }) => [identity.key, identity]),
     );
+    const store = options.outbox ?? memoryOutbox();
+    const seenDrops = (this.#seenDrops = new SeenDrops({ store, runtime }));
     const outbox = (this.#outbox = new Outbox({
-      store: options.outbox ?? memoryOutbox(),
+      store,
       runtime,
+      seenDrops,
+      informationOf: (url) => pool.informationOf(url),
       connectionTo: (url, key) => pool.forPickup(url, key),
       sendReceipt: (record) =>
         sendReceipt(
@@ -97,16 +99,14 @@ export class DeadDrop {
         ),
       retrySeconds: MAX_RETRY_SECONDS / 2,
     }));
-    const seenDrops = this.#seenDrops;
-    const acknowledger = (this.#acknowledger = new Acknowledger({
+    this.#acknowledger = new Acknowledger({
       relays: this.relays,
       receivers,
       pool,
       outbox,
       seenDrops,
       runtime,
-    }));
-    this.#opener = new DropOpener({ receivers, outbox, acknowledger, seenDrops, runtime });
+    });
     this.#sender = new Sender(
       { pool, runtime, miner: options.miner ?? workerMiner, closing: this.#closing.signal },
       { maxProofOfWork: options.maxProofOfWork ?? DEFAULT_MAX_PROOF_OF_WORK },
@@ -160,7 +160,10 @@ export class DeadDrop {
     return this.#pickUp(options, false);
   }
 
-  /** The same, and then whatever comes, until it is stopped by the signal or by leaving the loop. Relays that are not there are tried again. */
+  /**
+   * The same, and then whatever comes, until it is stopped: by the signal, by leaving the loop, or by `close`. Nothing that a relay says or does ends it: it is
+   * told to `progress`, and the relay is tried again.
+   */
   watch(options: CollectOptions = {}): Collection {
     return this.#pickUp(options, true);
   }
@@ -222,8 +225,15 @@ export class DeadDrop {
   }
 
   #pickUp(options: CollectOptions, isLive: boolean): Collection {
-    const { relays } = this;
-    const parts = { relays, pool: this.#pool, outbox: this.#outbox, opener: this.#opener };
+    const parts = {
+      relays: this.relays,
+      pool: this.#pool,
+      outbox: this.#outbox,
+      receivers: this.#receivers,
+      acknowledger: this.#acknowledger,
+      seenDrops: this.#seenDrops,
+      runtime: this.#runtime,
+    };
     return pickUp(parts, options, isLive);
   }
 }

@@ -5,6 +5,7 @@ import type { OutboxStore } from "./outbox-store.ts";
 import type { ReceiptOptions } from "./receipts.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Signer } from "./signer.ts";
+import { oneAtATime } from "./signing-queue.ts";
 import type { WebSocketFactory } from "./socket.ts";
 import type { Receiver } from "./unwrap.ts";
 
@@ -47,6 +48,10 @@ export const DEFAULT_RETRY_SECONDS = 1;
 
 /** One's keys by the key that is addressed: one's own are addressed themselves. */
 export function receiversOf(keys: DeadDropOptions["keys"]): ReadonlyMap<string, Receiver> {
-  const receivers = keys.map((key) => ("address" in key ? key : { address: key, identity: key }));
+  const receivers = keys.map((given): Receiver => {
+    const { address, identity, ...rest } =
+      "address" in given ? given : { address: given, identity: given };
+    return { ...rest, address: oneAtATime(address), identity: oneAtATime(identity) };
+  });
   return new Map(receivers.map((receiver) => [receiver.address.key, receiver]));
 }

@@ -9,6 +9,10 @@ export type RelayInformation = {
   /** The largest drop, as JSON; undefined where the relay does not say. */
   readonly maxEventBytes: number | undefined;
   readonly maxAcknowledgementIds: number;
+  /** Whether it is a dead drop: whether its document has a `dead_drop`. */
+  readonly deadDrop: "yes" | "no" | "unknown";
+  /** Why nothing is known of it; "" where something is. */
+  readonly why: string;
 };
 
 /** What is taken for granted of a relay that says nothing. */
@@ -18,6 +22,8 @@ export const UNKNOWN: RelayInformation = {
   maxEventBytes: undefined,
   // Few enough for whatever it takes: one that takes less refuses for good.
   maxAcknowledgementIds: 100,
+  deadDrop: "unknown",
+  why: "its document cannot be read",
 };
 
 // A relay does not set how long, or in how many pieces, a client keeps what it has to tell all relays.
@@ -66,6 +72,8 @@ function informationIn(document: unknown): RelayInformation {
   const retention = count(deadDrop["retention"]);
   const ids = count(deadDrop["max_acknowledgement_ids"]) ?? UNKNOWN.maxAcknowledgementIds;
   return {
+    deadDrop: Object(dead_drop) === dead_drop ? "yes" : "no",
+    why: "",
     proofOfWork: count(limits["min_pow_difficulty"]) ?? UNKNOWN.proofOfWork,
     retentionSeconds:
       retention === undefined ? undefined : Math.min(retention, MAX_RETENTION_SECONDS),

@@ -46,6 +46,7 @@ export class RelayPool {
   readonly groups: readonly KeyGroup[];
   readonly patienceSeconds: number;
   readonly retrySeconds: number;
+  readonly runtime: Runtime;
   readonly #parts: PoolParts;
   readonly #settings: SocketSettings;
   readonly #webSocket: WebSocketFactory;
@@ -59,6 +60,7 @@ export class RelayPool {
     this.#webSocket = parts.webSocket ?? globalWebSocket();
     this.patienceSeconds = settings.patienceSeconds;
     this.retrySeconds = settings.retrySeconds;
+    this.runtime = parts.runtime;
     this.#settings = {
       patienceSeconds: settings.patienceSeconds,
       retrySeconds: settings.retrySeconds,
@@ -107,6 +109,10 @@ export class RelayPool {
     });
     this.#information.set(url, asked);
     return asked;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   close(): void {
