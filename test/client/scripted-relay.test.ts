@@ -139,7 +139,7 @@ describe("a scripted relay", () => {
     expect(relay.harms.map(({ words }) => words)).toContain(
       "invalid: created_at is more than 10 minutes from now",
     );
-    expect([...relay.secondary]).toEqual(["restricted: authenticate first"]);
+    expect([...relay.secondary]).toEqual(["restricted: authenticate first #secondary#"]);
   });
 
   it("does not believe an AUTH for another challenge", async () => {

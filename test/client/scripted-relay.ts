@@ -87,7 +87,7 @@ export class ScriptedRelay {
   #conduct: Conduct = {};
   #clockOffset = 0;
   /** What stands in place of the small relay's CLOSED after a refused AUTH. */
-  #afterRefusal = "restricted: authenticate first";
+  #afterRefusal = "restricted: authenticate first #secondary#";
 
   constructor(host: string, options: ScriptedRelayOptions = {}) {
     this.url = `wss://${host}/`;
@@ -127,6 +127,7 @@ export class ScriptedRelay {
 
   /** Loses its sockets, and with them challenges and subscriptions. */
   restarts(): void {
+    this.#harm();
     for (const link of this.#links) this.#cut(link);
   }
 
@@ -317,8 +318,11 @@ export type Network = {
   readonly attempts: (relay: ScriptedRelay) => number;
 };
 
-/** A network of these relays. Until the test is over it stands for the global `fetch`, too. */
-export function networkOf(relays: readonly ScriptedRelay[]): Network {
+/** A network of these relays. Until the test is over, or whenever `atEnd` says so, it stands for the global `fetch`, too. */
+export function networkOf(
+  relays: readonly ScriptedRelay[],
+  atEnd: (clean: () => void) => void = onTestFinished,
+): Network {
   const sockets = new Map<ScriptedRelay, Set<object>>(relays.map((relay) => [relay, new Set()]));
   const attempts = new Map<ScriptedRelay, number>();
   const at = (url: string): ScriptedRelay | undefined =>
@@ -444,7 +448,7 @@ export function networkOf(relays: readonly ScriptedRelay[]): Network {
   };
   const globalFetch = globalThis.fetch;
   globalThis.fetch = fetch;
-  onTestFinished(() => void (globalThis.fetch = globalFetch));
+  atEnd(() => void (globalThis.fetch = globalFetch));
 
   return {
     webSocket: MemorySocket,
