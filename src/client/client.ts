@@ -2,6 +2,7 @@
 
 export { DeadDrop, NoRelaysError } from "./dead-drop.ts";
 export type { DeadDropOptions } from "./options.ts";
+export type { Fetch } from "./document.ts";
 export type { SendOptions, WrapOptions } from "./send-options.ts";
 export type { Delivery } from "./delivery.ts";
 export type { DeliveryReport, SavedDelivery } from "./saved-delivery.ts";

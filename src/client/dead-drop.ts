@@ -67,6 +67,7 @@ export class DeadDrop {
       {
         runtime,
         webSocket: options.webSocket,
+        fetch: options.fetch,
         receivers,
         // A relay that was away has not heard what was acknowledged meanwhile. What fails now is tried again later.
         ready: (url) => void this.#outbox.flush(url).catch(() => {}),

@@ -1,5 +1,6 @@
 // How a client is set up.
 
+import type { Fetch } from "./document.ts";
 import type { Miner } from "./mining.ts";
 import type { OutboxStore } from "./outbox-store.ts";
 import type { ReceiptOptions } from "./receipts.ts";
@@ -19,6 +20,8 @@ export type DeadDropOptions = {
   readonly outbox?: OutboxStore;
   /** Default: the global one, of browsers and of Node 22. On Node 20 the class of the package `ws`. */
   readonly webSocket?: WebSocketFactory;
+  /** What fetches the documents of relays (NIP-11). Default: the global one. */
+  readonly fetch?: Fetch;
   /**
    * How many connections to each relay the keys are spread over, so that it does not see them all together; receiving keys are never on one with one's
    * own. Default: 1.

@@ -1,4 +1,5 @@
-import { fetchRelayInformation, type RelayInformation, UNKNOWN } from "./relay-information.ts";
+import type { Fetch } from "./document.ts";
+import { fetchRelayInformation, type RelayInformation } from "./relay-information.ts";
 import { RelayConnection } from "./relay-connection.ts";
 import type { Runtime } from "./runtime.ts";
 import type { SocketSettings, WebSocketFactory } from "./socket.ts";
@@ -8,6 +9,8 @@ export type PoolParts = {
   readonly runtime: Runtime;
   /** Undefined: the global one. */
   readonly webSocket: WebSocketFactory | undefined;
+  /** Undefined: the global one. */
+  readonly fetch: Fetch | undefined;
   /** One's keys, by the key that is addressed. */
   readonly receivers: ReadonlyMap<string, Receiver>;
   /** A relay that one picks up at is there, after whatever time. */
@@ -97,12 +100,12 @@ export class RelayPool {
   informationOf(url: string): Promise<RelayInformation> {
     const known = this.#information.get(url);
     if (known !== undefined) return known;
-    const asked = fetchRelayInformation(
-      url,
-      Math.min(this.patienceSeconds, INFORMATION_SECONDS),
-    ).then((information) => {
+    const asked = fetchRelayInformation(url, {
+      patienceSeconds: Math.min(this.patienceSeconds, INFORMATION_SECONDS),
+      fetch: this.#parts.fetch,
+    }).then((information) => {
       // Whoever was away is asked again.
-      if (information === UNKNOWN) this.#information.delete(url);
+      if (information.deadDrop === "unknown") this.#information.delete(url);
       return information;
     });
     this.#information.set(url, asked);
