@@ -54,13 +54,14 @@ Exit status: 0 when the relay has taken it, 1 when none runs there.
 Example: deaddrop clock confirm
 `,
   conformance: conformanceHelp("deaddrop conformance"),
-  keys: `Usage: deaddrop keys new|show|import [--key <file>] [--json]
-       deaddrop keys show --secret
+  keys: `Usage: deaddrop keys new|import [--no-passphrase] [--key <file>] [--json]
+       deaddrop keys show [--secret] [--key <file>] [--json]
        deaddrop keys auth <url> [--method <method>] [--json]
 
 new makes a key, import takes one from a hidden prompt or standard input (nsec1…, ncryptsec1… or 64 hex digits), show tells
-whose it is. A key file can be read by its owner alone, and is encrypted when a passphrase is given (NIP-49). No file is
-overwritten. auth prints an Authorization header for one HTTP request, good for a minute (NIP-98).
+whose it is. A key file can be read by its owner alone, and is encrypted when a passphrase is given (NIP-49). On a terminal
+new and import ask for one; --no-passphrase sets none and asks nothing, as scripts want it. No file is overwritten. auth
+prints an Authorization header for one HTTP request, good for a minute (NIP-98).
 
 The key is the file named by --key, else $DEADDROP_KEY (the key itself), $DEADDROP_KEY_FILE, or "key" in the home folder:
 $DEADDROP_HOME, or ~/.config/deaddrop. Its passphrase is asked for, or is $DEADDROP_PASSPHRASE.

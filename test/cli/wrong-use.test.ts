@@ -115,7 +115,14 @@ describe.concurrent("wrong use", () => {
     ["an option of another command", ["pickup", "--quorum", "1"], /pickup has no option --quorum/],
     ["an option of no command", ["pickup", "--fast"], /--fast.*deaddrop help/],
     ["an option without its value", ["send", HEX, "hello", "--relay"], /--relay.*deaddrop help/s],
-    ["another action's option", ["relays", "--secret"], /relays has no option --secret/],
+    ["another command's option", ["relays", "--secret"], /relays has no option --secret/],
+    ["another action's option", ["keys", "new", "--secret"], /--secret is for keys show/],
+    ["a method for a key", ["keys", "import", "--method", "POST"], /--method is for keys auth/],
+    [
+      "no passphrase for a header",
+      ["keys", "auth", "--no-passphrase"],
+      /--no-passphrase is for keys new and keys import/,
+    ],
   ])("exits with 2 and says what to do: %s", async (_, args, message) => {
     const { runs } = keyholder();
     const ran = await runs(args);
