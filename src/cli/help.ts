@@ -76,7 +76,8 @@ Encrypts a message for somebody (NIP-17), drops it at the relays where they rece
 text comes from standard input when there is none, or "-". What fewer relays hold than the quorum is kept, and goes on with
 --retry: the same message, not a second one.
 
-  -r, --relay <url>     where the recipient receives (default: looked up in their kind 10050 list); may be repeated
+  -r, --relay <url>     where the recipient receives (default: looked up in their kind 10050 list, whose relays within your own
+                        network are left out unless they are yours too); may be repeated
   --discovery <url>     where to look their list up (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
   --expires <time>      let it be forgotten after at least this long, such as 7d
   --quorum <n>          how many relays must hold it (default: more than half)

@@ -1,3 +1,4 @@
+import { relaysIn } from "../client/relay-list.ts";
 import { asKey, asRelays } from "./arguments.ts";
 import { withClient } from "./client.ts";
 import { CliError, DONE, FAILED, PARTLY, WRONG_USE } from "./failure.ts";
@@ -38,14 +39,12 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
     if (person === undefined) {
       return reportPublished(await client.publishRelays().finally(done), options, terminal);
     }
-    const theirs = await client.lookUpRelays(person).finally(done);
-    if (theirs === undefined) {
-      throw new CliError(
-        FAILED,
-        "no list of relays is found; name other relays to look with --discovery",
-      );
+    const lookup = await client.lookUpRelays(person).finally(done);
+    list(relaysIn(lookup), options, terminal);
+    // One of them may have a newer list.
+    for (const { url, reason } of lookup.failures) {
+      terminal.stderr.write(`deaddrop: ${url} could not be asked: ${harmlessLine(reason)}\n`);
     }
-    list(theirs, options, terminal);
     return DONE;
   });
 }

@@ -19,7 +19,13 @@ import { memoryOutbox } from "./outbox-store.ts";
 import { type CollectOptions, pickUp } from "./pickup.ts";
 import { sendReceipt } from "./receipt-sender.ts";
 import { type ReceiptOptions, receiptsFor } from "./receipts.ts";
-import { lookUpRelays, relayList } from "./relay-list.ts";
+import {
+  lookUpRelays,
+  NoRelaysError,
+  relayList,
+  type RelayLookup,
+  relaysIn,
+} from "./relay-list.ts";
 import { MAX_RETRY_SECONDS, RelayPool } from "./relay-pool.ts";
 import { relayUrls } from "./relay-url.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
@@ -29,11 +35,6 @@ import type { ResumeOptions, SendOptions, WrapOptions } from "./send-options.ts"
 import { Sender } from "./sender.ts";
 import type { EventTemplate, Signer } from "./signer.ts";
 import type { Receiver } from "./unwrap.ts";
-
-/** Nobody knows where somebody receives. */
-export class NoRelaysError extends Error {
-  override readonly name = "NoRelaysError";
-}
 
 /**
  * Sends to people and picks up for people, over several relays. `close` it when it is needed no more: it holds sockets and timers.
@@ -66,8 +67,8 @@ export class DeadDrop {
     const pool = (this.#pool = new RelayPool(
       {
         runtime,
-        webSocket: options.webSocket,
-        fetch: options.fetch,
+        network: options,
+        trusted: [...this.relays, ...this.#discovery],
         receivers,
         // A relay that was away has not heard what was acknowledged meanwhile. What fails now is tried again later.
         ready: (url) => void this.#outbox.flush(url).catch(() => {}),
@@ -126,14 +127,9 @@ export class DeadDrop {
   ): Promise<Delivery> {
     mustBeHex(recipient, "key");
     const given = options.relays && relayUrls(options.relays);
-    const relays = given ?? (await this.lookUpRelays(recipient)) ?? [];
-    if (relays.length === 0) {
-      throw new NoRelaysError(
-        given === undefined
-          ? "the recipient has published no relays to receive at (kind 10050), or not where it was looked for"
-          : "no relays were given",
-      );
-    }
+    if (given !== undefined) this.#pool.trust(given);
+    if (given?.length === 0) throw new NoRelaysError("no relays were given");
+    const relays = given ?? relaysIn(await this.lookUpRelays(recipient, options));
     const outgoing = { recipient, message, from: options.from ?? this.#author };
     return this.#sender.send(outgoing, relays, options);
   }
@@ -196,10 +192,15 @@ export class DeadDrop {
     return Promise.all(this.relays.map((url) => boxStatus(this.#pool, url)));
   }
 
-  /** The relays where somebody receives, by the kind 10050 list that the discovery relays have; undefined when they have none. */
-  lookUpRelays(person: string): Promise<string[] | undefined> {
-    const connections = this.#discovery.map((url) => this.#pool.forDrops(url));
-    return lookUpRelays(person, connections, this.#pool.patienceSeconds);
+  /**
+   * The relays where somebody receives (NIP-17), by the newest kind 10050 list that the discovery relays and those of the hints have, and which of them could
+   * not be asked.
+   */
+  lookUpRelays(
+    person: string,
+    { hints = [] }: Pick<SendOptions, "hints"> = {},
+  ): Promise<RelayLookup> {
+    return lookUpRelays(this.#pool, person, this.#discovery, hints);
   }
 
   /** Publishes one's own list (NIP-17) to the discovery relays and one's own. Answers which took it, or why not: a dead drop itself keeps nothing public. */

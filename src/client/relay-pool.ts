@@ -1,5 +1,6 @@
-import type { Fetch } from "./document.ts";
-import { fetchRelayInformation, type RelayInformation } from "./relay-information.ts";
+import type { Network } from "./options.ts";
+import { isPrivateHost, refusalOfPrivate } from "./private-host.ts";
+import { fetchRelayInformation, type RelayInformation, unknown } from "./relay-information.ts";
 import { RelayConnection } from "./relay-connection.ts";
 import type { Runtime } from "./runtime.ts";
 import type { SocketSettings, WebSocketFactory } from "./socket.ts";
@@ -7,10 +8,9 @@ import type { Receiver } from "./unwrap.ts";
 
 export type PoolParts = {
   readonly runtime: Runtime;
-  /** Undefined: the global one. */
-  readonly webSocket: WebSocketFactory | undefined;
-  /** Undefined: the global one. */
-  readonly fetch: Fetch | undefined;
+  readonly network: Network;
+  /** Relays that one's own configuration names. */
+  readonly trusted: readonly string[];
   /** One's keys, by the key that is addressed. */
   readonly receivers: ReadonlyMap<string, Receiver>;
   /** A relay that one picks up at is there, after whatever time. */
@@ -43,6 +43,9 @@ const HEARTBEAT_SECONDS = 60;
 /**
  * The connections of one client. A drop travels over connections that never authenticate with one's keys, and a pickup over others: over one and the same, a
  * relay would learn who sends. So there are up to two sockets to a relay that is used for both, or more where the keys are spread, and one otherwise.
+ *
+ * Nobody else decides what the client connects to within the network it is in: a relay that is not `trusted` is contacted for drops and look-ups alone, by the
+ * `strangers`' network, and not at all when its host is a private one. All that others name passes through here: lists, hints, domains' relays.
  */
 export class RelayPool {
   /** The keys, spread over connections. */
@@ -51,7 +54,8 @@ export class RelayPool {
   readonly retrySeconds: number;
   readonly #parts: PoolParts;
   readonly #settings: SocketSettings;
-  readonly #webSocket: WebSocketFactory;
+  readonly #network: Network & { readonly webSocket: WebSocketFactory };
+  readonly #trusted: Set<string>;
   readonly #connections = new Map<string, RelayConnection>();
   readonly #information = new Map<string, Promise<RelayInformation>>();
   #isClosed = false;
@@ -59,7 +63,8 @@ export class RelayPool {
   /** Throws when there is no WebSocket. */
   constructor(parts: PoolParts, settings: PoolSettings) {
     this.#parts = parts;
-    this.#webSocket = parts.webSocket ?? globalWebSocket();
+    this.#network = { ...parts.network, webSocket: parts.network.webSocket ?? globalWebSocket() };
+    this.#trusted = new Set(parts.trusted);
     this.patienceSeconds = settings.patienceSeconds;
     this.retrySeconds = settings.retrySeconds;
     this.#settings = {
@@ -79,9 +84,29 @@ export class RelayPool {
     ];
   }
 
-  /** For drops, and whatever else does not say who one is. */
+  /** From now on these are relays that one has named oneself. */
+  trust(urls: Iterable<string>): void {
+    for (const url of urls) this.#trusted.add(url);
+  }
+
+  isTrusted(url: string): boolean {
+    return this.#trusted.has(url);
+  }
+
+  /** Why a relay is not contacted, in words; undefined when it may be. */
+  refusalOf(url: string): string | undefined {
+    const { hostname } = new URL(url);
+    const isRefused = !this.isTrusted(url) && isPrivateHost(hostname);
+    return isRefused ? refusalOfPrivate(hostname) : undefined;
+  }
+
+  /** For drops, and whatever else does not say who one is. Throws for a relay that is refused. */
   forDrops(url: string): RelayConnection {
-    return this.#connection(`drops ${url}`, url, []);
+    const refusal = this.refusalOf(url);
+    if (refusal !== undefined) throw new Error(refusal);
+    if (this.isTrusted(url)) return this.#connection(`drops ${url}`, url, []);
+    const { webSocket, strangers } = this.#network;
+    return this.#connection(`strangers ${url}`, url, [], strangers?.webSocket ?? webSocket);
   }
 
   /** For what one of one's keys picks up and acknowledges; also one that was among them once, as a receiving key of a past week. */
@@ -97,12 +122,15 @@ export class RelayPool {
   }
 
   /** What a relay says of itself, asked for once. */
-  informationOf(url: string): Promise<RelayInformation> {
+  async informationOf(url: string): Promise<RelayInformation> {
+    const refusal = this.refusalOf(url);
+    if (refusal !== undefined) return unknown(refusal);
     const known = this.#information.get(url);
     if (known !== undefined) return known;
+    const { fetch, strangers } = this.#network;
     const asked = fetchRelayInformation(url, {
       patienceSeconds: Math.min(this.patienceSeconds, INFORMATION_SECONDS),
-      fetch: this.#parts.fetch,
+      fetch: this.isTrusted(url) ? fetch : (strangers?.fetch ?? fetch),
     }).then((information) => {
       // Whoever was away is asked again.
       if (information.deadDrop === "unknown") this.#information.delete(url);
@@ -118,7 +146,12 @@ export class RelayPool {
     this.#connections.clear();
   }
 
-  #connection(name: string, url: string, keys: readonly string[]): RelayConnection {
+  #connection(
+    name: string,
+    url: string,
+    keys: readonly string[],
+    webSocket = this.#network.webSocket,
+  ): RelayConnection {
     const known = this.#connections.get(name);
     if (known !== undefined) return known;
     const { runtime, notice, receivers, ready } = this.#parts;
@@ -126,7 +159,7 @@ export class RelayPool {
     const connection = new RelayConnection(
       url,
       {
-        webSocket: this.#webSocket,
+        webSocket,
         runtime,
         signers,
         ready: () => {
