@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { WebSocket } from "ws";
 
-import { DeadDrop, NoRelaysError } from "../client/client.ts";
+import { DeadDrop, Nip05Error, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
 import { CliError, FAILED, WRONG_USE } from "./failure.ts";
 import type { Profile, ProfileOptions } from "./profile.ts";
@@ -50,6 +50,7 @@ function asFailure(error: unknown): unknown {
       `${harmlessLine(error.message)}; ask for them and give --relay, or name other relays to look with --discovery`,
     );
   }
+  if (error instanceof Nip05Error) return new CliError(FAILED, harmlessLine(error.message));
   if (error instanceof RangeError) return new CliError(WRONG_USE, error.message);
   return error;
 }

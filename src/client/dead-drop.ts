@@ -6,6 +6,7 @@ import type { Collection } from "./collection.ts";
 import type { Delivery } from "./delivery.ts";
 import { DropOpener } from "./drop-opener.ts";
 import { workerMiner } from "./mining.ts";
+import { lookUpNip05 } from "./nip05.ts";
 import {
   type DeadDropOptions,
   DEFAULT_CONNECTIONS,
@@ -16,6 +17,7 @@ import {
 } from "./options.ts";
 import { type AcknowledgementReport, Outbox } from "./outbox.ts";
 import { memoryOutbox } from "./outbox-store.ts";
+import { parsePerson, type Person } from "./person.ts";
 import { type CollectOptions, pickUp } from "./pickup.ts";
 import { sendReceipt } from "./receipt-sender.ts";
 import { type ReceiptOptions, receiptsFor } from "./receipts.ts";
@@ -190,6 +192,17 @@ export class DeadDrop {
   /** What each of one's relays holds. Reads the boxes to their end. */
   status(): Promise<BoxStatus[]> {
     return Promise.all(this.relays.map((url) => boxStatus(this.#pool, url)));
+  }
+
+  /**
+   * Whom a text names: npub1…, nprofile1…, both behind nostr:, hex digits, or an address at a domain (NIP-05), which is asked. The hints are for `send` and
+   * `lookUpRelays`. Rejects with a TypeError for what names nobody, and with a Nip05Error when the domain does not say.
+   */
+  async findPerson(text: string): Promise<Person> {
+    const named = parsePerson(text);
+    if ("key" in named) return named;
+    const { patienceSeconds, strangersFetch: fetch } = this.#pool;
+    return lookUpNip05(named, { patienceSeconds, fetch });
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { Fetch } from "./document.ts";
 import type { Network } from "./options.ts";
 import { isPrivateHost, refusalOfPrivate } from "./private-host.ts";
 import { fetchRelayInformation, type RelayInformation, unknown } from "./relay-information.ts";
@@ -121,16 +122,21 @@ export class RelayPool {
     return this.#connection(`public ${url}`, url, []);
   }
 
+  /** Fetches what strangers name; undefined: the global one does. */
+  get strangersFetch(): Fetch | undefined {
+    const { fetch, strangers } = this.#network;
+    return strangers?.fetch ?? fetch;
+  }
+
   /** What a relay says of itself, asked for once. */
   async informationOf(url: string): Promise<RelayInformation> {
     const refusal = this.refusalOf(url);
     if (refusal !== undefined) return unknown(refusal);
     const known = this.#information.get(url);
     if (known !== undefined) return known;
-    const { fetch, strangers } = this.#network;
     const asked = fetchRelayInformation(url, {
       patienceSeconds: Math.min(this.patienceSeconds, INFORMATION_SECONDS),
-      fetch: this.isTrusted(url) ? fetch : (strangers?.fetch ?? fetch),
+      fetch: this.isTrusted(url) ? this.#network.fetch : this.strangersFetch,
     }).then((information) => {
       // Whoever was away is asked again.
       if (information.deadDrop === "unknown") this.#information.delete(url);

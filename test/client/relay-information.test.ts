@@ -91,13 +91,19 @@ describe("a relay's document", () => {
       (_, answer) => answer.end(" ".repeat(300_000)),
       "its document is longer than 262144 characters",
     ],
-    ["nothing", () => {}, "no answer within 0.2 seconds"],
     ["a connection that breaks", ({ socket }) => socket.destroy(), "other side closed"],
   ])("is unknown, and why, where there is %s", async (_, answers, why) => {
     const url = await relayWith(answers);
-    const options = { patienceSeconds: 0.2, fetch: undefined };
+    const options = { patienceSeconds: 10, fetch: undefined };
     const information = await fetchRelayInformation(url, options);
     expect(information).toMatchObject({ deadDrop: "unknown", why, retentionSeconds: undefined });
+  });
+
+  it("is unknown, and why, where there is no answer in the time that was given", async () => {
+    const url = await relayWith(() => {});
+    const options = { patienceSeconds: 0.1, fetch: undefined };
+    const information = await fetchRelayInformation(url, options);
+    expect(information).toMatchObject({ deadDrop: "unknown", why: "no answer within 0.1 seconds" });
   });
 
   it("is unknown, and why, where nobody listens", async () => {
