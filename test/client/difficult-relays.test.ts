@@ -240,7 +240,7 @@ describe("an acknowledgement", () => {
 
     await time.passes(24 * HOUR);
     expect(relay?.acknowledgements.filter(({ at }) => at >= expiration)).toEqual([]);
-    expect(await outbox.load()).toEqual([]);
+    expect((await outbox.load()).filter(({ type }) => type !== "seen")).toEqual([]);
   });
 
   it("that is refused with words nobody knows is done when the relay takes it", async () => {
@@ -389,8 +389,9 @@ describe("a box of 2,000 drops that nobody can read", () => {
       expect(picked).toHaveLength(UNREADABLE + 1);
       expect(picked[0]).toMatchObject({ type: "message", id: readable.id });
       expect(picked.slice(1).every(({ type }) => type === "unreadable")).toBe(true);
-      const unreadable = new Set(asked);
-      unreadable.delete(readable.content);
+      const unreadable = new Set(
+        picked.flatMap((each) => (each.type === "unreadable" ? [each.drop.content] : [])),
+      );
       expect(asked.length).toBeGreaterThanOrEqual(UNREADABLE);
       first.close();
 
