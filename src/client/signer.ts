@@ -3,6 +3,7 @@ import * as nip44 from "nostr-tools/nip44";
 import { finalizeEvent, generateSecretKey, getPublicKey } from "nostr-tools/pure";
 
 import type { NostrEvent } from "../nostr/event.ts";
+import { MAX_PLAINTEXT_BYTES, utf8Length } from "./message-size.ts";
 
 /** An event before it has an author, an id and a signature. */
 export type EventTemplate = {
@@ -20,7 +21,7 @@ export type Signer = {
   /** 64 lowercase hex digits. */
   readonly key: string;
   sign(template: EventTemplate): Promise<NostrEvent>;
-  /** NIP-44 with the other's key. Rejects when the text does not fit. */
+  /** NIP-44 with the other's key, of 1 to 65535 bytes. */
   encrypt(other: string, text: string): Promise<string>;
   /** NIP-44. Rejects when the ciphertext is not for this key. */
   decrypt(other: string, ciphertext: string): Promise<string>;
@@ -39,7 +40,14 @@ export function secretSigner(secret: Uint8Array): Signer {
       const { id, pubkey, sig } = finalizeEvent(template, own);
       return { id, pubkey, created_at, kind, tags, content, sig };
     },
-    encrypt: async (other, text) => nip44.encrypt(text, nip44.getConversationKey(own, other)),
+    async encrypt(other, text) {
+      const bytes = utf8Length(text);
+      // nostr-tools goes on beyond, in a form that older clients do not read.
+      if (bytes < 1 || bytes > MAX_PLAINTEXT_BYTES) {
+        throw new RangeError(`NIP-44 takes 1 to ${MAX_PLAINTEXT_BYTES} bytes, not ${bytes}`);
+      }
+      return nip44.encrypt(text, nip44.getConversationKey(own, other));
+    },
     decrypt: async (other, text) => nip44.decrypt(text, nip44.getConversationKey(own, other)),
     decryptLegacy: async (other, text) => nip04.decrypt(own, other, text),
   };
