@@ -14,7 +14,8 @@ export function isGenuine(event: NostrEvent): boolean {
   return hasOwnId(event) && isSigned(event);
 }
 
-function isSigned({ id, pubkey, sig }: NostrEvent): boolean {
+/** Whether the signature of an event is that of its id. */
+export function isSigned({ id, pubkey, sig }: NostrEvent): boolean {
   return schnorr.verify(hexToBytes(sig), hexToBytes(id), hexToBytes(pubkey));
 }
 

@@ -17,7 +17,7 @@ const NO_ID = "0".repeat(64);
 const NO_SIGNATURE = "0".repeat(128);
 
 /** Takes what JSON.parse made of a rumor and answers the rumor, or why it is none. One without an id gets its own; that another has its own is another fact. */
-function parseRumor(value: unknown): Rumor | Reason {
+export function parseRumor(value: unknown): Rumor | Reason {
   const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
   const event = parseEvent(isObject ? { id: NO_ID, ...value, sig: NO_SIGNATURE } : value);
   if (isReason(event)) return event;

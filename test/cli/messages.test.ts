@@ -467,8 +467,10 @@ describe.concurrent("over HTTP", () => {
     const ran = await bob.runs(["open"], { input });
     expect(ran.code).toBe(3);
     expect(ran.out).toContain("opened");
-    expect(ran.err).toMatch(/not JSON.*\n.*no event.*\n.*cannot be opened/);
-    expect(ran.err).toContain(garbage.id);
+    expect(ran.err).toMatch(/not JSON.*\n.*no event: id must be.*\n.*cannot be opened/);
+    expect(ran.err).toContain(`${garbage.id} cannot be opened: the wrap cannot be decrypted`);
+    const json = await bob.runs(["open", "--json"], { input: JSON.stringify(garbage) });
+    expect(jsonLines(json.out)).toMatchObject([{ type: "unreadable", isFinal: true }]);
   });
 });
 
