@@ -216,6 +216,18 @@ describe("send", () => {
     );
   });
 
+  it("leaves 28,672 of a relay's 64 KiB for the message as JSON", async () => {
+    const bob = person();
+    const [id, tags] = ["0".repeat(64), [["p", bob.key]]];
+    const empty = { id, pubkey: ALICE.key, created_at: now(), kind: 14, tags, content: "" };
+    const text = "x".repeat(28_672 - JSON.stringify(empty).length);
+    const sender = deadDrop(ALICE, []);
+    const fits = await sender.send(bob.key, text, { relays: [shared().url] });
+    expect(statesOf(fits.reports)).toEqual(["held"]);
+    const longer = await sender.send(bob.key, `${text}x`, { relays: [shared().url] });
+    expect(longer.reports[0]?.reason).toMatch(/^invalid: a drop of \d+ bytes/);
+  });
+
   it("tells each relay's refusal", async () => {
     const full = await startRelay({ env: { DEADDROP_LIMITS_BOX_DROPS: "1" } });
     const bob = person();
