@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { open, type PickedUp } from "../client/client.ts";
 import { hasOwnId } from "../client/genuine.ts";
 import { type NostrEvent, parseEvent, tagValue } from "../nostr/event.ts";
-import { isReason } from "../nostr/reason.ts";
+import { isReason, withoutPrefix } from "../nostr/reason.ts";
 import { DONE, PARTLY } from "./failure.ts";
 import { openProfile, type ProfileOptions } from "./profile.ts";
 import { printPicked } from "./show.ts";
@@ -50,7 +50,7 @@ function dropIn(line: string): NostrEvent | string {
   if (line.length > MAX_LINE_CHARS) return "a line is too long to be a drop";
   try {
     const event = parseEvent(JSON.parse(line));
-    if (isReason(event)) return `a line is no event: ${event}`;
+    if (isReason(event)) return `a line is no event: ${withoutPrefix(event)}`;
     // By a wrong one something else would be acknowledged.
     return hasOwnId(event) ? event : "a line has an id that is not its own";
   } catch {

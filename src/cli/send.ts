@@ -22,8 +22,8 @@ export type SendingOptions = ProfileOptions & {
   readonly json: boolean;
 };
 
-// A drop of the usual 64 KiB takes less, as NIP-44 pads and base64 lengthens twice: then the relay says so.
-const MAX_MESSAGE_BYTES = 48 * 1024;
+// Far more than fits, so that the library can say how much does.
+const MAX_READ_BYTES = 1024 * 1024;
 
 /** `deaddrop send`. Answers the exit code: 3 when fewer relays than the quorum hold the message, 1 when none does. */
 export async function send(options: SendingOptions, terminal: Terminal): Promise<number> {
@@ -108,14 +108,8 @@ async function textOf(
   }
   const message =
     text === "-"
-      ? (await readAll(stdin, { name: "the message", maxBytes: MAX_MESSAGE_BYTES })).replace(
-          /\n$/,
-          "",
-        )
+      ? (await readAll(stdin, { name: "the message", maxBytes: MAX_READ_BYTES })).replace(/\n$/, "")
       : text;
   if (message === "") throw new CliError(WRONG_USE, "the message is empty; nothing was sent");
-  if (Buffer.byteLength(message) > MAX_MESSAGE_BYTES) {
-    throw new CliError(WRONG_USE, `the message is longer than ${MAX_MESSAGE_BYTES} bytes`);
-  }
   return message;
 }

@@ -4,6 +4,7 @@ import { mustBeHex } from "./arguments.ts";
 import { type BoxStatus, boxStatus } from "./box-status.ts";
 import type { Collection } from "./collection.ts";
 import type { Delivery } from "./delivery.ts";
+import { signedBy } from "./genuine.ts";
 import { workerMiner } from "./mining.ts";
 import { lookUpNip05 } from "./nip05.ts";
 import {
@@ -120,7 +121,8 @@ export class DeadDrop {
   /**
    * Sends a message, a text (NIP-17) or any event to be wrapped (NIP-59), to a recipient's key. Resolves when a quorum of relays holds it, or when
    * all have answered and it does not: `isDelivered` says which; relays that have not answered are waited for in the background. Rejects with
-   * NoRelaysError when nobody knows where the recipient receives, with a RangeError for wrong options or a message that is too long.
+   * NoRelaysError when nobody knows where the recipient receives; with a RangeError, before anything is signed or sent, for wrong options, a message that is
+   * too long, and what no reader would take for an event; and as the signer does.
    */
   async send(
     recipient: string,
@@ -219,9 +221,12 @@ export class DeadDrop {
     return lookUpRelays(this.#pool, person, this.#discovery, hints);
   }
 
-  /** Publishes one's own list (NIP-17) to the discovery relays and one's own. Answers which took it, or why not: a dead drop itself keeps nothing public. */
+  /**
+   * Publishes one's own list (NIP-17) to the discovery relays and one's own. Answers which took it, or why not: a dead drop itself keeps nothing public. Rejects
+   * with a RangeError for more relays than a list is read of, and as the signer does.
+   */
   async publishRelays(): Promise<{ readonly url: string; readonly refusal: string | undefined }[]> {
-    const list = await this.#author.sign(relayList(this.relays, this.#runtime));
+    const list = await signedBy(this.#author, relayList(this.relays, this.#runtime));
     const urls = [...new Set([...this.#discovery, ...this.relays])];
     return Promise.all(
       urls.map(async (url) => {

@@ -11,8 +11,11 @@ export const RELAY_LIST = 10_050;
 /** Of a longer list the first ones count: NIP-17 asks to keep it to one to three. */
 const MAX_LISTED = 8;
 
-/** A kind 10050 list of these relays, to be signed and published. */
+/** A kind 10050 list of these relays, to be signed and published. Throws a RangeError when some of them would not be read. */
 export function relayList(relays: readonly string[], { now }: Runtime): EventTemplate {
+  if (relays.length > MAX_LISTED) {
+    throw new RangeError(`a list of ${relays.length} relays, of which others read ${MAX_LISTED}`);
+  }
   const tags = relays.map((relay) => ["relay", withoutPassword(relay)]);
   return { kind: RELAY_LIST, created_at: now(), tags, content: "" };
 }

@@ -11,6 +11,8 @@ import { type OutgoingMessage, sealMessage } from "./sealed-message.ts";
 import type { ResumeOptions, SendOptions, WrapOptions } from "./send-options.ts";
 import type { UnsignedWrap } from "./wrap.ts";
 
+const MAX_ID_BITS = 256;
+
 export type SenderParts = {
   readonly pool: RelayPool;
   readonly runtime: Runtime;
@@ -31,8 +33,11 @@ export class Sender {
 
   /** A wrap alone, that goes nowhere. */
   async wrap(outgoing: OutgoingMessage, options: WrapOptions): Promise<NostrEvent> {
-    const sealed = await sealMessage(outgoing, options, this.#parts.runtime);
     const { signal, mining: progress, proofOfWork = 0 } = options;
+    if (!(Number.isInteger(proofOfWork) && proofOfWork >= 0 && proofOfWork <= MAX_ID_BITS)) {
+      throw new RangeError(`proofOfWork: ${proofOfWork} is no number of bits of an id`);
+    }
+    const sealed = await sealMessage(outgoing, options, this.#parts.runtime);
     return this.#mine(await sealed.wrap(), proofOfWork, { signal, progress });
   }
 

@@ -236,6 +236,20 @@ describe.concurrent("a message", () => {
     expect(await boxOf(bob, relay())).toEqual([]);
   });
 
+  it("cannot be longer than fits, and how much does is said", async () => {
+    const [alice, bob] = pair();
+    const args = ["send", bob.npub, "--print"];
+    const long = await alice.runs(args, { input: '"'.repeat(60_000) });
+    expect(long).toMatchObject({ code: 2, out: "" });
+    const [, fits = ""] =
+      /60,000 bytes long, of which the first ([\d,]+) fit$/m.exec(long.err) ?? [];
+    const input = '"'.repeat(Number(fits.replace(",", "")));
+    const printed = await alice.runs(args, { input });
+    expect(printed).toMatchObject({ code: 0, err: "" });
+    const opened = await bob.runs(["open", "--json"], { input: printed.out });
+    expect(jsonLines(opened.out)).toMatchObject([{ content: input }]);
+  });
+
   it("says nothing to a terminal that a stranger wants it to say", async () => {
     const [mallory, bob] = pair();
     const hostile = "safe\u001b[2J\u009b31m\u0007\r\u202egnp.exe\u2066\u200f\u061c\ttab\nline";
@@ -455,8 +469,10 @@ describe.concurrent("over HTTP", () => {
     const ran = await bob.runs(["open"], { input });
     expect(ran.code).toBe(3);
     expect(ran.out).toContain("opened");
-    expect(ran.err).toMatch(/not JSON.*\n.*no event.*\n.*cannot be opened/);
-    expect(ran.err).toContain(garbage.id);
+    expect(ran.err).toMatch(/not JSON.*\n.*no event: id must be.*\n.*cannot be opened/);
+    expect(ran.err).toContain(`${garbage.id} cannot be opened: the wrap cannot be decrypted`);
+    const json = await bob.runs(["open", "--json"], { input: JSON.stringify(garbage) });
+    expect(jsonLines(json.out)).toMatchObject([{ type: "unreadable", isFinal: true }]);
   });
 });
 

@@ -208,12 +208,24 @@ describe("send", () => {
 
   it("does not trouble a relay with a message that is too long for it, and says so", async () => {
     const sender = deadDrop(ALICE, []);
-    const text = "x".repeat(100_000);
+    const text = "x".repeat(40_000);
     const delivery = await sender.send(person().key, text, { relays: [shared().url] });
     expect(delivery.isDelivered).toBe(false);
     expect(delivery.reports[0]?.reason).toMatch(
       /^invalid: a drop of \d+ bytes, the relay takes 65536$/,
     );
+  });
+
+  it("leaves 28,672 of a relay's 64 KiB for the message as JSON", async () => {
+    const bob = person();
+    const [id, tags] = ["0".repeat(64), [["p", bob.key]]];
+    const empty = { id, pubkey: ALICE.key, created_at: now(), kind: 14, tags, content: "" };
+    const text = "x".repeat(28_672 - JSON.stringify(empty).length);
+    const sender = deadDrop(ALICE, []);
+    const fits = await sender.send(bob.key, text, { relays: [shared().url] });
+    expect(statesOf(fits.reports)).toEqual(["held"]);
+    const longer = await sender.send(bob.key, `${text}x`, { relays: [shared().url] });
+    expect(longer.reports[0]?.reason).toMatch(/^invalid: a drop of \d+ bytes/);
   });
 
   it("tells each relay's refusal", async () => {
