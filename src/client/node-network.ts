@@ -99,7 +99,9 @@ function fetchOver(connect: Connect): Fetch {
       const isSecure = new URL(url).protocol === "https:";
       const request = isSecure ? httpsRequest : httpRequest;
       const createConnection = connecting(connect, isSecure, signal);
-      request(url, { headers, signal, createConnection })
+      // Otherwise an agent's, and there is none.
+      const defaultPort = isSecure ? 443 : 80;
+      request(url, { headers, signal, createConnection, defaultPort })
         .on("error", reject)
         .on("response", (response) => {
           const { statusCode: status = 0 } = response;
