@@ -2,8 +2,6 @@
 
 import { join } from "node:path";
 
-import { WebSocket } from "ws";
-
 import { DeadDrop, Nip05Error, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
 import { CliError, FAILED, WRONG_USE } from "./failure.ts";
@@ -30,7 +28,7 @@ export async function withClient(
 }
 
 function clientOf(
-  { signer, relays, discovery, folder }: Profile,
+  { signer, relays, discovery, network, folder }: Profile,
   { timeoutSeconds }: Pick<ProfileOptions, "timeoutSeconds">,
 ): DeadDrop {
   return new DeadDrop({
@@ -38,7 +36,7 @@ function clientOf(
     relays,
     discovery,
     outbox: fileOutbox(join(folder, "outbox")),
-    webSocket: WebSocket,
+    ...network,
     ...(timeoutSeconds !== undefined && { patienceSeconds: timeoutSeconds }),
   });
 }

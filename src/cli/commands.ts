@@ -11,7 +11,7 @@ import type { PickupOptions } from "./pickup.ts";
 import type { ProfileOptions } from "./profile.ts";
 import type { Terminal } from "./terminal.ts";
 
-const PROFILE = ["key", "relay", "timeout", "json"] as const;
+const PROFILE = ["key", "relay", "socks", "timeout", "json"] as const;
 
 // Options that not every action of `keys` takes: each would be passed over in silence by the others.
 const KEYS_OPTIONS = {
@@ -48,10 +48,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   info: {
     summary: "ask a running relay who it is and how it is",
     words: 1,
-    options: ["config", "json"],
-    async run({ config, json = false }, [url], { env, stdout }) {
+    options: ["config", "socks", "json"],
+    async run({ config, socks, json = false }, [url], terminal) {
       const { info } = await import("./info.ts");
-      stdout.write(await info(await configuration(env, config), { url, json }));
+      const { env, stdout } = terminal;
+      stdout.write(await info(await configuration(env, config), { url, socks, json }, terminal));
       return DONE;
     },
   },
@@ -175,7 +176,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   relays: {
     summary: "show, set or publish the relays where you receive",
     words: Infinity,
-    options: ["key", "discovery", "timeout", "json"],
+    options: ["key", "discovery", "socks", "timeout", "json"],
     actions: ["set", "publish", "of"],
     async run(given, [action, ...values], terminal) {
       const { relays } = await import("./relays.ts");
@@ -214,8 +215,14 @@ async function configuration(env: Terminal["env"], file: string | undefined): Pr
   }
 }
 
-function profileOf({ key, relay = [], discovery = [], timeout }: OptionValues): ProfileOptions {
-  return { key, relay, discovery, timeoutSeconds: timeoutSeconds(timeout) };
+function profileOf({
+  key,
+  relay = [],
+  discovery = [],
+  socks,
+  timeout,
+}: OptionValues): ProfileOptions {
+  return { key, relay, discovery, socks, timeoutSeconds: timeoutSeconds(timeout) };
 }
 
 function pickupOf(given: OptionValues): PickupOptions {

@@ -36,7 +36,7 @@ With --example it prints a file with every setting, what it means and its defaul
 
 Example: deaddrop config --example > deaddrop.yaml
 `,
-  info: `Usage: deaddrop info [<url>] [--config <file>] [--json]
+  info: `Usage: deaddrop info [<url>] [--config <file>] [--socks <host:port>] [--json]
 
 Asks a relay for its NIP-11 document and prints it; by default the relay that this configuration describes.
 
@@ -88,8 +88,12 @@ word of its domain.
   --print               print the encrypted event and send nothing
   --retry               go on with what did not reach its quorum
   -k, --key <file>      who sends (see "deaddrop help keys")
+  --socks <host:port>   connect through this SOCKS5 proxy, and in no other way (default: $DEADDROP_SOCKS, or no proxy)
   --timeout <time>      how long a relay may take to answer (default 10s)
   --json                one object with the answer of each relay
+
+Through a proxy such as Tor's (--socks 127.0.0.1:9050 --timeout 60s) .onion relays can be used, names are resolved by it, and
+each connection is on a circuit of its own. Every command that asks relays takes --socks.
 
 Exit status: 0 when a quorum holds it, 3 when some relays do, 1 when none does, 2 for wrong use.
 
@@ -104,6 +108,7 @@ what was printed.
   --grace <time>        but leave it to your other devices for so long
   -r, --relay <url>     instead of your own relays (see "deaddrop help relays"); may be repeated
   -k, --key <file>      whose box (see "deaddrop help keys")
+  --socks <host:port>   through this SOCKS5 proxy (see "deaddrop help send")
   --timeout <time>      how long a relay may take to answer (default 10s)
   --json                one object per line
 
@@ -113,7 +118,8 @@ Exit status: 0 when every relay was read, 3 when some were, 1 when none was, 2 f
 
 Example: deaddrop pickup --ack --json >> messages.ndjson
 `,
-  watch: `Usage: deaddrop watch [--ack [--grace <time>]] [--relay <url>]... [--key <file>] [--timeout <time>] [--json]
+  watch: `Usage: deaddrop watch [--ack [--grace <time>]] [--relay <url>]... [--key <file>] [--socks <host:port>] [--timeout <time>]
+                      [--json]
 
 Prints what your relays hold for you, and then what comes, until it is interrupted. Relays that are not there are tried
 again. The options are those of "deaddrop pickup".
@@ -129,6 +135,7 @@ be on its way. Relays that are not there are told by a later command.
   --print               print the acknowledgement, one for each 1,000 ids, and tell nobody
   -r, --relay <url>     instead of your own relays; may be repeated
   -k, --key <file>      whose drops (see "deaddrop help keys")
+  --socks <host:port>   through this SOCKS5 proxy (see "deaddrop help send")
   --timeout <time>      how long a relay may take to answer (default 10s)
   --json                one object for each relay
 
@@ -154,13 +161,14 @@ Without anything, shows the relays where you receive. set keeps them for this ke
 
   --discovery <url>     where lists are kept (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
   -k, --key <file>      whose relays (see "deaddrop help keys")
+  --socks <host:port>   through this SOCKS5 proxy (see "deaddrop help send")
   --timeout <time>      how long a relay may take to answer (default 10s)
 
 Instead of a list that was set, $DEADDROP_RELAYS names relays, with commas between them.
 
 Example: deaddrop relays set wss://drop.example.com wss://drop.example.org
 `,
-  status: `Usage: deaddrop status [--relay <url>]... [--key <file>] [--timeout <time>] [--json]
+  status: `Usage: deaddrop status [--relay <url>]... [--key <file>] [--socks <host:port>] [--timeout <time>] [--json]
 
 Says for each of your relays how many drops it holds for you, how old the oldest is, and when the next one expires. Tells
 them what could not be told before.

@@ -4,15 +4,27 @@ import { fetchDocument } from "../client/document.ts";
 import type { Config } from "../config/schema.ts";
 import { join } from "../config/values.ts";
 import { CliError, FAILED } from "./failure.ts";
+import { networkOf } from "./network.ts";
+import type { Terminal } from "./terminal.ts";
 
-export type InfoOptions = { readonly url: string | undefined; readonly json: boolean };
+export type InfoOptions = {
+  readonly url: string | undefined;
+  /** The host and port of a SOCKS proxy. */
+  readonly socks: string | undefined;
+  readonly json: boolean;
+};
 
 const PATIENCE_SECONDS = 10;
 
 /**
  * `deaddrop info`: a relay's NIP-11 document, as YAML or JSON. Throws a CliError that says what to do when the relay cannot be reached or says something else.
  */
-export async function info(config: Config, { url, json }: InfoOptions): Promise<string> {
+export async function info(
+  config: Config,
+  { url, socks, json }: InfoOptions,
+  terminal: Pick<Terminal, "env">,
+): Promise<string> {
+  const { fetch } = networkOf(socks, terminal);
   const address = url ?? (config.url || `ws://${join(config.listen)}`);
   const http = address.replace(/^ws/i, "http");
   if (!/^https?:/i.test(http) || !URL.canParse(http))
@@ -23,7 +35,7 @@ export async function info(config: Config, { url, json }: InfoOptions): Promise<
     document = await fetchDocument(http, {
       accept,
       patienceSeconds: PATIENCE_SECONDS,
-      fetch: undefined,
+      fetch,
     });
   } catch (error) {
     const { message } = error as Error;

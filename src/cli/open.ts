@@ -16,7 +16,7 @@ const MAX_LINE_CHARS = 1024 * 1024;
 
 /** `deaddrop open`: opens drops that came another way, one as JSON on each line of standard input. Answers 3 when some of them cannot be opened. */
 export async function openDrops({ key, json }: OpenOptions, terminal: Terminal): Promise<number> {
-  const none = { relay: [], discovery: [], timeoutSeconds: undefined };
+  const none = { relay: [], discovery: [], socks: undefined, timeoutSeconds: undefined };
   const { signer } = await openProfile({ key, ...none }, terminal);
   let failures = 0;
   for await (const line of createInterface({ input: terminal.stdin })) {

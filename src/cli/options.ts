@@ -22,6 +22,7 @@ export const OPTIONS = {
   key: { type: "string", short: "k" },
   relay: { type: "string", short: "r", multiple: true },
   discovery: { type: "string", multiple: true },
+  socks: { type: "string" },
   secret: { type: "boolean" },
   "no-passphrase": { type: "boolean" },
   method: { type: "string" },

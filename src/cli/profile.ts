@@ -4,11 +4,12 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { secretSigner, type Signer } from "../client/client.ts";
+import { type Network, secretSigner, type Signer } from "../client/client.ts";
 import { relayUrls } from "../client/relay-url.ts";
 import { asRelays } from "./arguments.ts";
 import { CliError, FAILED, WRONG_USE } from "./failure.ts";
 import { homeFolder, loadSecret } from "./key-file.ts";
+import { networkOf } from "./network.ts";
 import type { Terminal } from "./terminal.ts";
 
 export type ProfileOptions = {
@@ -17,6 +18,8 @@ export type ProfileOptions = {
   /** Relays to use this time. */
   readonly relay: readonly string[];
   readonly discovery: readonly string[];
+  /** The host and port of a SOCKS proxy. */
+  readonly socks: string | undefined;
   /** How long a relay may take to answer. */
   readonly timeoutSeconds: number | undefined;
 };
@@ -26,6 +29,7 @@ export type Profile = {
   /** One's own relays, as given, else as the environment says, else as they were set. */
   readonly relays: readonly string[];
   readonly discovery: readonly string[];
+  readonly network: Network;
   /** A folder for what belongs to this key. */
   readonly folder: string;
 };
@@ -35,12 +39,14 @@ const DISCOVERY = ["wss://purplepag.es", "wss://relay.damus.io", "wss://nos.lol"
 
 /** Reads the key and finds what belongs to it. Throws a CliError that says what to do. */
 export async function openProfile(options: ProfileOptions, terminal: Terminal): Promise<Profile> {
+  const network = networkOf(options.socks, terminal);
   const { secret } = await loadSecret(terminal, options);
   const signer = secretSigner(secret);
   const folder = join(homeFolder(terminal.env), signer.key);
   return {
     signer,
     folder,
+    network,
     relays: asRelays(
       firstOf(options.relay, fromEnvironment(terminal, "DEADDROP_RELAYS")) ??
         (await savedRelays(folder)),

@@ -6,7 +6,6 @@ import type { Collection } from "./collection.ts";
 import type { Delivery } from "./delivery.ts";
 import { signedBy } from "./genuine.ts";
 import { workerMiner } from "./mining.ts";
-import { lookUpNip05 } from "./nip05.ts";
 import {
   type DeadDropOptions,
   DEFAULT_CONNECTIONS,
@@ -17,7 +16,7 @@ import {
 } from "./options.ts";
 import { type AcknowledgementReport, Outbox } from "./outbox.ts";
 import { memoryOutbox } from "./outbox-store.ts";
-import { parsePerson, type Person } from "./person.ts";
+import type { Person } from "./person.ts";
 import { type CollectOptions, pickUp } from "./pickup.ts";
 import { sendReceipt } from "./receipt-sender.ts";
 import { type ReceiptOptions, receiptsFor } from "./receipts.ts";
@@ -204,10 +203,10 @@ export class DeadDrop {
    * `lookUpRelays`. Rejects with a TypeError for what names nobody, and with a Nip05Error when the domain does not say.
    */
   async findPerson(text: string): Promise<Person> {
-    const named = parsePerson(text);
-    if ("key" in named) return named;
     const { patienceSeconds, strangersFetch: fetch } = this.#pool;
-    return lookUpNip05(named, { patienceSeconds, fetch });
+    // A page that knows its people's keys does without it.
+    const { findPerson } = await import("./nip05.ts");
+    return findPerson(text, { patienceSeconds, fetch });
   }
 
   /**

@@ -6,6 +6,7 @@
 
 import { expiryOf } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
+import { isBlocked } from "./private-host.ts";
 import { bitsAskedFor, isPassing, mayAcceptLater } from "./refusal.ts";
 import type { PublishResult, RelayConnection } from "./relay-connection.ts";
 import { type RelayInformation, ruleOf } from "./relay-information.ts";
@@ -167,8 +168,11 @@ export class Delivery {
   }
 
   async #conclude(target: Target, result: PublishResult): Promise<void> {
-    if ("unreachable" in result) this.#report(target, "unreachable", result.unreachable);
-    else if (!result.accepted) this.#report(target, "refused", result.reason);
+    if ("unreachable" in result) {
+      const { unreachable: why } = result;
+      // What its name resolved to when it was connected to.
+      this.#report(target, isBlocked(why) ? "refused" : "unreachable", why);
+    } else if (!result.accepted) this.#report(target, "refused", result.reason);
     else {
       const { retentionSeconds } = await this.#parts.informationOf(target.url);
       const heldUntil =

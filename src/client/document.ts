@@ -39,9 +39,7 @@ export async function fetchDocument(
     }
     text = await textOf(response);
   } catch (error) {
-    throw signal.aborted
-      ? new Error(`no answer within ${patienceSeconds} seconds`)
-      : causeOf(error);
+    throw signal.aborted ? new Error(`no answer within ${patienceSeconds} s`) : causeOf(error);
   }
   return objectIn(text);
 }

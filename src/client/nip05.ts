@@ -1,7 +1,7 @@
 // Finds a person's key by an address at a domain (NIP-05).
 
 import { type DocumentRequest, fetchDocument } from "./document.ts";
-import { type DomainAddress, isPublicKey, type Person } from "./person.ts";
+import { type DomainAddress, isPublicKey, parsePerson, type Person } from "./person.ts";
 import { isPrivateHost } from "./private-host.ts";
 
 /** A domain does not say whose key an address is. */
@@ -37,6 +37,15 @@ export async function lookUpNip05(
   const relays = own(document["relays"], key);
   const hints = Array.isArray(relays) ? relays.filter((relay) => typeof relay === "string") : [];
   return { key, hints };
+}
+
+/** Whom a text names, whether it is a key or an address. Throws like `parsePerson` and `lookUpNip05`. */
+export async function findPerson(
+  text: string,
+  request: Omit<DocumentRequest, "accept">,
+): Promise<Person> {
+  const named = parsePerson(text);
+  return "key" in named ? named : lookUpNip05(named, request);
 }
 
 function own(object: unknown, property: string): unknown {

@@ -1,10 +1,12 @@
-// What `deaddrop-client/node` offers beside `deaddrop-client`: an outbox in a folder.
+// What `deaddrop-client/node` offers beside `deaddrop-client`: an outbox in a folder, and Node's own ways to connect.
 
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { OutboxRecord, OutboxStore } from "./outbox-store.ts";
+
+export { nodeNetwork, throughSocks } from "./node-network.ts";
 
 const ENDING = ".json";
 // A process has a thousand file descriptors, often.

@@ -78,9 +78,17 @@ function groupsOf(address: string): number[] {
 
 const BLOCKED = "blocked: ";
 
-/** Why a stranger's relay or domain is not contacted. */
+/** Why a host is not connected to, as a reason: what it is that stands against it. */
+export function refusal(host: string, what: string): string {
+  return `${BLOCKED}${host} ${what}`;
+}
+
+/** The same of a host within a private network, when somebody else names it. */
 export function refusalOfPrivate(host: string): string {
-  return `${BLOCKED}${host} is within a private network, and others cannot send you there; if you mean it, name the relay yourself`;
+  return refusal(
+    host,
+    "is within a private network, where others cannot send you; if you mean it, name the relay yourself",
+  );
 }
 
 /** Whether that, or the like of it, is the reason. */

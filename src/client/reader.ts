@@ -84,9 +84,10 @@ export function readBoxes(
         if (isLive) listener.failed(why);
       },
       silent() {
+        const why = connection.isOpen ? "no answer" : connection.failure;
         // The connection goes on trying by itself where there is none.
-        if (isLive && !connection.isOpen) listener.failed(connection.failure);
-        else trouble("no answer", retry());
+        if (isLive && !connection.isOpen) listener.failed(why);
+        else trouble(why, retry());
       },
       ended(why) {
         const refusals = refused();

@@ -103,7 +103,7 @@ describe("a relay's document", () => {
     const url = await relayWith(() => {});
     const options = { patienceSeconds: 0.1, fetch: undefined };
     const information = await fetchRelayInformation(url, options);
-    expect(information).toMatchObject({ deadDrop: "unknown", why: "no answer within 0.1 seconds" });
+    expect(information).toMatchObject({ deadDrop: "unknown", why: "no answer within 0.1 s" });
   });
 
   it("is unknown, and why, where nobody listens", async () => {

@@ -32,7 +32,7 @@ export function startBrowser(atEnd: AtEnd): Promise<Browser> {
 export type BuiltPage = {
   /** Where it is served. */
   readonly origin: string;
-  /** The scripts that it loads, as they are sent. What only a worker runs is not among them. */
+  /** The scripts that it loads, as they are sent. What only a worker runs, or is loaded when it is first needed, is not among them. */
   readonly scripts: readonly string[];
 };
 
@@ -56,6 +56,8 @@ export async function servePage(root: string, atEnd: AtEnd): Promise<BuiltPage> 
   atEnd(() => void server.close());
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    scripts: built.output.flatMap((part) => (part.type === "chunk" ? [part.code] : [])),
+    scripts: built.output.flatMap((part) =>
+      part.type === "chunk" && !part.isDynamicEntry ? [part.code] : [],
+    ),
   };
 }
