@@ -240,7 +240,8 @@ describe("an acknowledgement", () => {
 
     await time.passes(24 * HOUR);
     expect(relay?.acknowledgements.filter(({ at }) => at >= expiration)).toEqual([]);
-    expect(await outbox.load()).toEqual([]);
+    const types = (await outbox.load()).map(({ type }) => type);
+    expect(types).not.toContain("acknowledgement");
   });
 
   it("that is refused with words nobody knows is done when the relay takes it", async () => {
@@ -365,10 +366,12 @@ describe("a box of 2,000 drops that nobody can read", () => {
       relay?.publish(readable);
       const stranger = person();
       const key = randomBytes(32);
+      const unreadable = new Set<string>();
       for (let index = 0; index < UNREADABLE; index++) {
         const tags = [["p", bob.key]];
         const template = { kind: 1059, created_at: readable.created_at + 1 + index, tags };
         const content = nip44.encrypt(`for nobody ${index}`, key);
+        unreadable.add(content);
         const event = finalizeEvent({ ...template, content }, stranger.secret);
         expect(relay?.publish(event)).toEqual([true, ""]);
       }
@@ -389,9 +392,8 @@ describe("a box of 2,000 drops that nobody can read", () => {
       expect(picked).toHaveLength(UNREADABLE + 1);
       expect(picked[0]).toMatchObject({ type: "message", id: readable.id });
       expect(picked.slice(1).every(({ type }) => type === "unreadable")).toBe(true);
-      const unreadable = new Set(asked);
-      unreadable.delete(readable.content);
-      expect(asked.length).toBeGreaterThanOrEqual(UNREADABLE);
+      const before = new Set(asked);
+      expect([...unreadable].every((ciphertext) => before.has(ciphertext))).toBe(true);
       first.close();
 
       asked.length = 0;
