@@ -2,19 +2,21 @@
 
 import { npubEncode } from "nostr-tools/nip19";
 
+import { parsePerson } from "../client/person.ts";
 import { relayUrls } from "../client/relay-url.ts";
-import { publicKeyOf } from "../nostr/public-key.ts";
 import { CliError, WRONG_USE } from "./failure.ts";
 
-/** A public key as it is typed: npub1… or 64 hex digits. */
-export function asKey(text: string | undefined, what: string): string {
-  if (text === undefined)
-    throw new CliError(WRONG_USE, `${what} is missing: npub1… or 64 hex digits`);
-  const key = publicKeyOf(text);
-  // It might be a secret key, which is not to be repeated on a screen.
-  if (key === undefined)
-    throw new CliError(WRONG_USE, `${what} is no public key: npub1… or 64 hex digits`);
-  return key;
+/** Somebody as people type them. Answers the text, which names somebody; whom, a client finds. */
+export function asPerson(text: string | undefined, what: string): string {
+  if (text === undefined) {
+    throw new CliError(WRONG_USE, `${what} is missing: npub1…, nprofile1… or bob@example.com`);
+  }
+  try {
+    parsePerson(text);
+    return text;
+  } catch (error) {
+    throw new CliError(WRONG_USE, `${what}: ${(error as Error).message}`);
+  }
 }
 
 /** How a key is shown to people. */

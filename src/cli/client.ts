@@ -4,10 +4,11 @@ import { join } from "node:path";
 
 import { WebSocket } from "ws";
 
-import { DeadDrop, NoRelaysError } from "../client/client.ts";
+import { DeadDrop, Nip05Error, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
 import { CliError, FAILED, WRONG_USE } from "./failure.ts";
 import type { Profile, ProfileOptions } from "./profile.ts";
+import { harmlessLine } from "./show.ts";
 
 /**
  * Does a command's work with a client of this profile, and closes it in the end, whatever becomes of the work. What the library throws for wrong use or an
@@ -46,9 +47,10 @@ function asFailure(error: unknown): unknown {
   if (error instanceof NoRelaysError) {
     return new CliError(
       FAILED,
-      `${error.message}; ask for them and give --relay, or name other relays to look with --discovery`,
+      `${harmlessLine(error.message)}; ask for them and give --relay, or name other relays to look with --discovery`,
     );
   }
+  if (error instanceof Nip05Error) return new CliError(FAILED, harmlessLine(error.message));
   if (error instanceof RangeError) return new CliError(WRONG_USE, error.message);
   return error;
 }

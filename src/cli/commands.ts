@@ -6,12 +6,19 @@ import type { Config } from "../config/schema.ts";
 import type { Command } from "./command.ts";
 import { CliError, DONE, WRONG_USE } from "./failure.ts";
 import { interrupted } from "./interrupted.ts";
-import { count, type OptionValues, seconds, timeoutSeconds } from "./options.ts";
+import { count, type OptionName, type OptionValues, seconds, timeoutSeconds } from "./options.ts";
 import type { PickupOptions } from "./pickup.ts";
 import type { ProfileOptions } from "./profile.ts";
 import type { Terminal } from "./terminal.ts";
 
 const PROFILE = ["key", "relay", "timeout", "json"] as const;
+
+// Options that not every action of `keys` takes: each would be passed over in silence by the others.
+const KEYS_OPTIONS = {
+  secret: ["show"],
+  method: ["auth"],
+  "no-passphrase": ["new", "import"],
+} as const satisfies Partial<Record<OptionName, readonly string[]>>;
 
 /** All of them, the relay's own first. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
@@ -75,9 +82,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   keys: {
     summary: "make, show or import the key that sends and receives",
     words: 2,
-    options: ["key", "secret", "method", "json"],
+    options: ["key", "json", ...(Object.keys(KEYS_OPTIONS) as (keyof typeof KEYS_OPTIONS)[])],
     actions: ["new", "show", "import", "auth"],
-    async run({ key, secret = false, method, json = false }, [action = "", url], terminal) {
+    async run(given, [action = "", url], terminal) {
+      const { key, secret = false, method, json = false } = given;
+      const noPassphrase = given["no-passphrase"] ?? false;
       const { importKey, newKey, showKey } = await import("./keys.ts");
       const { authorize } = await import("./authorize.ts");
       if (action !== "auth" && url !== undefined) {
@@ -86,13 +95,18 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
           `keys ${action} takes nothing more: a secret comes from a prompt or standard input, a file is named by --key`,
         );
       }
+      for (const [option, actions] of Object.entries(KEYS_OPTIONS)) {
+        const isFor = (actions as readonly string[]).includes(action);
+        if (isFor || given[option as keyof typeof KEYS_OPTIONS] === undefined) continue;
+        throw new CliError(WRONG_USE, `--${option} is for keys ${actions.join(" and keys ")}`);
+      }
       switch (action) {
         case "new":
-          return newKey({ key, json }, terminal);
+          return newKey({ key, json, noPassphrase }, terminal);
         case "show":
           return showKey({ key, json, secret }, terminal);
         case "import":
-          return importKey({ key, json }, terminal);
+          return importKey({ key, json, noPassphrase }, terminal);
         case "auth":
           return authorize({ key, url, method, json }, terminal);
         default:

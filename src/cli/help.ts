@@ -54,13 +54,14 @@ Exit status: 0 when the relay has taken it, 1 when none runs there.
 Example: deaddrop clock confirm
 `,
   conformance: conformanceHelp("deaddrop conformance"),
-  keys: `Usage: deaddrop keys new|show|import [--key <file>] [--json]
-       deaddrop keys show --secret
+  keys: `Usage: deaddrop keys new|import [--no-passphrase] [--key <file>] [--json]
+       deaddrop keys show [--secret] [--key <file>] [--json]
        deaddrop keys auth <url> [--method <method>] [--json]
 
 new makes a key, import takes one from a hidden prompt or standard input (nsec1…, ncryptsec1… or 64 hex digits), show tells
-whose it is. A key file can be read by its owner alone, and is encrypted when a passphrase is given (NIP-49). No file is
-overwritten. auth prints an Authorization header for one HTTP request, good for a minute (NIP-98).
+whose it is. A key file can be read by its owner alone, and is encrypted when a passphrase is given (NIP-49). On a terminal
+new and import ask for one; --no-passphrase sets none and asks nothing, as scripts want it. No file is overwritten. auth
+prints an Authorization header for one HTTP request, good for a minute (NIP-98).
 
 The key is the file named by --key, else $DEADDROP_KEY (the key itself), $DEADDROP_KEY_FILE, or "key" in the home folder:
 $DEADDROP_HOME, or ~/.config/deaddrop. Its passphrase is asked for, or is $DEADDROP_PASSPHRASE.
@@ -68,14 +69,18 @@ $DEADDROP_HOME, or ~/.config/deaddrop. Its passphrase is asked for, or is $DEADD
 Example: deaddrop keys new
 Example: deaddrop keys import --key alice.key < alice.nsec
 `,
-  send: `Usage: deaddrop send <npub|hex> [<text>|-] [--relay <url>]... [options]
+  send: `Usage: deaddrop send <person> [<text>|-] [--relay <url>]... [options]
        deaddrop send --retry
 
 Encrypts a message for somebody (NIP-17), drops it at the relays where they receive, and says what each relay answered. The
 text comes from standard input when there is none, or "-". What fewer relays hold than the quorum is kept, and goes on with
 --retry: the same message, not a second one.
 
-  -r, --relay <url>     where the recipient receives (default: looked up in their kind 10050 list); may be repeated
+A person is npub1…, nprofile1…, either behind nostr:, 64 hex digits, or an address such as bob@example.com (NIP-05), by the
+word of its domain.
+
+  -r, --relay <url>     where the recipient receives (default: looked up in their kind 10050 list, whose relays within your own
+                        network are left out unless they are yours too); may be repeated
   --discovery <url>     where to look their list up (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
   --expires <time>      let it be forgotten after at least this long, such as 7d
   --quorum <n>          how many relays must hold it (default: more than half)
@@ -142,10 +147,10 @@ Example: curl -H "Authorization: $(deaddrop keys auth "$url")" "$url" | deaddrop
   relays: `Usage: deaddrop relays [--json]
        deaddrop relays set <url>... [--discovery <url>]...
        deaddrop relays publish
-       deaddrop relays of <npub|hex>
+       deaddrop relays of <person>
 
 Without anything, shows the relays where you receive. set keeps them for this key and publishes them as a kind 10050 list
-(NIP-17) at the discovery relays, so that others can find them; publish does that once more. of looks up somebody else's.
+(NIP-17) at the discovery relays, so that others can find them; publish does that once more. of looks up somebody else's, named as in "deaddrop help send".
 
   --discovery <url>     where lists are kept (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
   -k, --key <file>      whose relays (see "deaddrop help keys")

@@ -1,12 +1,13 @@
 import { stringify } from "yaml";
 
+import { fetchDocument } from "../client/document.ts";
 import type { Config } from "../config/schema.ts";
 import { join } from "../config/values.ts";
 import { CliError, FAILED } from "./failure.ts";
 
 export type InfoOptions = { readonly url: string | undefined; readonly json: boolean };
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_SECONDS = 10;
 
 /**
  * `deaddrop info`: a relay's NIP-11 document, as YAML or JSON. Throws a CliError that says what to do when the relay cannot be reached or says something else.
@@ -16,21 +17,17 @@ export async function info(config: Config, { url, json }: InfoOptions): Promise<
   const http = address.replace(/^ws/i, "http");
   if (!/^https?:/i.test(http) || !URL.canParse(http))
     throw new CliError(FAILED, `"${address}" is no URL; give one such as wss://drop.example.com`);
-  let document: unknown;
+  let document: object;
   try {
-    const response = await fetch(http, {
-      headers: { accept: "application/nostr+json" },
-      signal: AbortSignal.timeout(PATIENCE_MS),
+    const accept = "application/nostr+json";
+    document = await fetchDocument(http, {
+      accept,
+      patienceSeconds: PATIENCE_SECONDS,
+      fetch: undefined,
     });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    document = await response.json();
-    if (typeof document !== "object" || document === null || Array.isArray(document)) {
-      throw new Error("no NIP-11 document");
-    }
   } catch (error) {
-    const { message, cause } = error as Error;
-    const detail = cause instanceof Error ? cause.message : message;
-    throw new CliError(FAILED, `no relay answers at ${address} (${detail}); is it running?`);
+    const { message } = error as Error;
+    throw new CliError(FAILED, `no relay answers at ${address} (${message}); is it running?`);
   }
   return json ? `${JSON.stringify(document)}\n` : stringify(document);
 }

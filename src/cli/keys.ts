@@ -1,7 +1,7 @@
 import { nsecEncode, npubEncode } from "nostr-tools/nip19";
 import { generateSecretKey, getPublicKey } from "nostr-tools/pure";
 
-import { CliError, DONE, FAILED } from "./failure.ts";
+import { CliError, DONE, FAILED, WRONG_USE } from "./failure.ts";
 import {
   assertFree,
   keyFilePath,
@@ -21,14 +21,17 @@ export type KeysOptions = {
   /** Show the secret key itself, and nothing else. */
   readonly secret: boolean;
 };
-type WritingOptions = Omit<KeysOptions, "secret">;
+type WritingOptions = Omit<KeysOptions, "secret"> & {
+  /** Keep the key unencrypted, and ask for no passphrase. */
+  readonly noPassphrase: boolean;
+};
 
 /** `deaddrop keys new`: makes a key and keeps it in a new file. Answers the exit code. */
 export async function newKey(options: WritingOptions, terminal: Terminal): Promise<number> {
   const file = keyFilePath(terminal.env, options.key);
   assertFree(file);
   const secret = generateSecretKey();
-  const passphrase = await newPassphrase(terminal);
+  const passphrase = await newPassphrase(options, terminal);
   await writeKeyFile(file, secret, passphrase);
   printKept({ secret, file, isEncrypted: passphrase !== undefined }, options, terminal);
   return DONE;
@@ -56,12 +59,18 @@ export async function importKey(options: WritingOptions, terminal: Terminal): Pr
   const [text, where] = await givenKey(terminal);
   const parsed = parseSecret(text, where);
   if (typeof parsed === "string") {
+    if (options.noPassphrase) {
+      throw new CliError(
+        WRONG_USE,
+        `${where}: the key is encrypted and stays so; leave out --no-passphrase, or give the nsec`,
+      );
+    }
     const secret = await unlock(terminal, parsed, where);
     await writeKeyLine(file, parsed);
     printKept({ secret, file, isEncrypted: true }, options, terminal);
     return DONE;
   }
-  const passphrase = await newPassphrase(terminal);
+  const passphrase = await newPassphrase(options, terminal);
   await writeKeyFile(file, parsed, passphrase);
   const isEncrypted = passphrase !== undefined;
   printKept({ secret: parsed, file, isEncrypted }, options, terminal);
@@ -79,7 +88,11 @@ async function givenKey(terminal: Terminal): Promise<[text: string, where: strin
 }
 
 // undefined: the key is to be kept as it is.
-async function newPassphrase(terminal: Terminal): Promise<string | undefined> {
+async function newPassphrase(
+  { noPassphrase }: WritingOptions,
+  terminal: Terminal,
+): Promise<string | undefined> {
+  if (noPassphrase) return undefined;
   const given = terminal.env["DEADDROP_PASSPHRASE"];
   if (given) return given;
   if (terminal.stdin.isTTY !== true) return undefined;

@@ -23,6 +23,7 @@ export const OPTIONS = {
   relay: { type: "string", short: "r", multiple: true },
   discovery: { type: "string", multiple: true },
   secret: { type: "boolean" },
+  "no-passphrase": { type: "boolean" },
   method: { type: "string" },
   ack: { type: "boolean" },
   grace: { type: "string" },

@@ -1,4 +1,5 @@
-import { asKey, asRelays } from "./arguments.ts";
+import { relaysIn } from "../client/relay-list.ts";
+import { asPerson, asRelays } from "./arguments.ts";
 import { withClient } from "./client.ts";
 import { CliError, DONE, FAILED, PARTLY, WRONG_USE } from "./failure.ts";
 import { mustHaveRelays, openProfile, type ProfileOptions, saveRelays } from "./profile.ts";
@@ -22,7 +23,7 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
     throw new CliError(WRONG_USE, `relays has no "${action}"; it has ${ACTIONS.join(", ")}`);
   }
   const given = action === "set" ? asRelays(values) : undefined;
-  const person = action === "of" ? asKey(values[0], "the person") : undefined;
+  const person = action === "of" ? asPerson(values[0], "the person") : undefined;
   if (given?.length === 0) throw new CliError(WRONG_USE, "which relays? Give one to three URLs");
   // What is set anew is not read before: it may be damaged.
   const profile = await openProfile({ ...options, relay: given ?? options.relay }, terminal);
@@ -38,14 +39,15 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
     if (person === undefined) {
       return reportPublished(await client.publishRelays().finally(done), options, terminal);
     }
-    const theirs = await client.lookUpRelays(person).finally(done);
-    if (theirs === undefined) {
-      throw new CliError(
-        FAILED,
-        "no list of relays is found; name other relays to look with --discovery",
-      );
+    const lookup = await client
+      .findPerson(person)
+      .then(({ key, hints }) => client.lookUpRelays(key, { hints }))
+      .finally(done);
+    list(relaysIn(lookup), options, terminal);
+    // One of them may have a newer list.
+    for (const { url, reason } of lookup.failures) {
+      terminal.stderr.write(`deaddrop: ${url} could not be asked: ${harmlessLine(reason)}\n`);
     }
-    list(theirs, options, terminal);
     return DONE;
   });
 }
