@@ -117,13 +117,13 @@ async function run(
     relays: [],
     keys: [quickSigner(alice)],
     webSocket,
-    runtime: { now: time.now, random },
+    runtime: { now: time.now, random: randomFrom(`${seed}, sender`) },
   });
   const longAgo = new DeadDrop({
     relays: [],
     keys: [quickSigner(alice)],
     webSocket,
-    runtime: { now: () => BEGINNING - 4 * DAY, random },
+    runtime: { now: () => BEGINNING - 4 * DAY, random: randomFrom(`${seed}, long ago`) },
   });
   const plan = dayPlan(
     random,
@@ -195,7 +195,7 @@ async function run(
     relays: relays.map(({ url }) => url),
     keys: [quickSigner(bob)],
     ...network,
-    runtime: { now: () => time.now() + clockOffset, random },
+    runtime: { now: () => time.now() + clockOffset, random: randomFrom(`${seed}, recipient`) },
   });
   const stopping = new AbortController();
   const reports: At<CollectionReport>[] = [];
@@ -347,10 +347,12 @@ describe.each(DAYS)("a watch of $seed, with a liar at $liar", (setting) => {
     const wrong = day.relays.flatMap((_, relay) =>
       wellTimes(day.plan, relay, DAY + CALM_AFTER).flatMap(({ from, until }) => {
         if (until - from < PROMPT) return [];
-        const last = reportsOf(relay).findLast(
-          ({ at, state }) => at < until && state !== "reading",
-        );
-        return last?.state === "complete" ? [] : [{ relay, from, until, last }];
+        return [from + PROMPT, until].flatMap((time) => {
+          const last = reportsOf(relay).findLast(
+            ({ at, state }) => at < time && state !== "reading",
+          );
+          return last?.state === "complete" ? [] : [{ relay, from, time, last }];
+        });
       }),
     );
     expect(wrong).toEqual([]);

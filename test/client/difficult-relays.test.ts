@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 
 import {
   type Collection,
+  type CollectionReport,
   type CollectOptions,
   DeadDrop,
   type DeadDropOptions,
@@ -284,6 +285,31 @@ describe("an acknowledgement", () => {
     const third = client({ outbox }).pickup();
     expect(await time.until(all(third), PROMPT)).toEqual([]);
     expect(statesOf(third.reports)).toEqual(["complete", "complete"]);
+  });
+});
+
+describe("a relay that broke the connection at AUTH", () => {
+  it("is read to its end when it is well again, and not said to have refused anything", async () => {
+    const { time, relays, client, wrapped } = setUp({});
+    const [relay] = relays;
+    relay?.publish(await wrapped("behind it"));
+    const wrong: object[] = [];
+    for (const seconds of [1, 5, 20]) {
+      relay?.behaves({ cutsAt: "AUTH" });
+      const recipient = client();
+      const reports: CollectionReport[] = [];
+      const { picked } = watch(recipient, { progress: (report) => reports.push(report) });
+      await time.passes(seconds);
+      relay?.behaves({});
+      const before = reports.length;
+      await time.passes(2 * MINUTE);
+      const since = reports.slice(before);
+      const read = since.slice(since.findIndex(({ state }) => state === "reading"));
+      const isRead = statesOf(read).join() === "reading,complete";
+      if (!isRead || texts(picked).join() !== "behind it") wrong.push({ seconds, since });
+      recipient.close();
+    }
+    expect(wrong).toEqual([]);
   });
 });
 
