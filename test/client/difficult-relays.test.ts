@@ -126,7 +126,8 @@ describe("a person who takes longer to sign than a relay is waited for", () => {
     expect(texts(picked).sort()).toEqual(["at the first", "at the second"]);
     expect(statesOf(pickup.reports)).toEqual(["complete", "complete"]);
     expect(mostAtOnce()).toBe(1);
-    expect(shown.map(({ url }) => url).sort()).toEqual(relays.map(({ url }) => url));
+    expect(new Set(shown.map(({ url }) => url))).toEqual(new Set(relays.map(({ url }) => url)));
+    expect(shown).toHaveLength(2);
   });
 
   it("is asked once at a time, although the relay breaks the connection meanwhile", async () => {
@@ -310,6 +311,34 @@ describe("a relay that broke the connection at AUTH", () => {
       recipient.close();
     }
     expect(wrong).toEqual([]);
+  });
+});
+
+describe("a relay that refuses AUTH", () => {
+  it("is reported with its answer to AUTH, not with what it says to the request afterwards", async () => {
+    const { time, relays, client } = setUp({});
+    relays[0]?.behaves({ refusesAuth: "error: no room for keys" }, "restricted: whoever you are");
+    const pickup = client().pickup();
+    await time.until(all(pickup), PROMPT);
+    expect(pickup.reports).toMatchObject([
+      { state: "failed", reason: expect.stringContaining("error: no room for keys") },
+    ]);
+  });
+
+  it("is so, too, when it challenges only at the second request", async () => {
+    const { time, relays, client } = setUp({});
+    const [relay] = relays;
+    relay?.behaves({ closes: "auth-required: who are you?" });
+    const { collection } = watch(client());
+    // Now the first request has been answered, and the next has not been made.
+    while (relay?.harms.length === 0) await time.passes(0.01);
+    relay?.behaves({}, "restricted: whoever you are");
+    relay?.setsClock(HOUR);
+    while (relay?.said("AUTH").length === 0) await time.passes(0.01);
+    await time.passes(1);
+    expect(collection.reports).toMatchObject([
+      { state: "failed", reason: expect.stringContaining("created_at is more than 10 minutes") },
+    ]);
   });
 });
 
