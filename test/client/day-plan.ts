@@ -1,6 +1,7 @@
 // What goes wrong in a day, drawn from a seed: for each relay a series of faults with quiet times between, and when the client's own clock is wrong.
 
 import type { NostrEvent } from "../../src/nostr/event.ts";
+import { WELL_FORMED } from "../support/events.ts";
 import type { Conduct } from "./scripted-relay.ts";
 
 const MINUTE = 60;
@@ -223,6 +224,13 @@ const LIES: readonly Cause[] = [
   ),
   readable("drops withheld", { tells: () => [] }),
 ];
+
+/** What goes wrong, by name; but for lies, which one relay tells alone. */
+export const FAULT_NAMES: ReadonlySet<string> = new Set(
+  causes({ foreign: WELL_FORMED, expired: WELL_FORMED, note: WELL_FORMED }).map(
+    (cause) => cause("").name,
+  ),
+);
 
 export type Relays = {
   readonly count: number;

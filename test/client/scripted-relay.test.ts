@@ -24,17 +24,18 @@ type Setting = {
   readonly bob: Person;
   readonly time: VirtualTime;
   readonly webSocket: Network["webSocket"];
+  readonly fetch: Network["fetch"];
   readonly connect: () => Promise<Relay>;
 };
 
 function setUp(options: ScriptedRelayOptions = {}): Setting {
   const time = VirtualTime.from(NOW);
   const relay = new ScriptedRelay("relay.example", options);
-  const { webSocket } = networkOf([relay]);
+  const { webSocket, fetch } = networkOf([relay]);
   useWebSocketImplementation(webSocket);
   onTestFinished(() => useWebSocketImplementation(WebSocket));
   const connect = (): Promise<Relay> => time.until(Relay.connect(relay.url), 10);
-  return { relay, bob: person(), time, webSocket, connect };
+  return { relay, bob: person(), time, webSocket, fetch, connect };
 }
 
 /** Signs what the relay asks for. Without more nostr-tools throws where nobody catches it when that is refused. */
@@ -234,7 +235,7 @@ describe("a scripted relay", () => {
   });
 
   it.each([true, false])("has a document: dead drop %s", async (isDeadDrop) => {
-    const { relay, time } = setUp({ isDeadDrop });
+    const { relay, time, fetch } = setUp({ isDeadDrop });
     const response = await time.until(fetch(relay.url.replace("wss", "https")), 10);
     const document = (await time.until(response.json(), 10)) as { dead_drop?: object };
     expect("dead_drop" in document).toBe(isDeadDrop);

@@ -1,8 +1,6 @@
 // Relays without a network: a small relay (the one that the conformance suite is tried on) behind a WebSocket class and a `fetch` of memory. Between the
 // two stands a conduct, which a test changes at will: how the relay refuses, falls silent, breaks off and lies. What it did to harm is written down.
 
-import { onTestFinished } from "vitest";
-
 import type { DeadDropOptions } from "../../src/client/client.ts";
 import { hasOwnId } from "../../src/client/genuine.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
@@ -309,7 +307,10 @@ function passing(seconds: number): Promise<void> {
 type Listener = (event: never) => void;
 
 export type Network = {
-  /** Has the members that libraries use of the one of browsers, and its order of events. */
+  /**
+   * Has the members that libraries use of the one of browsers, and its order of events. Messages that arrive together are told of in one turn, as `ws` does
+   * it: no promise is settled in between.
+   */
   readonly webSocket: NonNullable<DeadDropOptions["webSocket"]>;
   readonly fetch: typeof fetch;
   /** Sockets to a relay that a client made and that are not closed. */
@@ -318,11 +319,8 @@ export type Network = {
   readonly attempts: (relay: ScriptedRelay) => number;
 };
 
-/** A network of these relays. Until the test is over, or whenever `atEnd` says so, it stands for the global `fetch`, too. */
-export function networkOf(
-  relays: readonly ScriptedRelay[],
-  atEnd: (clean: () => void) => void = onTestFinished,
-): Network {
+/** A network of these relays. */
+export function networkOf(relays: readonly ScriptedRelay[]): Network {
   const sockets = new Map<ScriptedRelay, Set<object>>(relays.map((relay) => [relay, new Set()]));
   const attempts = new Map<ScriptedRelay, number>();
   const at = (url: string): ScriptedRelay | undefined =>
@@ -446,10 +444,6 @@ export function networkOf(
       answer.then(resolve, reject);
     });
   };
-  const globalFetch = globalThis.fetch;
-  globalThis.fetch = fetch;
-  atEnd(() => void (globalThis.fetch = globalFetch));
-
   return {
     webSocket: MemorySocket,
     fetch,

@@ -5,7 +5,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { onTestFinished, vi } from "vitest";
 
 // What a timer sets off takes promises, and at most a message between ports or a stream; nothing that waits for a disk or a network.
-const TURNS = 3;
+const TURNS = 2;
 
 export class VirtualTime {
   readonly #started: number;
