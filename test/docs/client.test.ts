@@ -44,7 +44,7 @@ const TYPES = [
   { name: "Node's", file: "node.mts", args: ["--lib", "es2022", "--types", "node"] },
 ];
 
-const MAX_COMPRESSED_BYTES = 40 * 1_024;
+const MAX_COMPRESSED_BYTES = 1_000 * Number(/(\d+) KB at most/.exec(GUIDE)?.[1]);
 
 // What the relay is made of.
 const OF_THE_RELAY = ["koffi", "lmdb", "pino", "prom-client", "tiny-secp256k1", "uWebSockets.js"];
