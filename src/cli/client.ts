@@ -6,7 +6,8 @@ import { WebSocket } from "ws";
 
 import { DeadDrop, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import { badArgument, recipientUnknown } from "./messages.ts";
 import type { Profile, ProfileOptions } from "./profile.ts";
 
 /**
@@ -43,12 +44,7 @@ function clientOf(
 }
 
 function asFailure(error: unknown): unknown {
-  if (error instanceof NoRelaysError) {
-    return new CliError(
-      FAILED,
-      `${error.message}; ask for them and give --relay, or name other relays to look with --discovery`,
-    );
-  }
-  if (error instanceof RangeError) return new CliError(WRONG_USE, error.message);
+  if (error instanceof NoRelaysError) return new CliError(recipientUnknown(error.message));
+  if (error instanceof RangeError) return new CliError(badArgument(error.message));
   return error;
 }
