@@ -1,11 +1,10 @@
 import { isHex32 } from "../nostr/hex.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
-import { acknowledge, reportUntold } from "./acknowledge.ts";
+import { acknowledge, reportUntold, takenBy } from "./acknowledge.ts";
 import { withClient } from "./client.ts";
 import { CliError, DONE } from "./failure.ts";
 import { NO_IDS, NOT_AN_ID } from "./messages.ts";
 import { mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
-import { harmlessLine } from "./show.ts";
 import type { Terminal } from "./terminal.ts";
 
 export type AckOptions = ProfileOptions & {
@@ -19,7 +18,7 @@ export type AckOptions = ProfileOptions & {
 // As many as NIP-DD's relays take.
 const IDS_AN_EVENT = 1_000;
 
-/** `deaddrop ack`. Answers the exit code: 3 when some relay could not be told yet, 1 when none could. */
+/** `deaddrop ack`. Answers the exit code: 3 when some relay was not told, 1 when none was. */
 export async function ack(options: AckOptions, terminal: Terminal): Promise<number> {
   const { ids, json, print } = options;
   if (ids.length === 0) throw new CliError(NO_IDS);
@@ -29,11 +28,10 @@ export async function ack(options: AckOptions, terminal: Terminal): Promise<numb
   mustHaveRelays(profile);
   return withClient(profile, options, async (client) => {
     const reports = await acknowledge(client, ids, options, terminal);
-    for (const report of reports) {
-      const { url, state, reason } = report;
-      const why = reason === "" ? "" : `: ${harmlessLine(reason)}`;
-      terminal.stdout.write(json ? `${JSON.stringify(report)}\n` : `${url} ${state}${why}\n`);
-    }
+    const taken = takenBy(reports, ids.length, options);
+    if (json) {
+      for (const report of reports) terminal.stdout.write(`${JSON.stringify(report)}\n`);
+    } else if (taken !== undefined) terminal.stdout.write(`${taken.text}\n`);
     return reportUntold(reports, terminal);
   });
 }

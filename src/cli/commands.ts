@@ -146,7 +146,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: [...PROFILE, "ack", "grace"],
     async run(given, _, terminal) {
       const { pickup } = await import("./pickup.ts");
-      return pickup(pickupOf(given), terminal);
+      return pickup(pickupOf(given), terminal, interrupted());
     },
   },
   watch: {
@@ -154,7 +154,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 0,
     options: [...PROFILE, "ack", "grace"],
     async run(given, _, terminal) {
-      const { watch } = await import("./pickup.ts");
+      const { watch } = await import("./watch.ts");
       return watch(pickupOf(given), terminal, interrupted());
     },
   },

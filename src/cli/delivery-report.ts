@@ -1,7 +1,8 @@
 import type { Delivery, DeliveryReport } from "../client/client.ts";
+import { causeOf } from "./cause.ts";
 import { DONE, FAILED, PARTLY, tell } from "./failure.ts";
 import { answersProgress, tooFewHold, untilTime } from "./messages.ts";
-import { harmlessLine, shownTime } from "./show.ts";
+import { shownTime } from "./show.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** How far a delivery is, for a progress line. */
@@ -32,6 +33,6 @@ export function reportDelivery(
 // What a relay said to a message, for people.
 function shownReport({ url, state, reason, heldUntil }: DeliveryReport): string {
   const until = heldUntil === undefined ? "" : untilTime(shownTime(heldUntil));
-  const why = reason === "" || state === "known" ? "" : `: ${harmlessLine(reason)}`;
+  const why = reason === "" || state === "known" ? "" : `: ${causeOf(reason)}`;
   return `${url} ${state}${until}${why}\n`;
 }

@@ -12,6 +12,9 @@ const wrongUse = (text: string): Message => ({ text, exitCode: WRONG_USE });
 
 const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`;
 
+const listed = (urls: readonly string[]): string =>
+  urls.length < 2 ? urls.join() : `${urls.slice(0, -1).join(", ")} and ${urls.at(-1)}`;
+
 // --- the command line
 
 export const unknownCommand = (name: string): Message =>
@@ -210,18 +213,58 @@ export const notRead = (url: string, why: string, exitCode: ExitCode): Message =
   text: `${url} could not be read: ${why}`,
   exitCode,
 });
+export const nothingNew = (urls: readonly string[]): Message =>
+  note(`no new messages at ${listed(urls)}`);
+export const pickupInterrupted = (printed: number, wasToAcknowledge: boolean): Message => {
+  const rest = wasToAcknowledge ? ", and nothing was acknowledged" : "";
+  return {
+    text: `interrupted: not all was read${rest}\n  ${counted(printed, "message")} printed; run it again for all of them`,
+    exitCode: INTERRUPTED,
+  };
+};
+export const TELLING_INTERRUPTED: Message = {
+  text: "interrupted while the relays were told\n  what they were not told is shown again, or told by a later command",
+  exitCode: INTERRUPTED,
+};
+export const acknowledged = (
+  messages: number,
+  urls: readonly string[],
+  until: string | undefined,
+): Message =>
+  note(
+    `acknowledged ${counted(messages, "message")} at ${listed(urls)}${
+      until === undefined ? "" : `\n  your other devices can pick up until ${until}`
+    }`,
+  );
+export const notAcknowledged = (why: string): Message =>
+  failed(
+    `nothing was acknowledged, as that cannot be kept on disk: ${why}\n  the messages stay at the relays and are shown again`,
+  );
 export const toldLater = (url: string, why: string, exitCode: ExitCode): Message => ({
-  text: `${url} could not be told and is told later: ${why}`,
+  text: `${url} could not be told: ${why}\n  a later command tells it`,
   exitCode,
 });
-export const notADeadDrop = (url: string, why: string, exitCode: ExitCode): Message => ({
-  text: `${url} takes no acknowledgement: ${why}`,
+/** An ordinary relay would pass the acknowledgement on to everybody who listens: who received what, and when. */
+export const keptThere = (url: string, exitCode: ExitCode): Message => ({
+  text: `${url} was not told: it is no dead drop and would tell everybody\n  your messages stay there until it drops them; they are not shown here again`,
   exitCode,
 });
 export const acknowledgementsWait = (waiting: number): Message =>
-  note(`${waiting} acknowledgements wait for relays that are not there`);
+  note(
+    `${counted(waiting, "acknowledgement")} could not be told to every relay yet\n  a later command tells it`,
+  );
+export const watching = (urls: readonly string[]): Message =>
+  note(`watching ${listed(urls)}; Ctrl-C ends it`);
+export const notReachable = (url: string, why: string): Message =>
+  note(`${url} cannot be reached: ${why}\n  it is tried again until it is back`);
+export const isBack = (url: string): Message => note(`${url} is back`);
+export const watchStopped = (printed: number, exitCode: ExitCode): Message => ({
+  text: `stopped; ${counted(printed, "message")} printed`,
+  exitCode,
+});
+export const WATCH_ENDED = failed("the watch has ended by itself; start it again");
 export const unreadable = (id: string, why: string): Message =>
-  note(`drop ${id} cannot be opened: ${why}; "deaddrop ack ${id}" removes it`);
+  note(`message ${id} cannot be opened: ${why}\n  "deaddrop ack ${id}" removes it`);
 export const LINE_TOO_LONG = note("a line is too long to be a drop");
 export const lineIsNoEvent = (why: string): Message => note(`a line is no event: ${why}`);
 export const LINE_WITH_WRONG_ID = note("a line has an id that is not its own");

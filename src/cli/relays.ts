@@ -1,4 +1,5 @@
 import { asKey, asRelays } from "./arguments.ts";
+import { causeOf } from "./cause.ts";
 import { withClient } from "./client.ts";
 import { CliError, DONE, PARTLY, tell } from "./failure.ts";
 import {
@@ -10,7 +11,6 @@ import {
   unknownRelaysAction,
 } from "./messages.ts";
 import { mustHaveRelays, openProfile, type ProfileOptions, saveRelays } from "./profile.ts";
-import { harmlessLine } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type RelaysOptions = ProfileOptions & {
@@ -64,7 +64,7 @@ function reportPublished(
   { stdout, stderr }: Terminal,
 ): number {
   for (const { url, refusal } of results) {
-    const said = refusal === undefined ? "published" : harmlessLine(refusal);
+    const said = refusal === undefined ? "published" : causeOf(refusal);
     stdout.write(
       json
         ? `${JSON.stringify({ url, published: refusal === undefined, reason: refusal ?? "" })}\n`

@@ -1,9 +1,10 @@
 import type { BoxStatus } from "../client/client.ts";
+import { causeOf } from "./cause.ts";
 import { withClient } from "./client.ts";
 import { exitCodeFor, tell } from "./failure.ts";
 import { acknowledgementsWait, ASKING_RELAYS, boxEmpty, boxHolds, boxNotRead } from "./messages.ts";
 import { mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
-import { harmlessLine, shownTime } from "./show.ts";
+import { shownTime } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type StatusOptions = ProfileOptions & { readonly json: boolean };
@@ -31,7 +32,7 @@ function boxAsJson(box: BoxStatus): string {
 }
 
 function shownBox({ url, state, reason, drops, oldest, nextExpiry }: BoxStatus): string {
-  if (state === "failed") return `${boxNotRead(url, harmlessLine(reason))}\n`;
+  if (state === "failed") return `${boxNotRead(url, causeOf(reason))}\n`;
   if (drops === 0) return `${boxEmpty(url)}\n`;
   const times = {
     ...(oldest !== undefined && { oldest: shownTime(oldest) }),

@@ -45,7 +45,7 @@ describe.concurrent("deaddrop relays", () => {
     const bob = keyholder({ discovery: `${discovery},${NOWHERE}` });
     const ran = await bob.runs(["relays", "set", relay().url, ...PATIENTLY]);
     expect(ran.code).toBe(3);
-    expect(ran.out).toMatch(new RegExp(`^${NOWHERE}/ .*ECONNREFUSED`, "m"));
+    expect(ran.out).toMatch(new RegExp(`^${NOWHERE}/ nothing listens there$`, "m"));
     expect(lists.has(bob.key)).toBe(true);
   });
 
@@ -78,7 +78,7 @@ describe.concurrent("deaddrop relays", () => {
     expect(damaged).toMatchObject({ code: 1, out: "" });
     expect(damaged.err).toContain("set your relays again");
     expect(await bob.runs(["relays", "set", relay().url])).toMatchObject({ code: 0, err: "" });
-    expect(await bob.runs(["pickup"])).toEqual({ code: 0, out: "", err: "" });
+    expect(await bob.runs(["pickup", "--json"])).toEqual({ code: 0, out: "", err: "" });
   });
 
   it("keeps those of each key apart", async () => {

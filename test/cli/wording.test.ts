@@ -7,8 +7,8 @@ import { describe, expect, it } from "vitest";
 
 const SOURCES = new URL("../../src/", import.meta.url);
 const MESSAGES = "cli/messages.ts";
-// Help is a text of its own, and a completion is a program.
-const OTHERS = ["cli/help.ts", "cli/completion.ts"];
+// Help is a text of its own, a completion is a program, and a cause is part of a message.
+const OTHERS = ["cli/help.ts", "cli/completion.ts", "cli/cause.ts"];
 const COLUMNS = 80;
 const PREFIX = "deaddrop: ";
 const GAP = "…";
