@@ -1,7 +1,13 @@
 import type { AcknowledgementReport, DeadDrop } from "../client/client.ts";
 import { causeOf } from "./cause.ts";
 import { CliError, exitCodeFor, type Message, tell } from "./failure.ts";
-import { acknowledged, keptThere, notAcknowledged, TELLING_RELAYS, toldLater } from "./messages.ts";
+import {
+  acknowledged,
+  acknowledgementNotKept,
+  keptThere,
+  TELLING_RELAYS,
+  toldLater,
+} from "./messages.ts";
 import { shownTime } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
@@ -21,7 +27,7 @@ export async function acknowledge(
   } catch (error) {
     // What the library takes amiss is told by whoever has the client.
     if (error instanceof RangeError) throw error;
-    throw new CliError(notAcknowledged((error as Error).message));
+    throw new CliError(acknowledgementNotKept((error as Error).message));
   } finally {
     done();
   }

@@ -69,14 +69,18 @@ $DEADDROP_HOME, or ~/.config/deaddrop. Its passphrase is asked for, or is $DEADD
 Example: deaddrop keys new
 Example: deaddrop keys import --key alice.key < alice.nsec
 `,
-  send: `Usage: deaddrop send <npub|hex> [<text>|-] [--relay <url>]... [options]
+  send: `Usage: deaddrop send <person> [<text>|-] [--relay <url>]... [options]
        deaddrop send --retry
 
 Encrypts a message for somebody (NIP-17), drops it at the relays where they receive, and says what each relay answered. The
 text comes from standard input when there is none, or "-". What fewer relays hold than the quorum is kept, and goes on with
 --retry: the same message, not a second one.
 
-  -r, --relay <url>     where the recipient receives (default: looked up in their kind 10050 list); may be repeated
+A person is npub1…, nprofile1…, either behind nostr:, 64 hex digits, or an address such as bob@example.com (NIP-05), by the
+word of its domain.
+
+  -r, --relay <url>     where the recipient receives (default: looked up in their kind 10050 list, whose relays within your own
+                        network are left out unless they are yours too); may be repeated
   --discovery <url>     where to look their list up (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
   --expires <time>      let it be forgotten after at least this long, such as 7d
   --quorum <n>          how many relays must hold it (default: more than half)
@@ -143,10 +147,10 @@ Example: curl -H "Authorization: $(deaddrop keys auth "$url")" "$url" | deaddrop
   relays: `Usage: deaddrop relays [--json]
        deaddrop relays set <url>... [--discovery <url>]...
        deaddrop relays publish
-       deaddrop relays of <npub|hex>
+       deaddrop relays of <person>
 
 Without anything, shows the relays where you receive. set keeps them for this key and publishes them as a kind 10050 list
-(NIP-17) at the discovery relays, so that others can find them; publish does that once more. of looks up somebody else's.
+(NIP-17) at the discovery relays, so that others can find them; publish does that once more. of looks up somebody else's, named as in "deaddrop help send".
 
   --discovery <url>     where lists are kept (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
   -k, --key <file>      whose relays (see "deaddrop help keys")

@@ -169,6 +169,7 @@ function notWritten(path: string, error: unknown): CliError {
   return new CliError(keyNotWritten(path, (error as Error).message));
 }
 
-function quoted(path: string): string {
+/** A word as a shell reads it. */
+export function quoted(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -59,11 +59,10 @@ export const notText = (name: string): Message => failed(`${name} is no text; gi
 
 // --- keys and who is meant
 
-export const keyMissing = (whose: string): Message =>
-  wrongUse(`${whose} is missing: npub1… or 64 hex digits`);
-// What was typed might be a secret key, which is not to be repeated on a screen.
-export const notAKey = (whose: string): Message =>
-  wrongUse(`${whose} is no public key: npub1… or 64 hex digits`);
+export const personMissing = (who: string): Message =>
+  wrongUse(`${who} is missing: npub1…, nprofile1… or bob@example.com`);
+export const notAPerson = (who: string, why: string): Message => wrongUse(`${who}: ${why}`);
+export const personNotFound = (why: string): Message => failed(why);
 export const RECIPIENT = "the recipient";
 export const PERSON = "the person";
 export const notRelays = (why: string): Message => wrongUse(why);
@@ -154,9 +153,13 @@ export const savedRelaysDamaged = (file: string, why: string): Message =>
 export const unknownRelaysAction = (action: string, all: readonly string[]): Message =>
   wrongUse(`relays has no "${action}"; it has ${all.join(", ")}`);
 export const NO_RELAYS_TO_SET = wrongUse("which relays? Give one to three URLs");
-export const LIST_NOT_FOUND = failed(
-  "no list of relays is found\n  name other relays to look with --discovery",
-);
+export const NO_LIST = "no list of the recipient's relays is found";
+export const NO_LIST_YET = "nobody who could be asked knows where the recipient receives";
+export const NOBODY_COULD_BE_ASKED = "nobody could be asked where the recipient receives";
+export const NOBODY_TO_ASK = "no relay is named that could know where the recipient receives";
+export const LIST_NAMES_NONE = "the recipient's list of relays names none that is one";
+export const notAsked = (url: string, why: string): Message =>
+  note(`${url} could not be asked: ${why}`);
 export const LIST_NOT_PUBLISHED = failed(
   "nobody published the list, so others cannot find it\n  name relays that do with --discovery",
 );
@@ -164,8 +167,6 @@ export const recipientUnknown = (why: string): Message =>
   failed(`${why}\n  ask for them and give --relay, or name other relays to look with --discovery`);
 export const notAnUrl = (text: string): Message =>
   failed(`"${text}" is no URL; give one such as wss://drop.example.com`);
-export const NO_DOCUMENT = "what answers is no relay";
-export const httpStatus = (status: number): string => `status ${status}`;
 export const noRelayAnswers = (url: string, why: string): Message =>
   failed(`no relay answers at ${url} (${why}); is it running?`);
 
@@ -177,8 +178,24 @@ export const RETRY_ALONE = wrongUse(
 export const WRITE_YOUR_MESSAGE = "Write your message; Ctrl-D on an empty line sends it.";
 export const MESSAGE = "the message";
 export const MESSAGE_EMPTY = wrongUse("the message is empty; nothing was sent");
-export const messageTooLong = (maxBytes: number): Message =>
-  wrongUse(`the message is longer than ${maxBytes} bytes`);
+export const messageFarTooLong = (readBytes: number, maxBytes: number): Message =>
+  wrongUse(`the message has more than ${readBytes} bytes of text; at most ${maxBytes} can be sent`);
+export const messageTooLong = (bytes: number, maxBytes: number): Message =>
+  wrongUse(`the message has ${bytes} bytes of text; at most ${maxBytes} can be sent`);
+export const quorumTooLarge = (quorum: number, relays: number): Message =>
+  wrongUse(`a quorum of ${quorum} is not to be had from ${counted(relays, "relay")}`);
+export const textKept = (file: string, command: string, quotedFile: string): Message =>
+  note(`your text is kept in ${file}\n  send it again: ${command} < ${quotedFile}`);
+export const textNotKept = (why: string): Message =>
+  note(`your text could not be kept (${why}); here it is:`);
+export const SENDING_INTERRUPTED: Message = {
+  text: "interrupted; the message was not sent",
+  exitCode: INTERRUPTED,
+};
+export const UNSENT_INTERRUPTED: Message = {
+  text: 'interrupted; the message is kept, go on with "deaddrop send --retry"',
+  exitCode: INTERRUPTED,
+};
 export const NOTHING_UNSENT = note("nothing is waiting to be sent");
 export const unsentDamaged = (file: string, why: string): Message =>
   failed(`${file} cannot be gone on with (${why}); remove it`);
@@ -236,9 +253,9 @@ export const acknowledged = (
       until === undefined ? "" : `\n  your other devices can pick up until ${until}`
     }`,
   );
-export const notAcknowledged = (why: string): Message =>
+export const acknowledgementNotKept = (why: string): Message =>
   failed(
-    `nothing was acknowledged, as that cannot be kept on disk: ${why}\n  the messages stay at the relays and are shown again`,
+    `the acknowledgement cannot be kept, so no relay was told (${why})\n  make room, and acknowledge again`,
   );
 export const toldLater = (url: string, why: string, exitCode: ExitCode): Message => ({
   text: `${url} could not be told: ${why}\n  a later command tells it`,

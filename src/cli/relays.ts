@@ -1,10 +1,10 @@
-import { asKey, asRelays } from "./arguments.ts";
+import { asPerson, asRelays } from "./arguments.ts";
 import { causeOf } from "./cause.ts";
 import { withClient } from "./client.ts";
 import { CliError, DONE, PARTLY, tell } from "./failure.ts";
+import { findRelays } from "./find-relays.ts";
 import {
   ASKING_RELAYS,
-  LIST_NOT_FOUND,
   LIST_NOT_PUBLISHED,
   NO_RELAYS_TO_SET,
   PERSON,
@@ -30,7 +30,7 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
     throw new CliError(unknownRelaysAction(action, ACTIONS));
   }
   const given = action === "set" ? asRelays(values) : undefined;
-  const person = action === "of" ? asKey(values[0], PERSON) : undefined;
+  const person = action === "of" ? asPerson(values[0], PERSON) : undefined;
   if (given?.length === 0) throw new CliError(NO_RELAYS_TO_SET);
   // What is set anew is not read before: it may be damaged.
   const profile = await openProfile({ ...options, relay: given ?? options.relay }, terminal);
@@ -42,13 +42,12 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
   }
   const { progress, done } = progressLine(terminal.stderr);
   return withClient(profile, options, async (client) => {
-    progress(ASKING_RELAYS);
     if (person === undefined) {
+      progress(ASKING_RELAYS);
       return reportPublished(await client.publishRelays().finally(done), options, terminal);
     }
-    const theirs = await client.lookUpRelays(person).finally(done);
-    if (theirs === undefined) throw new CliError(LIST_NOT_FOUND);
-    list(theirs, options, terminal);
+    const found = await findRelays(client, person, terminal);
+    list(found.relays, options, terminal);
     return DONE;
   });
 }

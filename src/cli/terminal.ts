@@ -3,7 +3,7 @@
 import type { Readable } from "node:stream";
 
 import type { Stream } from "../conformance/progress-line.ts";
-import { CliError } from "./failure.ts";
+import { CliError, type Message } from "./failure.ts";
 import {
   answerTooLong,
   INPUT_ENDED,
@@ -126,14 +126,18 @@ function inputEnded(): CliError {
 /** All there is to read, as text. Throws a CliError that says `name` when it is longer, or not UTF-8. */
 export async function readAll(
   source: Readable,
-  { name, maxBytes }: { readonly name: string; readonly maxBytes: number },
+  {
+    name,
+    maxBytes,
+    tooLong = inputTooLong(name, maxBytes),
+  }: { readonly name: string; readonly maxBytes: number; readonly tooLong?: Message },
 ): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of source as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > maxBytes) {
-      throw new CliError(inputTooLong(name, maxBytes));
+      throw new CliError(tooLong);
     }
     chunks.push(chunk);
   }

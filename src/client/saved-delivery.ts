@@ -21,6 +21,8 @@ export type DeliveryTarget = {
   readonly wrap?: NostrEvent;
   readonly why?: string;
   readonly had?: Pick<DeliveryReport, "state" | "reason" | "heldUntil">;
+  /** The relay was found in the recipient's list, and not named by whoever sends. */
+  readonly isFound?: boolean;
 };
 
 /** A delivery to be gone on with later, by `DeadDrop.resume`: JSON, without the text of the message. */

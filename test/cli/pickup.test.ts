@@ -150,7 +150,9 @@ describe.concurrent("deaddrop pickup", () => {
     loseOutbox(bob);
     const { code, out, err } = await bob.runs(["pickup", "--ack"]);
     expect({ code, texts: textsIn(out) }).toEqual({ code: 1, texts: ["hello"] });
-    expect(err).toMatch(/^deaddrop: nothing was acknowledged, .*\n {2}the messages stay .*\n$/);
+    expect(err).toMatch(
+      /^deaddrop: the acknowledgement cannot be kept, so no relay was told .*\n {2}make room, .*\n$/,
+    );
     expect(await boxOf(bob, relay())).toEqual([id]);
   });
 });
@@ -184,7 +186,9 @@ describe.concurrent("deaddrop watch", () => {
     await drop(alice, bob, "before", [moody]);
     await each((watch) => watch.prints("before"));
     await moody.stop();
-    await each((watch) => watch.says(`${moody.url}/ cannot be reached: nothing listens there\n`));
+    await each((watch) =>
+      watch.says(`${moody.url}/ cannot be reached: it breaks off the connection\n`),
+    );
     const back = await restarted(moody);
     await each((watch) => watch.says(`${moody.url}/ is back\n`));
     await drop(alice, bob, "after", [back]);
@@ -221,6 +225,8 @@ describe.concurrent("deaddrop watch", () => {
     loseOutbox(bob);
     const { code, err } = await bob.runs(["watch", "--ack"]);
     expect(code).toBe(1);
-    expect(err).toMatch(/deaddrop: nothing was acknowledged, .*\n {2}the messages stay .*\n$/);
+    expect(err).toMatch(
+      /deaddrop: the acknowledgement cannot be kept, so no relay was told .*\n {2}make room, .*\n$/,
+    );
   });
 });

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 
@@ -172,11 +173,14 @@ export async function directory(): Promise<{
   readonly lists: Map<string, NostrEvent>;
 }> {
   const lists = new Map<string, NostrEvent>();
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  // Its document (NIP-11) says nothing of a dead drop.
+  const http = createHttpServer((_, response) => response.end("{}")).listen(0, "127.0.0.1");
+  const server = new WebSocketServer({ server: http });
   await once(server, "listening");
   atEnd(() => {
     for (const socket of server.clients) socket.terminate();
-    server.close();
+    http.closeAllConnections();
+    http.close();
   });
   server.on("connection", (socket) => {
     const say = (...message: readonly unknown[]): void => socket.send(JSON.stringify(message));

@@ -118,10 +118,12 @@ describe("acknowledgements in the outbox", () => {
     const picked = await all(client.pickup());
     await relay.kill();
     expect(statesOf(await client.acknowledge(idsOf(picked)))).toEqual(["later"]);
-    expect(await outbox.load()).toMatchObject([{ until: time + 60 }]);
+    const kept = async (): Promise<OutboxRecord[]> =>
+      (await outbox.load()).filter(({ type }) => type === "acknowledgement");
+    expect(await kept()).toMatchObject([{ until: time + 60 }]);
     time += 60;
     expect(await client.flush()).toBe(0);
-    expect(await outbox.load()).toEqual([]);
+    expect(await kept()).toEqual([]);
   });
 
   it("stay as long as their drops might live where nothing more is known", async () => {
