@@ -137,6 +137,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
           json: given.json ?? false,
         },
         terminal,
+        interrupted,
       );
     },
   },

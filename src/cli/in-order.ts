@@ -5,11 +5,9 @@ import type { PickedUp } from "../client/client.ts";
 // What is held stays in memory until the last relay has sent it. Of a box that is larger each part is in order.
 const MAX_GATHERED_CHARS = 128 * 1024 * 1024;
 const CHARS_BESIDE_TEXT = 1_024;
-// When the last relay has sent all it holds, some of it is still being opened, a few milliseconds each.
-const QUIET_MS = 250;
 
 export type InOrderOptions = {
-  /** Resolves when the relays have sent all that they hold. Without it that is when the source ends. */
+  /** Resolves when all that is held has come. Without it that is when the source ends. */
   readonly heldAll?: Promise<void>;
   /** Told how many were gathered so far. */
   readonly gathered?: (count: number) => void;
@@ -21,25 +19,22 @@ export type InOrderOptions = {
  */
 export async function* inOrder(
   source: AsyncIterable<PickedUp>,
-  { heldAll, gathered }: InOrderOptions,
+  { heldAll = new Promise(() => {}), gathered }: InOrderOptions,
 ): AsyncGenerator<readonly PickedUp[]> {
   const iterator = source[Symbol.asyncIterator]();
   let batch: PickedUp[] = [];
-  let [count, chars, cameAt] = [0, 0, performance.now()];
-  const quiet =
-    heldAll === undefined ? new Promise<undefined>(() => {}) : quietAfter(heldAll, () => cameAt);
+  let [count, chars] = [0, 0];
   try {
     let next = iterator.next();
     for (;;) {
-      const result = await Promise.race([next, quiet]);
-      if (result?.done !== false) {
+      const result = await Promise.race([next, heldAll]);
+      if (typeof result !== "object" || result.done === true) {
         yield batch.sort(byTime);
         batch = [];
-        if (result !== undefined) return;
+        if (typeof result === "object") return;
         break;
       }
       batch.push(result.value);
-      cameAt = performance.now();
       gathered?.((count += 1));
       chars += charsOf(result.value);
       if (chars > MAX_GATHERED_CHARS) {
@@ -60,17 +55,6 @@ export async function* inOrder(
   } finally {
     // It ends when what it waits for has come: nobody waits for that here.
     void iterator.return?.();
-  }
-}
-
-// Resolves once nothing has come for a while after that.
-async function quietAfter(heldAll: Promise<void>, cameAt: () => number): Promise<undefined> {
-  await heldAll;
-  let restMs = QUIET_MS;
-  while (restMs > 0) {
-    const wait = restMs;
-    await new Promise((resolve) => setTimeout(resolve, wait));
-    restMs = cameAt() + QUIET_MS - performance.now();
   }
 }
 

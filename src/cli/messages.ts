@@ -275,10 +275,8 @@ export const watching = (urls: readonly string[]): Message =>
 export const notReachable = (url: string, why: string): Message =>
   note(`${url} cannot be reached: ${why}\n  it is tried again until it is back`);
 export const isBack = (url: string): Message => note(`${url} is back`);
-export const watchStopped = (printed: number, exitCode: ExitCode): Message => ({
-  text: `stopped; ${counted(printed, "message")} printed`,
-  exitCode,
-});
+export const watchStopped = (printed: number): Message =>
+  note(`stopped; ${counted(printed, "message")} printed`);
 export const WATCH_ENDED = failed("the watch has ended by itself; start it again");
 export const unreadable = (id: string, why: string): Message =>
   note(`message ${id} cannot be opened: ${why}\n  "deaddrop ack ${id}" removes it`);

@@ -2,7 +2,7 @@ import type { CollectionReport, DeadDrop } from "../client/client.ts";
 import { acknowledge, untold } from "./acknowledge.ts";
 import { causeOf } from "./cause.ts";
 import { withClient } from "./client.ts";
-import { DONE, exitCodeFor, type Message, tell } from "./failure.ts";
+import { DONE, type Message, tell } from "./failure.ts";
 import {
   ASKING_RELAYS,
   isBack,
@@ -18,7 +18,7 @@ import { progressLine, type Terminal } from "./terminal.ts";
 
 /**
  * `deaddrop watch`: prints what is held and what comes, until `signal` is aborted. Tells when a relay cannot be reached and when it is back. Answers the exit
- * code: 3 when some relay could not be read in the end, 1 when none could.
+ * code.
  */
 export async function watch(
   options: PickupOptions,
@@ -33,7 +33,7 @@ export async function watch(
       tell(stderr, message);
     };
     const failing = new AbortController();
-    const relays = new WatchedRelays(client.relays.length, signal, say);
+    const relays = new WatchedRelays(signal, say);
     const acknowledgements = new Acknowledgements(client, options, terminal, failing);
     const collection = client.watch({
       signal: AbortSignal.any([signal, failing.signal]),
@@ -47,7 +47,7 @@ export async function watch(
     };
     line.progress(ASKING_RELAYS);
     for await (const batch of batchesOf(collection, options, {
-      heldAll: relays.allRead,
+      heldAll: collection.caughtUp,
       gathered,
     })) {
       line.done();
@@ -61,36 +61,25 @@ export async function watch(
     }
     await acknowledgements.settled();
     if (!signal.aborted) return tell(stderr, WATCH_ENDED);
-    return tell(stderr, watchStopped(printed, exitCodeFor(relays.down, client.relays.length)));
+    return tell(stderr, watchStopped(printed));
   });
 }
 
 /** What is known of the relays of a watch: says when one is not there, and when it is back, once each. */
 class WatchedRelays {
-  /** Resolves when each has sent what it holds, or could not. */
-  readonly allRead: Promise<void>;
-  readonly #count: number;
   readonly #signal: AbortSignal;
   readonly #say: (message: Message) => void;
   readonly #read = new Set<string>();
   readonly #down = new Set<string>();
-  #resolve: () => void = () => {};
 
-  constructor(count: number, signal: AbortSignal, say: (message: Message) => void) {
-    this.#count = count;
+  constructor(signal: AbortSignal, say: (message: Message) => void) {
     this.#signal = signal;
     this.#say = say;
-    this.allRead = new Promise((resolve) => (this.#resolve = resolve));
   }
 
   /** How many have sent what they hold, or could not. */
   get read(): number {
     return this.#read.size;
-  }
-
-  /** How many are not there now. */
-  get down(): number {
-    return this.#down.size;
   }
 
   changed({ url, state, reason }: CollectionReport): void {
@@ -101,7 +90,6 @@ class WatchedRelays {
     if (state === "failed") this.#down.add(url);
     else this.#down.delete(url);
     this.#read.add(url);
-    if (this.#read.size === this.#count) this.#resolve();
   }
 }
 
