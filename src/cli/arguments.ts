@@ -4,18 +4,17 @@ import { npubEncode } from "nostr-tools/nip19";
 
 import { parsePerson } from "../client/person.ts";
 import { relayUrls } from "../client/relay-url.ts";
-import { CliError, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import { notAPerson, notRelays, personMissing } from "./messages.ts";
 
 /** Somebody as people type them. Answers the text, which names somebody; whom, a client finds. */
 export function asPerson(text: string | undefined, what: string): string {
-  if (text === undefined) {
-    throw new CliError(WRONG_USE, `${what} is missing: npub1…, nprofile1… or bob@example.com`);
-  }
+  if (text === undefined) throw new CliError(personMissing(what));
   try {
     parsePerson(text);
     return text;
   } catch (error) {
-    throw new CliError(WRONG_USE, `${what}: ${(error as Error).message}`);
+    throw new CliError(notAPerson(what, (error as Error).message));
   }
 }
 
@@ -29,6 +28,6 @@ export function asRelays(texts: readonly string[]): string[] {
   try {
     return relayUrls(texts);
   } catch (error) {
-    throw new CliError(WRONG_USE, (error as Error).message);
+    throw new CliError(notRelays((error as Error).message));
   }
 }

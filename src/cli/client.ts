@@ -4,7 +4,8 @@ import { join } from "node:path";
 
 import { DeadDrop, Nip05Error, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import { badArgument, personNotFound, recipientUnknown } from "./messages.ts";
 import type { Profile, ProfileOptions } from "./profile.ts";
 import { harmlessLine } from "./show.ts";
 
@@ -43,12 +44,9 @@ function clientOf(
 
 function asFailure(error: unknown): unknown {
   if (error instanceof NoRelaysError) {
-    return new CliError(
-      FAILED,
-      `${harmlessLine(error.message)}; ask for them and give --relay, or name other relays to look with --discovery`,
-    );
+    return new CliError(recipientUnknown(harmlessLine(error.message)));
   }
-  if (error instanceof Nip05Error) return new CliError(FAILED, harmlessLine(error.message));
-  if (error instanceof RangeError) return new CliError(WRONG_USE, error.message);
+  if (error instanceof Nip05Error) return new CliError(personNotFound(harmlessLine(error.message)));
+  if (error instanceof RangeError) return new CliError(badArgument(error.message));
   return error;
 }

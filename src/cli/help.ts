@@ -74,7 +74,8 @@ Example: deaddrop keys import --key alice.key < alice.nsec
 
 Encrypts a message for somebody (NIP-17), drops it at the relays where they receive, and says what each relay answered. The
 text comes from standard input when there is none, or "-". What fewer relays hold than the quorum is kept, and goes on with
---retry: the same message, not a second one.
+--retry: the same message, not a second one. A text that came from standard input and cannot be sent is kept in a file that only
+you can read; the error names it, and says how to send it again.
 
 A person is npub1…, nprofile1…, either behind nostr:, 64 hex digits, or an address such as bob@example.com (NIP-05), by the
 word of its domain.
@@ -95,14 +96,14 @@ word of its domain.
 Through a proxy such as Tor's (--socks 127.0.0.1:9050 --timeout 60s) .onion relays can be used, names are resolved by it, and
 each connection is on a circuit of its own. Every command that asks relays takes --socks.
 
-Exit status: 0 when a quorum holds it, 3 when some relays do, 1 when none does, 2 for wrong use.
+Exit status: 0 when a quorum holds it, 3 when some relays do, 1 when none does, 2 for wrong use, 130 when interrupted.
 
 Example: echo "Under the third bench." | deaddrop send npub1… --relay wss://drop.example.com
 `,
   pickup: `Usage: deaddrop pickup [--ack [--grace <time>]] [--relay <url>]... [--json]
 
-Prints everything that your relays hold for you, each message once. Nothing is deleted unless --ack is given, and then only
-what was printed.
+Prints everything that your relays hold for you, each message once, oldest first. Nothing is deleted unless --ack is given, and
+then only what was printed. Interrupted, it prints what came so far, and nothing is deleted.
 
   --ack                 let the relays forget what was printed
   --grace <time>        but leave it to your other devices for so long
@@ -110,26 +111,30 @@ what was printed.
   -k, --key <file>      whose box (see "deaddrop help keys")
   --socks <host:port>   through this SOCKS5 proxy (see "deaddrop help send")
   --timeout <time>      how long a relay may take to answer (default 10s)
-  --json                one object per line
+  --json                one object per line, as they come: relays send the newest first
 
 The text of a message is indented; what stands at the margin is not part of it.
 
-Exit status: 0 when every relay was read, 3 when some were, 1 when none was, 2 for wrong use.
+Exit status: 0 when every relay was read, and told if --ack is given, 3 when some were, 1 when none was, 2 for wrong use, 130
+when interrupted.
 
 Example: deaddrop pickup --ack --json >> messages.ndjson
 `,
   watch: `Usage: deaddrop watch [--ack [--grace <time>]] [--relay <url>]... [--key <file>] [--socks <host:port>] [--timeout <time>]
                       [--json]
 
-Prints what your relays hold for you, and then what comes, until it is interrupted. Relays that are not there are tried
-again. The options are those of "deaddrop pickup".
+Prints what your relays hold for you, oldest first, and then what comes, until it is interrupted. Relays that are not there are
+tried again, and it says when one is lost and when it is back. The options are those of "deaddrop pickup".
+
+Exit status: 0 when it was interrupted, 1 when it cannot go on, 2 for wrong use.
 
 Example: deaddrop watch --ack
 `,
   ack: `Usage: deaddrop ack <id>... [--grace <time>] [--relay <url>]... [--json]
 
-Lets all your relays forget these drops, by the ids that pickup prints: also relays that did not have them, since a copy may
-be on its way. Relays that are not there are told by a later command.
+Lets all your relays forget these messages, by the ids that pickup prints: also relays that did not have them, since a copy may
+be on its way. Relays that are not there are told by a later command. A relay that is no dead drop is not told, as it would tell
+everybody: the messages stay there until it drops them, and are not printed here again.
 
   --grace <time>        leave them to your other devices for so long
   --print               print the acknowledgement, one for each 1,000 ids, and tell nobody

@@ -3,7 +3,9 @@ import { stringify } from "yaml";
 import { fetchDocument } from "../client/document.ts";
 import type { Config } from "../config/schema.ts";
 import { join } from "../config/values.ts";
-import { CliError, FAILED } from "./failure.ts";
+import { causeOf } from "./cause.ts";
+import { CliError } from "./failure.ts";
+import { noRelayAnswers, notAnUrl } from "./messages.ts";
 import { networkOf } from "./network.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -27,8 +29,7 @@ export async function info(
   const { fetch } = networkOf(socks, terminal);
   const address = url ?? (config.url || `ws://${join(config.listen)}`);
   const http = address.replace(/^ws/i, "http");
-  if (!/^https?:/i.test(http) || !URL.canParse(http))
-    throw new CliError(FAILED, `"${address}" is no URL; give one such as wss://drop.example.com`);
+  if (!/^https?:/i.test(http) || !URL.canParse(http)) throw new CliError(notAnUrl(address));
   let document: object;
   try {
     const accept = "application/nostr+json";
@@ -38,8 +39,7 @@ export async function info(
       fetch,
     });
   } catch (error) {
-    const { message } = error as Error;
-    throw new CliError(FAILED, `no relay answers at ${address} (${message}); is it running?`);
+    throw new CliError(noRelayAnswers(address, causeOf((error as Error).message)));
   }
   return json ? `${JSON.stringify(document)}\n` : stringify(document);
 }

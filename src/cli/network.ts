@@ -1,6 +1,7 @@
 import type { Network } from "../client/client.ts";
 import { nodeNetwork, throughSocks } from "../client/node.ts";
-import { CliError, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import { notAProxy } from "./messages.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** How a command connects: through the SOCKS proxy of --socks, else of $DEADDROP_SOCKS, else directly. Throws a CliError for what is no proxy. */
@@ -11,6 +12,6 @@ export function networkOf(socks: string | undefined, { env }: Pick<Terminal, "en
     return proxy === undefined ? nodeNetwork() : throughSocks(proxy);
   } catch (error) {
     const from = socks === undefined ? "DEADDROP_SOCKS" : "--socks";
-    throw new CliError(WRONG_USE, `${from}: ${(error as Error).message}`);
+    throw new CliError(notAProxy(from, (error as Error).message));
   }
 }

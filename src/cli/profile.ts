@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { type Network, secretSigner, type Signer } from "../client/client.ts";
 import { relayUrls } from "../client/relay-url.ts";
 import { asRelays } from "./arguments.ts";
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
 import { homeFolder, loadSecret } from "./key-file.ts";
+import { NO_RELAYS, savedRelaysDamaged } from "./messages.ts";
 import { networkOf } from "./network.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -60,10 +61,7 @@ export async function openProfile(options: ProfileOptions, terminal: Terminal): 
 /** Throws when the profile has no relays of its own. */
 export function mustHaveRelays({ relays }: Profile): void {
   if (relays.length > 0) return;
-  throw new CliError(
-    WRONG_USE,
-    'no relays to pick up from; set yours with "deaddrop relays set wss://…", or give --relay',
-  );
+  throw new CliError(NO_RELAYS);
 }
 
 /** Keeps these as the profile's relays. */
@@ -99,9 +97,6 @@ async function savedRelays(folder: string): Promise<string[]> {
     const { relays } = JSON.parse(await readFile(file, "utf8")) as { relays: string[] };
     return relayUrls(relays);
   } catch (error) {
-    throw new CliError(
-      FAILED,
-      `${file} cannot be read (${(error as Error).message}); set your relays again`,
-    );
+    throw new CliError(savedRelaysDamaged(file, (error as Error).message));
   }
 }

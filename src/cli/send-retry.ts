@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 
 import type { DeadDrop, Delivery, SavedDelivery } from "../client/client.ts";
 import { answeredOf, reportDelivery } from "./delivery-report.ts";
-import { DONE, FAILED, PARTLY } from "./failure.ts";
+import { DONE, FAILED, PARTLY, tell } from "./failure.ts";
+import { NOTHING_UNSENT, unsentDamaged } from "./messages.ts";
 import type { Profile } from "./profile.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 import { settleUnsent, unsentFiles } from "./unsent.ts";
@@ -22,9 +23,7 @@ export async function retryUnsent(
       const saved = JSON.parse(await readFile(file, "utf8")) as SavedDelivery;
       delivery = await client.resume(saved, { progress: (now) => progress(answeredOf(now)) });
     } catch (error) {
-      const why = (error as Error).message;
-      terminal.stderr.write(`deaddrop: ${file} cannot be gone on with (${why}); remove it\n`);
-      codes.push(FAILED);
+      codes.push(tell(terminal.stderr, unsentDamaged(file, (error as Error).message)));
       continue;
     }
     await delivery.settled();
@@ -32,7 +31,7 @@ export async function retryUnsent(
     await settleUnsent(profile, delivery);
     codes.push(reportDelivery(delivery, options, terminal));
   }
-  if (codes.length === 0 && !options.json) terminal.stderr.write("nothing is waiting to be sent\n");
+  if (codes.length === 0 && !options.json) tell(terminal.stderr, NOTHING_UNSENT);
   if (codes.every((code) => code === DONE)) return DONE;
   return codes.every((code) => code === FAILED) ? FAILED : PARTLY;
 }

@@ -76,6 +76,8 @@ const TURN_MS = 20;
  * Ends when every relay has brought all it holds or was given up, or, while it watches, when it is stopped: by its signal, or by leaving the loop.
  */
 export class Collection implements AsyncIterable<PickedUp> {
+  /** Resolves when all that the relays hold was handed out, as far as they could be read. What a watch brings after that has come since. */
+  readonly caughtUp: Promise<void>;
   readonly #parts: CollectionParts;
   readonly #waiting: ReceivedDrop[] = [];
   // By their ids, so that a second copy is not tried.
@@ -85,9 +87,11 @@ export class Collection implements AsyncIterable<PickedUp> {
   #isOver = false;
   #isStarted = false;
   #changed: (() => void)[] = [];
+  #catchUp: () => void = () => {};
 
   constructor(parts: CollectionParts) {
     this.#parts = parts;
+    this.caughtUp = new Promise((resolve) => (this.#catchUp = resolve));
   }
 
   /** Relay by relay, as it is now. */
@@ -99,7 +103,7 @@ export class Collection implements AsyncIterable<PickedUp> {
     if (this.#isStarted) throw new Error("a collection can be gone through once");
     this.#isStarted = true;
     const { signal, keep } = this.#parts;
-    if (signal?.aborted === true) return;
+    if (signal?.aborted === true) return this.#catchUp();
     const stop = this.#parts.start(this);
     const aborted = (): void => {
       this.#waiting.length = 0;
@@ -121,6 +125,7 @@ export class Collection implements AsyncIterable<PickedUp> {
           yield picked;
         } else if (this.#isIdle && !(await keep()) && this.#isIdle) {
           if (this.#isOver) return;
+          if (this.#reports.size > 0 && !this.#isReading) this.#catchUp();
           await this.#change();
         }
       }
@@ -128,6 +133,7 @@ export class Collection implements AsyncIterable<PickedUp> {
       signal?.removeEventListener("abort", aborted);
       this.end();
       stop();
+      this.#catchUp();
       await keep();
     }
   }

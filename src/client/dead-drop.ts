@@ -132,7 +132,8 @@ export class DeadDrop {
     const given = options.relays && relayUrls(options.relays);
     if (given !== undefined) this.#pool.trust(given);
     if (given?.length === 0) throw new NoRelaysError("no relays were given");
-    const relays = given ?? relaysIn(await this.lookUpRelays(recipient, options));
+    const relays =
+      given ?? relaysIn(options.lookup ?? (await this.lookUpRelays(recipient, options)));
     const outgoing = { recipient, message, from: options.from ?? this.#author };
     return this.#sender.send(outgoing, relays, options);
   }

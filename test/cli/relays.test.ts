@@ -46,7 +46,7 @@ describe.concurrent("deaddrop relays", () => {
     const bob = keyholder({ discovery: `${discovery},${NOWHERE}` });
     const ran = await bob.runs(["relays", "set", relay().url, ...PATIENTLY]);
     expect(ran.code).toBe(3);
-    expect(ran.out).toMatch(new RegExp(`^${NOWHERE}/ .*ECONNREFUSED`, "m"));
+    expect(ran.out).toMatch(new RegExp(`^${NOWHERE}/ nothing listens there$`, "m"));
     expect(lists.has(bob.key)).toBe(true);
   });
 
@@ -55,7 +55,7 @@ describe.concurrent("deaddrop relays", () => {
     const bob = keyholder();
     const ran = await bob.runs(["relays", "set", relay().url, ...PATIENTLY]);
     expect(ran.code).toBe(1);
-    expect(ran.err).toMatch(/^deaddrop: nobody published the list.*--discovery\n$/);
+    expect(ran.err).toMatch(/^deaddrop: nobody published the list.*--discovery\n$/s);
     const later = await bob.runs(["relays", "publish", "--discovery", discovery]);
     expect(later).toMatchObject({ code: 0, err: "" });
     expect(lists.get(bob.key)?.tags).toEqual([["relay", `${relay().url}/`]]);
@@ -79,7 +79,7 @@ describe.concurrent("deaddrop relays", () => {
     expect(damaged).toMatchObject({ code: 1, out: "" });
     expect(damaged.err).toContain("set your relays again");
     expect(await bob.runs(["relays", "set", relay().url])).toMatchObject({ code: 0, err: "" });
-    expect(await bob.runs(["pickup"])).toEqual({ code: 0, out: "", err: "" });
+    expect(await bob.runs(["pickup", "--json"])).toEqual({ code: 0, out: "", err: "" });
   });
 
   it("keeps those of each key apart", async () => {
@@ -100,7 +100,7 @@ describe.concurrent("deaddrop relays", () => {
     const { out } = await runs(["relays"], { env });
     expect(out).toBe("wss://one.example/\nwss://two.example/\n");
     const status = await runs(["status", "--relay", relay().url], { env });
-    expect(status.out).toBe(`${relay().url}/ 0 drops\n`);
+    expect(status.out).toBe(`${relay().url}/ holds nothing for you\n`);
   });
 
   it("exits with 1 when no list is found, and says what to do", async () => {
@@ -113,7 +113,7 @@ describe.concurrent("deaddrop relays", () => {
     for (const ran of await Promise.all(commands.map((args) => runs(args)))) {
       expect(ran).toMatchObject({ code: 1, out: "" });
       expect(ran.err).toMatch(
-        /^deaddrop: the recipient has published no relays .*--relay.*--discovery\n$/,
+        /^deaddrop: no list of the recipient's relays .*--relay.*--discovery\n$/s,
       );
     }
   });
@@ -124,16 +124,16 @@ describe.concurrent("deaddrop relays", () => {
     const looked = await alice.runs(["relays", "of", bob.npub, ...PATIENTLY]);
     expect(looked).toMatchObject({ code: 1, out: "" });
     expect(looked.err).toMatch(
-      /^deaddrop: nobody could be asked .*127\.0\.0\.1:1\/ \(.*ECONNREFUSED/,
+      new RegExp(
+        `^deaddrop: ${NOWHERE}/ could not be asked: nothing listens there\ndeaddrop: nobody could be asked `,
+      ),
     );
     await bob.runs(["relays", "set", relay().url]);
     expect(lists.has(bob.key)).toBe(true);
     const both = ["--discovery", discovery, "--discovery", NOWHERE, "--timeout", "5s"];
     const found = await alice.runs(["relays", "of", bob.npub, ...both]);
     expect(found).toMatchObject({ code: 0, out: `${relay().url}/\n` });
-    expect(found.err).toMatch(
-      /^deaddrop: ws:\/\/127\.0\.0\.1:1\/ could not be asked: .*ECONNREFUSED/,
-    );
+    expect(found.err).toBe(`deaddrop: ${NOWHERE}/ could not be asked: nothing listens there\n`);
   });
 
   it("finds the relays of somebody as people write them, also by the relays of an nprofile", async () => {

@@ -73,6 +73,19 @@ describe("a recipient's list", () => {
     },
   );
 
+  it("is looked up once where the lookup is given, and is a stranger's word all the same", async () => {
+    const inner = await innerService();
+    const bob = person();
+    const discovery = await listed(bob, [`ws://127.0.0.1:${inner.port}`]);
+    const sender = deadDrop(person(), [], { discovery: [discovery] });
+    const lookup = await sender.lookUpRelays(bob.key);
+    // Nobody is asked any more: this one knows no discovery relay.
+    const other = deadDrop(person(), [], { discovery: [] });
+    const delivery = await other.send(bob.key, "x", { lookup });
+    expect(delivery.reports[0]?.reason).toMatch(REFUSED);
+    expect(inner.connections()).toBe(0);
+  });
+
   it("is not asked about a relay that is given with the message, nor when it is gone on with", async () => {
     const bob = person();
     const sender = deadDrop(person(), []);
