@@ -105,7 +105,7 @@ export class Authentication {
     this.#challenge = this.#throwAway = undefined;
     this.#challenges = 0;
     this.#refused.clear();
-    for (const resolve of this.#pending.values()) resolve("the connection broke");
+    for (const resolve of this.#pending.values()) resolve(undefined);
     this.#pending.clear();
   }
 
@@ -149,10 +149,12 @@ export class Authentication {
   }
 
   async #answerTo({ id }: NostrEvent, signer: Signer): Promise<void> {
-    const why = await new Promise<string | undefined>((resolve) => {
-      this.#pending.set(id, resolve);
+    await new Promise<void>((resolve) => {
+      this.#pending.set(id, (why) => {
+        if (why !== undefined) this.#refuse(signer, { by: "relay", why });
+        resolve();
+      });
     });
-    if (why !== undefined) this.#refuse(signer, { by: "relay", why });
   }
 
   #refuse({ key }: Signer, refusal: Refusal): void {

@@ -276,7 +276,7 @@ export class RelayConnection {
         this.#subscriptions.get(id)?.listener.eose?.(hintIn(rest[0]));
         break;
       case "CLOSED":
-        this.#receiveClosed(id, textOf(rest[0]));
+        this.#receiveClosed(id, textOf(rest[0]) || "closed without a reason");
         break;
       case "NOTICE":
         this.#parts.notice?.(id);
@@ -293,7 +293,7 @@ export class RelayConnection {
     const wantsKey = !accepted && reason.startsWith("auth-required:");
     if (wantsKey && this.#authentication.isAnonymous && this.#authentication.hide()) return;
     this.#socket.resetBackoff();
-    publication.answered({ accepted, reason });
+    publication.answered({ accepted, reason: accepted ? reason : reason || "refused without a reason" });
   }
 
   #receiveEvent(id: string, value: unknown): void {
