@@ -14,6 +14,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.stderr.write(`deaddrop: cannot write to standard output: ${error.message}\n`);
   process.exit(FAILED);
 });
+// Nobody is there to be told of it, and what a command does it does without being watched.
+process.stderr.on("error", () => {});
 
 process.exitCode = await exitCodeOf(() => run(process.argv.slice(2)), process.stderr);
 

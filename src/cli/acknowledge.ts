@@ -1,5 +1,5 @@
 import type { AcknowledgementReport, DeadDrop } from "../client/client.ts";
-import { exitCodeFor } from "./failure.ts";
+import { asFailureOf, exitCodeFor } from "./failure.ts";
 import { harmlessLine } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
@@ -14,6 +14,12 @@ export async function acknowledge(
   progress("telling the relays");
   try {
     return await client.acknowledge(ids, { ...(graceSeconds !== undefined && { graceSeconds }) });
+  } catch (error) {
+    throw asFailureOf(
+      error,
+      (why) =>
+        `the acknowledgement cannot be kept (${why}), so no relay was told and all of it is held on; make room, and acknowledge again`,
+    );
   } finally {
     done();
   }

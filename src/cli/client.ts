@@ -6,8 +6,8 @@ import { WebSocket } from "ws";
 
 import { DeadDrop, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
-import type { Profile, ProfileOptions } from "./profile.ts";
+import { asFailureOf, CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { keptFor, type Profile, type ProfileOptions } from "./profile.ts";
 
 /**
  * Does a command's work with a client of this profile, and closes it in the end, whatever becomes of the work. What the library throws for wrong use or an
@@ -29,14 +29,19 @@ export async function withClient(
 }
 
 function clientOf(
-  { signer, relays, discovery, folder }: Profile,
+  { signer, relays, discovery, folder, notice }: Profile,
   { timeoutSeconds }: Pick<ProfileOptions, "timeoutSeconds">,
 ): DeadDrop {
   return new DeadDrop({
     keys: [signer],
     relays,
     discovery,
-    outbox: fileOutbox(join(folder, "outbox")),
+    outbox: fileOutbox(join(folder, "outbox"), {
+      lost: ({ path, why, keptAs }) =>
+        notice(
+          `${path} cannot be used (${why}), so relays may not be told of an acknowledgement in it, and its messages may be printed again${keptFor({ keptAs })}`,
+        ),
+    }),
     webSocket: WebSocket,
     ...(timeoutSeconds !== undefined && { patienceSeconds: timeoutSeconds }),
   });
@@ -50,5 +55,5 @@ function asFailure(error: unknown): unknown {
     );
   }
   if (error instanceof RangeError) return new CliError(WRONG_USE, error.message);
-  return error;
+  return asFailureOf(error, (why) => `what waits for your relays cannot be read or kept (${why})`);
 }

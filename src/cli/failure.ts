@@ -27,7 +27,22 @@ export class CliError extends Error {
   }
 }
 
-/** Does a command's work, which answers its exit code. A CliError is told on standard error; whatever else is thrown is a bug, and passed on. */
+/** What the system says of a file, or of another thing of its own, that it did not read or write; undefined for an error that is not the system's. */
+export function saidBySystem(error: unknown): string | undefined {
+  const { code, syscall, message } = Object(error) as Partial<NodeJS.ErrnoException>;
+  return code !== undefined && syscall !== undefined ? message : undefined;
+}
+
+/** An error of the system as a CliError that says what it means for whoever typed the command. What is not the system's is a bug, and stays as it is. */
+export function asFailureOf(error: unknown, sentence: (why: string) => string): unknown {
+  const why = saidBySystem(error);
+  return why === undefined ? error : new CliError(FAILED, sentence(why));
+}
+
+/**
+ * Does a command's work, which answers its exit code. A CliError is told on standard error, and so is an error of the system (a full disk, a file that may not
+ * be read); whatever else is thrown is a bug, and passed on.
+ */
 export async function exitCodeOf(
   work: () => Promise<number>,
   stderr: { write(text: string): unknown },
@@ -35,9 +50,10 @@ export async function exitCodeOf(
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof CliError)) throw error;
-    stderr.write(`deaddrop: ${withoutSecrets(error.message.trimEnd())}\n`);
-    return error.exitCode;
+    const failure = asFailureOf(error, (why) => why);
+    if (!(failure instanceof CliError)) throw error;
+    stderr.write(`deaddrop: ${withoutSecrets(failure.message.trimEnd())}\n`);
+    return failure.exitCode;
   }
 }
 

@@ -1,15 +1,14 @@
 // Who runs a command: a key, the relays that belong to it, and a folder where the command line keeps what must outlive it.
 
-import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { secretSigner, type Signer } from "../client/client.ts";
-import { relayUrls } from "../client/relay-url.ts";
+import { codeOf, readJson, removeLeftovers, replaceFile } from "../client/durable-file.ts";
+import { isRelayUrl, relayUrls } from "../client/relay-url.ts";
 import { asRelays } from "./arguments.ts";
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { asFailureOf, CliError, FAILED, saidBySystem, WRONG_USE } from "./failure.ts";
 import { homeFolder, loadSecret } from "./key-file.ts";
-import type { Terminal } from "./terminal.ts";
+import { progressLine, type Terminal } from "./terminal.ts";
 
 export type ProfileOptions = {
   /** A key file. */
@@ -26,8 +25,12 @@ export type Profile = {
   /** One's own relays, as given, else as the environment says, else as they were set. */
   readonly relays: readonly string[];
   readonly discovery: readonly string[];
+  /** Why `relays` are none although some were set; undefined: they are as they were set. */
+  readonly relaysLost?: string | undefined;
   /** A folder for what belongs to this key. */
   readonly folder: string;
+  /** Tells whoever runs the command something that does not end it. */
+  readonly notice: (text: string) => void;
 };
 
 /** Relays where many people's kind 10050 lists are found. */
@@ -35,16 +38,23 @@ const DISCOVERY = ["wss://purplepag.es", "wss://relay.damus.io", "wss://nos.lol"
 
 /** Reads the key and finds what belongs to it. Throws a CliError that says what to do. */
 export async function openProfile(options: ProfileOptions, terminal: Terminal): Promise<Profile> {
-  const { secret } = await loadSecret(terminal, options);
+  const { secret, file } = await loadSecret(terminal, options);
   const signer = secretSigner(secret);
   const folder = join(homeFolder(terminal.env), signer.key);
+  if (file !== undefined) await removeLeftovers(dirname(file));
+  await removeLeftovers(folder);
+  const given = firstOf(options.relay, fromEnvironment(terminal, "DEADDROP_RELAYS"));
+  const saved = given === undefined ? await savedRelays(folder) : [];
   return {
     signer,
     folder,
-    relays: asRelays(
-      firstOf(options.relay, fromEnvironment(terminal, "DEADDROP_RELAYS")) ??
-        (await savedRelays(folder)),
-    ),
+    notice(text) {
+      progressLine(terminal.stderr).done();
+      terminal.stderr.write(`deaddrop: ${text}\n`);
+    },
+    ...(typeof saved === "string"
+      ? { relays: [], relaysLost: saved }
+      : { relays: asRelays(given ?? saved) }),
     discovery: asRelays(
       firstOf(options.discovery, fromEnvironment(terminal, "DEADDROP_DISCOVERY")) ?? DISCOVERY,
     ),
@@ -52,8 +62,9 @@ export async function openProfile(options: ProfileOptions, terminal: Terminal): 
 }
 
 /** Throws when the profile has no relays of its own. */
-export function mustHaveRelays({ relays }: Profile): void {
+export function mustHaveRelays({ relays, relaysLost }: Profile): void {
   if (relays.length > 0) return;
+  if (relaysLost !== undefined) throw new CliError(FAILED, relaysLost);
   throw new CliError(
     WRONG_USE,
     'no relays to pick up from; set yours with "deaddrop relays set wss://…", or give --relay',
@@ -62,10 +73,20 @@ export function mustHaveRelays({ relays }: Profile): void {
 
 /** Keeps these as the profile's relays. */
 export async function saveRelays(folder: string, relays: readonly string[]): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const part = join(folder, "relays.part");
-  await writeFile(part, `${JSON.stringify({ relays })}\n`, { mode: 0o600 });
-  await rename(part, relaysFile(folder));
+  try {
+    await replaceFile(relaysFile(folder), `${JSON.stringify({ relays })}\n`);
+  } catch (error) {
+    throw asFailureOf(
+      error,
+      (why) =>
+        `your relays were not kept (${why}), and not published; make room, and set them again`,
+    );
+  }
+}
+
+/** What is said of a damaged file beside what it means: where it is kept, if it could be moved. */
+export function keptFor({ keptAs }: { readonly keptAs: string | undefined }): string {
+  return keptAs === undefined ? "" : ` (the file is kept as ${keptAs})`;
 }
 
 function firstOf(
@@ -86,16 +107,18 @@ function relaysFile(folder: string): string {
   return join(folder, "relays.json");
 }
 
-async function savedRelays(folder: string): Promise<string[]> {
+// Or why they cannot be known.
+async function savedRelays(folder: string): Promise<readonly string[] | string> {
   const file = relaysFile(folder);
-  if (!existsSync(file)) return [];
+  const again = 'set yours again with "deaddrop relays set wss://…", or give --relay';
   try {
-    const { relays } = JSON.parse(await readFile(file, "utf8")) as { relays: string[] };
-    return relayUrls(relays);
+    const { relays } = Object(await readJson(file)) as { readonly relays?: unknown };
+    if (Array.isArray(relays) && relays.every(isRelayUrl)) return relayUrls(relays);
+    return `${file}, which has your relays, is damaged; ${again}`;
   } catch (error) {
-    throw new CliError(
-      FAILED,
-      `${file} cannot be read (${(error as Error).message}); set your relays again`,
-    );
+    if (codeOf(error) === "ENOENT") return [];
+    const why = saidBySystem(error);
+    if (why === undefined) throw error;
+    return `your relays cannot be read (${why}); ${again}`;
   }
 }

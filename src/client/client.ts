@@ -17,7 +17,7 @@ export {
   type OutboxStore,
   type ReceiptRecord,
 } from "./outbox-store.ts";
-export { indexedDbOutbox } from "./indexed-db.ts";
+export { type DamagedRecord, indexedDbOutbox, type IndexedDbOutboxOptions } from "./indexed-db.ts";
 export { RECEIPT, type ReceiptOptions } from "./receipts.ts";
 export { type EventTemplate, secretSigner, type Signer } from "./signer.ts";
 export type { Runtime } from "./runtime.ts";

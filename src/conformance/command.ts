@@ -28,7 +28,7 @@ const MAX_TIMEOUT_SECONDS = 60 * 60;
 const ANSWERS_PER_CHECK = 6;
 
 export const ALL_WELL = 0;
-const SOMETHING_FAILED = 1;
+export const SOMETHING_FAILED = 1;
 export const WRONG_USE = 2;
 
 /**

@@ -3,7 +3,7 @@
 
 import { parseArgs } from "node:util";
 
-import { ALL_WELL, conformance, WRONG_USE } from "./command.ts";
+import { ALL_WELL, conformance, SOMETHING_FAILED, WRONG_USE } from "./command.ts";
 import { conformanceHelp } from "./help.ts";
 
 const PROGRAM = "deaddrop-conformance";
@@ -20,8 +20,11 @@ const OPTIONS = {
 // Whoever reads what is printed may stop early, as `head` does. That is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(ALL_WELL);
-  throw error;
+  process.stderr.write(`${PROGRAM}: cannot write to standard output: ${error.message}\n`);
+  process.exit(SOMETHING_FAILED);
 });
+// Nobody is there to be told of it.
+process.stderr.on("error", () => {});
 
 process.exitCode = await main(process.argv.slice(2));
 

@@ -121,6 +121,22 @@ describe.skipIf(isMissing && maySkip)(
       expect(await held(bob, relays)).toEqual([0, 0]);
     });
 
+    it("is not held up by damaged records in IndexedDB, and tells of them", async () => {
+      const relay = await startRelay();
+      const [alice, bob] = [person(), person()];
+      const page = await newPage();
+      await call(page, "send", hex(alice), bob.key, "still here", [relay.url]);
+      await call(page, "damage", "torn", { id: "1", type: "acknowledgement", until: 2 ** 40 });
+      await call(page, "damage", "torn", { id: "2", type: "of a later version" });
+      expect(await call(page, "pickup", hex(bob), [relay.url], "torn")).toEqual({
+        texts: ["still here"],
+        told: ["done"],
+      });
+      const { loaded, damaged } = await call(page, "records", "torn");
+      expect(damaged).toEqual(["1"]);
+      expect(loaded).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
+    });
+
     it("may read the HTTP door of a relay of another origin", async () => {
       const relay = await startRelay();
       const bob = person();
