@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 
-import { durationSeconds } from "../config/duration.ts";
+import { durationSeconds, withUnit } from "../config/duration.ts";
 import { CliError, WRONG_USE } from "./failure.ts";
 
 type Option = {
@@ -58,6 +58,10 @@ export function seconds(text: string | undefined, option: OptionName): number | 
   if (text === undefined) return undefined;
   const parsed = durationSeconds(text);
   if (parsed !== undefined && parsed > 0) return parsed;
+  const write = parsed === undefined ? withUnit(text) : undefined;
+  if (write !== undefined) {
+    throw new CliError(WRONG_USE, `--${option} ${text} has no unit: write ${write}`);
+  }
   throw new CliError(WRONG_USE, `--${option} takes a time such as 90s, 12h or 7d, not "${text}"`);
 }
 

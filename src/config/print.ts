@@ -8,10 +8,17 @@ import { join } from "./values.ts";
 
 /** The effective configuration as YAML: sizes in bytes, durations in seconds. */
 export function printConfig(config: Config): string {
-  const { listen, metrics } = config;
+  const { listen, metrics, retention, limits } = config;
   return stringify({
     ...config,
     listen: join(listen),
+    // The names of the others say their unit.
+    retention: `${retention}s`,
+    limits: {
+      ...limits,
+      memoryPerAddress: `${limits.memoryPerAddress}B`,
+      memory: `${limits.memory}B`,
+    },
     metrics: typeof metrics === "string" ? metrics : join(metrics),
   });
 }

@@ -27,6 +27,13 @@ const MAX_TIMEOUT_SECONDS = 60 * 60;
 // One answer may take a sixth of what a check may, so that a check that waits in vain can still say for what.
 const ANSWERS_PER_CHECK = 6;
 
+/** A time limit as it is typed: seconds, or a number with s or m. Answers seconds, NaN when it is not written so. */
+export function timeLimit(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(s|m)?$/.exec(text) ?? [];
+  return Number(amount) * (unit === "m" ? 60 : 1);
+}
+
 export const ALL_WELL = 0;
 export const SOMETHING_FAILED = 1;
 export const WRONG_USE = 2;
@@ -54,7 +61,9 @@ export async function conformance(options: ConformanceOptions, out: Output): Pro
     return misused("give the URL of a relay, such as wss://drop.example.com");
   }
   if (!(timeoutSeconds > 0 && timeoutSeconds <= MAX_TIMEOUT_SECONDS)) {
-    return misused(`the time limit is a number of seconds up to ${MAX_TIMEOUT_SECONDS}`);
+    return misused(
+      `the time limit is a number of seconds up to ${MAX_TIMEOUT_SECONDS}, such as 30 or 2m`,
+    );
   }
 
   const timeoutMs = timeoutSeconds * 1_000;

@@ -10,7 +10,7 @@ transcript that shows it, or is skipped with the reason. What it drops there it 
   --all                also what the relay does not advertise
   --json               one object per line; the last one is the summary
   --list               the checks, and what each tests
-  --timeout <seconds>  for one check (default 30)
+  --timeout <seconds>  for one check, such as 30 or 2m (default 30)
 
 Exit status: 0 when nothing failed, 1 when something did, 2 for wrong use.
 

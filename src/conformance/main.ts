@@ -3,7 +3,7 @@
 
 import { parseArgs } from "node:util";
 
-import { ALL_WELL, conformance, SOMETHING_FAILED, WRONG_USE } from "./command.ts";
+import { ALL_WELL, conformance, SOMETHING_FAILED, timeLimit, WRONG_USE } from "./command.ts";
 import { conformanceHelp } from "./help.ts";
 
 const PROGRAM = "deaddrop-conformance";
@@ -38,7 +38,7 @@ async function main(args: string[]): Promise<number> {
   }
   const [url, surplus] = given.positionals;
   if (surplus !== undefined) return misused(`takes one relay; "${surplus}" is one too many`);
-  const timeoutSeconds = timeout === undefined ? undefined : Number(timeout);
+  const timeoutSeconds = timeLimit(timeout);
   return conformance({ program: PROGRAM, url, json, only, all, list, timeoutSeconds }, process);
 }
 

@@ -95,6 +95,13 @@ describe.concurrent("wrong use", () => {
     ["no relays to set", ["relays", "set"], /which relays\?.*URLs/],
     ["no time", ["send", HEX, "hello", "--expires", "soon"], /--expires takes.*7d.*"soon"/],
     ["a time of nothing", ["send", HEX, "hello", "--expires", "0"], /--expires takes.*7d.*"0"/],
+    [
+      "a time without a unit",
+      ["send", HEX, "hello", "--expires", "30"],
+      /--expires 30 has no unit: write 30s, 30m, 30h or 30d/,
+    ],
+    ["a grace without a unit", ["pickup", "--ack", "--grace", "12"], /--grace 12 has no unit.*12h/],
+    ["patience without a unit", ["status", "--timeout", "10"], /--timeout 10 has no unit.*10s/],
     ["no grace", ["pickup", "--ack", "--grace", "-1h"], /--grace/],
     ["no patience", ["status", "--timeout", "10 s"], /--timeout takes.*90s.*"10 s"/],
     ["no number", ["send", HEX, "hello", "--quorum", "most"], /--quorum takes.*at least 1.*"most"/],
