@@ -12,7 +12,7 @@ transcript that shows it, or is skipped with the reason. What it drops there it 
   --list               the checks, and what each tests
   --timeout <seconds>  for one check, such as 30 or 2m (default 30)
 
-Exit status: 0 when nothing failed, 1 when something did, 2 for wrong use.
+Exit status: 0 when nothing failed, 1 when something did or the relay went away, 2 for wrong use and where no relay answers.
 
 Example: ${command} wss://drop.example.com
 `;

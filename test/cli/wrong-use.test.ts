@@ -102,6 +102,12 @@ describe.concurrent("wrong use", () => {
     ],
     ["a grace without a unit", ["pickup", "--ack", "--grace", "12"], /--grace 12 has no unit.*12h/],
     ["patience without a unit", ["status", "--timeout", "10"], /--timeout 10 has no unit.*10s/],
+    [
+      "a limit of no time",
+      ["conformance", NOWHERE, "--timeout", "soon"],
+      /time limit is.*30 or 2m/,
+    ],
+    ["a limit with a unit", ["conformance", NOWHERE, "--timeout", "2m"], /no relay answers/],
     ["no grace", ["pickup", "--ack", "--grace", "-1h"], /--grace/],
     ["no patience", ["status", "--timeout", "10 s"], /--timeout takes.*90s.*"10 s"/],
     ["no number", ["send", HEX, "hello", "--quorum", "most"], /--quorum takes.*at least 1.*"most"/],
