@@ -2,7 +2,8 @@ import { isHex32 } from "../nostr/hex.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
 import { acknowledge, reportUntold } from "./acknowledge.ts";
 import { withClient } from "./client.ts";
-import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { CliError, DONE } from "./failure.ts";
+import { NO_IDS, NOT_AN_ID } from "./messages.ts";
 import { mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
 import { harmlessLine } from "./show.ts";
 import type { Terminal } from "./terminal.ts";
@@ -21,11 +22,8 @@ const IDS_AN_EVENT = 1_000;
 /** `deaddrop ack`. Answers the exit code: 3 when some relay could not be told yet, 1 when none could. */
 export async function ack(options: AckOptions, terminal: Terminal): Promise<number> {
   const { ids, json, print } = options;
-  if (ids.length === 0)
-    throw new CliError(WRONG_USE, "which drops? Give the ids that pickup shows");
-  if (!ids.every(isHex32)) {
-    throw new CliError(WRONG_USE, "an id is 64 hex digits; give the ids that pickup shows");
-  }
+  if (ids.length === 0) throw new CliError(NO_IDS);
+  if (!ids.every(isHex32)) throw new CliError(NOT_AN_ID);
   if (print) return printAcknowledgements(options, terminal);
   const profile = await openProfile(options, terminal);
   mustHaveRelays(profile);

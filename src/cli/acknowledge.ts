@@ -1,5 +1,6 @@
 import type { AcknowledgementReport, DeadDrop } from "../client/client.ts";
-import { asFailureOf, exitCodeFor } from "./failure.ts";
+import { asFailureOf, exitCodeFor, tell } from "./failure.ts";
+import { acknowledgementNotKept, notADeadDrop, TELLING_RELAYS, toldLater } from "./messages.ts";
 import { harmlessLine } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
@@ -11,15 +12,11 @@ export async function acknowledge(
   { stderr }: Terminal,
 ): Promise<AcknowledgementReport[]> {
   const { progress, done } = progressLine(stderr);
-  progress("telling the relays");
+  progress(TELLING_RELAYS);
   try {
     return await client.acknowledge(ids, { ...(graceSeconds !== undefined && { graceSeconds }) });
   } catch (error) {
-    throw asFailureOf(
-      error,
-      (why) =>
-        `the acknowledgement cannot be kept (${why}), so no relay was told and all of it is held on; make room, and acknowledge again`,
-    );
+    throw asFailureOf(error, acknowledgementNotKept);
   } finally {
     done();
   }
@@ -31,10 +28,10 @@ export function reportUntold(
   { stderr }: Terminal,
 ): number {
   const untold = reports.filter(({ state }) => state !== "done");
+  const exitCode = exitCodeFor(untold.length, reports.length);
   for (const { url, state, reason } of untold) {
-    const what =
-      state === "later" ? "could not be told and is told later" : "takes no acknowledgement";
-    stderr.write(`deaddrop: ${url} ${what}: ${harmlessLine(reason)}\n`);
+    const message = state === "later" ? toldLater : notADeadDrop;
+    tell(stderr, message(url, harmlessLine(reason), exitCode));
   }
-  return exitCodeFor(untold.length, reports.length);
+  return exitCode;
 }

@@ -4,16 +4,14 @@ import { npubEncode } from "nostr-tools/nip19";
 
 import { relayUrls } from "../client/relay-url.ts";
 import { publicKeyOf } from "../nostr/public-key.ts";
-import { CliError, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import { keyMissing, notAKey, notRelays } from "./messages.ts";
 
 /** A public key as it is typed: npub1… or 64 hex digits. */
 export function asKey(text: string | undefined, what: string): string {
-  if (text === undefined)
-    throw new CliError(WRONG_USE, `${what} is missing: npub1… or 64 hex digits`);
+  if (text === undefined) throw new CliError(keyMissing(what));
   const key = publicKeyOf(text);
-  // It might be a secret key, which is not to be repeated on a screen.
-  if (key === undefined)
-    throw new CliError(WRONG_USE, `${what} is no public key: npub1… or 64 hex digits`);
+  if (key === undefined) throw new CliError(notAKey(what));
   return key;
 }
 
@@ -27,6 +25,6 @@ export function asRelays(texts: readonly string[]): string[] {
   try {
     return relayUrls(texts);
   } catch (error) {
-    throw new CliError(WRONG_USE, (error as Error).message);
+    throw new CliError(notRelays((error as Error).message));
   }
 }

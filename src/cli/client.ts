@@ -6,8 +6,9 @@ import { WebSocket } from "ws";
 
 import { DeadDrop, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
-import { asFailureOf, CliError, FAILED, WRONG_USE } from "./failure.ts";
-import { keptFor, type Profile, type ProfileOptions } from "./profile.ts";
+import { asFailureOf, CliError } from "./failure.ts";
+import { badArgument, filesRefused, recordLost, recipientUnknown } from "./messages.ts";
+import type { Profile, ProfileOptions } from "./profile.ts";
 
 /**
  * Does a command's work with a client of this profile, and closes it in the end, whatever becomes of the work. What the library throws for wrong use or an
@@ -37,10 +38,7 @@ function clientOf(
     relays,
     discovery,
     outbox: fileOutbox(join(folder, "outbox"), {
-      lost: ({ path, why, keptAs }) =>
-        notice(
-          `${path} cannot be used (${why}), so relays may not be told of an acknowledgement in it, and its messages may be printed again${keptFor({ keptAs })}`,
-        ),
+      lost: (record) => void notice(recordLost(record)),
     }),
     webSocket: WebSocket,
     ...(timeoutSeconds !== undefined && { patienceSeconds: timeoutSeconds }),
@@ -48,12 +46,7 @@ function clientOf(
 }
 
 function asFailure(error: unknown): unknown {
-  if (error instanceof NoRelaysError) {
-    return new CliError(
-      FAILED,
-      `${error.message}; ask for them and give --relay, or name other relays to look with --discovery`,
-    );
-  }
-  if (error instanceof RangeError) return new CliError(WRONG_USE, error.message);
-  return asFailureOf(error, (why) => `what waits for your relays cannot be read or kept (${why})`);
+  if (error instanceof NoRelaysError) return new CliError(recipientUnknown(error.message));
+  if (error instanceof RangeError) return new CliError(badArgument(error.message));
+  return asFailureOf(error, filesRefused);
 }

@@ -4,8 +4,15 @@
 
 import type { Config } from "../config/schema.ts";
 import type { Command } from "./command.ts";
-import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { CliError, DONE } from "./failure.ts";
 import { interrupted } from "./interrupted.ts";
+import {
+  badConfiguration,
+  CLOCK_ACTIONS,
+  KEYS_ACTIONS,
+  keysTakesNoMore,
+  optionOfOtherActions,
+} from "./messages.ts";
 import { count, type OptionName, type OptionValues, seconds, timeoutSeconds } from "./options.ts";
 import type { PickupOptions } from "./pickup.ts";
 import type { ProfileOptions } from "./profile.ts";
@@ -61,7 +68,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: ["config"],
     actions: ["confirm"],
     async run({ config }, [action], terminal) {
-      if (action !== "confirm") throw new CliError(WRONG_USE, "clock takes confirm");
+      if (action !== "confirm") throw new CliError(CLOCK_ACTIONS);
       const { confirmClock } = await import("./clock.ts");
       return confirmClock(await configuration(terminal.env, config), terminal);
     },
@@ -90,15 +97,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const { importKey, newKey, showKey } = await import("./keys.ts");
       const { authorize } = await import("./authorize.ts");
       if (action !== "auth" && url !== undefined) {
-        throw new CliError(
-          WRONG_USE,
-          `keys ${action} takes nothing more: a secret comes from a prompt or standard input, a file is named by --key`,
-        );
+        throw new CliError(keysTakesNoMore(action));
       }
       for (const [option, actions] of Object.entries(KEYS_OPTIONS)) {
         const isFor = (actions as readonly string[]).includes(action);
         if (isFor || given[option as keyof typeof KEYS_OPTIONS] === undefined) continue;
-        throw new CliError(WRONG_USE, `--${option} is for keys ${actions.join(" and keys ")}`);
+        throw new CliError(optionOfOtherActions(option, actions));
       }
       switch (action) {
         case "new":
@@ -110,7 +114,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
         case "auth":
           return authorize({ key, url, method, json }, terminal);
         default:
-          throw new CliError(WRONG_USE, "keys takes new, show, import or auth");
+          throw new CliError(KEYS_ACTIONS);
       }
     },
   },
@@ -210,7 +214,7 @@ async function configuration(env: Terminal["env"], file: string | undefined): Pr
   try {
     return loadConfig(env, file);
   } catch (error) {
-    throw error instanceof ConfigError ? new CliError(WRONG_USE, error.message) : error;
+    throw error instanceof ConfigError ? new CliError(badConfiguration(error.message)) : error;
   }
 }
 

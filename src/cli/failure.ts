@@ -7,6 +7,16 @@ export const PARTLY = 3;
 /** What a shell reports of a command that SIGINT ended: 128 + 2. */
 export const INTERRUPTED = 130;
 
+export type ExitCode =
+  | typeof DONE
+  | typeof FAILED
+  | typeof WRONG_USE
+  | typeof PARTLY
+  | typeof INTERRUPTED;
+
+/** What is told to whoever typed a command, and the exit code it leads to. All of them are in messages.ts. */
+export type Message = { readonly text: string; readonly exitCode: ExitCode };
+
 /** The exit code of what was done at several relays, of which so many failed. */
 export function exitCodeFor(
   failed: number,
@@ -16,12 +26,12 @@ export function exitCodeFor(
   return failed < all ? PARTLY : FAILED;
 }
 
-/** A command cannot do what was asked. The message is for whoever typed it: what is wrong and what to do, and never a secret. */
+/** A command cannot do what was asked. */
 export class CliError extends Error {
-  readonly exitCode: typeof FAILED | typeof WRONG_USE | typeof INTERRUPTED;
+  readonly exitCode: ExitCode;
 
-  constructor(exitCode: CliError["exitCode"], message: string) {
-    super(message);
+  constructor({ text, exitCode }: Message) {
+    super(text);
     this.name = "CliError";
     this.exitCode = exitCode;
   }
@@ -34,15 +44,18 @@ export function saidBySystem(error: unknown): string | undefined {
 }
 
 /** An error of the system as a CliError that says what it means for whoever typed the command. What is not the system's is a bug, and stays as it is. */
-export function asFailureOf(error: unknown, sentence: (why: string) => string): unknown {
+export function asFailureOf(error: unknown, message: (why: string) => Message): unknown {
   const why = saidBySystem(error);
-  return why === undefined ? error : new CliError(FAILED, sentence(why));
+  return why === undefined ? error : new CliError(message(why));
 }
 
-/**
- * Does a command's work, which answers its exit code. A CliError is told on standard error, and so is an error of the system (a full disk, a file that may not
- * be read); whatever else is thrown is a bug, and passed on.
- */
+/** Tells a message on standard error. Answers its exit code. */
+export function tell(stderr: { write(text: string): unknown }, message: Message): ExitCode {
+  stderr.write(`deaddrop: ${withoutSecrets(message.text.trimEnd())}\n`);
+  return message.exitCode;
+}
+
+/** Does a command's work, which answers its exit code. A CliError is told on standard error; whatever else is thrown is a bug, and passed on. */
 export async function exitCodeOf(
   work: () => Promise<number>,
   stderr: { write(text: string): unknown },
@@ -50,10 +63,8 @@ export async function exitCodeOf(
   try {
     return await work();
   } catch (error) {
-    const failure = asFailureOf(error, (why) => why);
-    if (!(failure instanceof CliError)) throw error;
-    stderr.write(`deaddrop: ${withoutSecrets(failure.message.trimEnd())}\n`);
-    return failure.exitCode;
+    if (!(error instanceof CliError)) throw error;
+    return tell(stderr, { text: error.message, exitCode: error.exitCode });
   }
 }
 

@@ -2,7 +2,8 @@ import { stringify } from "yaml";
 
 import type { Config } from "../config/schema.ts";
 import { join } from "../config/values.ts";
-import { CliError, FAILED } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import { httpStatus, NO_DOCUMENT, noRelayAnswers, notAnUrl } from "./messages.ts";
 
 export type InfoOptions = { readonly url: string | undefined; readonly json: boolean };
 
@@ -14,23 +15,22 @@ const PATIENCE_MS = 10_000;
 export async function info(config: Config, { url, json }: InfoOptions): Promise<string> {
   const address = url ?? (config.url || `ws://${join(config.listen)}`);
   const http = address.replace(/^ws/i, "http");
-  if (!/^https?:/i.test(http) || !URL.canParse(http))
-    throw new CliError(FAILED, `"${address}" is no URL; give one such as wss://drop.example.com`);
+  if (!/^https?:/i.test(http) || !URL.canParse(http)) throw new CliError(notAnUrl(address));
   let document: unknown;
   try {
     const response = await fetch(http, {
       headers: { accept: "application/nostr+json" },
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
-    if (!response.ok) throw new Error(`status ${response.status}`);
+    if (!response.ok) throw new Error(httpStatus(response.status));
     document = await response.json();
     if (typeof document !== "object" || document === null || Array.isArray(document)) {
-      throw new Error("no NIP-11 document");
+      throw new Error(NO_DOCUMENT);
     }
   } catch (error) {
     const { message, cause } = error as Error;
     const detail = cause instanceof Error ? cause.message : message;
-    throw new CliError(FAILED, `no relay answers at ${address} (${detail}); is it running?`);
+    throw new CliError(noRelayAnswers(address, detail));
   }
   return json ? `${JSON.stringify(document)}\n` : stringify(document);
 }

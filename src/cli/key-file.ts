@@ -12,7 +12,16 @@ import { type Ncryptsec, type NSec, nsecEncode } from "nostr-tools/nip19";
 import { encrypt } from "nostr-tools/nip49";
 
 import { codeOf, createFile, removeLeftovers } from "../client/durable-file.ts";
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import {
+  KEY_NAMES_NO_FILE,
+  keyExists,
+  keyNotWritten,
+  keyOpenToOthers,
+  keyUnreadable,
+  noKey,
+  noKeyFile,
+} from "./messages.ts";
 import { parseSecret, unlock } from "./secret-key.ts";
 import { readAll, type Terminal } from "./terminal.ts";
 
@@ -42,7 +51,7 @@ export function homeFolder(env: Terminal["env"]): string {
 /** Where the key is: the file that was named, $DEADDROP_KEY_FILE, or `key` in the home folder. */
 export function keyFilePath(env: Terminal["env"], named: string | undefined): string {
   // `--key "$UNSET"` means some key, but hardly this one.
-  if (named === "") throw new CliError(WRONG_USE, "--key names no file; give one, or leave it out");
+  if (named === "") throw new CliError(KEY_NAMES_NO_FILE);
   return resolve(named || env["DEADDROP_KEY_FILE"] || join(homeFolder(env), "key"));
 }
 
@@ -92,9 +101,7 @@ async function readKeyFile(path: string): Promise<Uint8Array | Ncryptsec> {
   const text = await readPrivate(path);
   // Hex might as well be a public key.
   if (/^\s*n(sec|cryptsec)1/i.test(text)) return parseSecret(text, path);
-  throw failed(
-    `${path}: no key file, as it holds neither nsec1… nor ncryptsec1…; make one with "deaddrop keys import"`,
-  );
+  throw new CliError(noKeyFile(path));
 }
 
 async function readPrivate(path: string): Promise<string> {
@@ -104,34 +111,25 @@ async function readPrivate(path: string): Promise<string> {
     // What is read is what was looked at, even when the name changes hands meanwhile.
     const { mode } = await file.stat();
     if (HAS_MODES && (mode & OTHERS) !== 0) {
-      throw failed(`${path} can be read by others; run: chmod 600 ${quoted(path)}`);
+      throw new CliError(keyOpenToOthers(path, quoted(path)));
     }
     const source = file.createReadStream({ end: MAX_KEY_BYTES, autoClose: false });
     return await readAll(source, { name: path, maxBytes: MAX_KEY_BYTES });
   } catch (error) {
     if (error instanceof CliError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
-    const what =
-      code === "ENOENT" ? `there is no key at ${path}` : `cannot read a key (${message})`;
-    throw failed(`${what}; make one with "deaddrop keys new", or name a file with --key`);
+    throw new CliError(code === "ENOENT" ? noKey(path) : keyUnreadable(message));
   } finally {
     await file?.close();
   }
 }
 
-function failed(message: string): CliError {
-  return new CliError(FAILED, message);
-}
-
 function taken(path: string): CliError {
-  return failed(
-    `${path} exists, and a key is never written over; move it away, or name another file with --key`,
-  );
+  return new CliError(keyExists(path));
 }
 
 function notWritten(path: string, error: unknown): CliError {
-  const { message } = error as Error;
-  return failed(`no key was written to ${path} (${message}); name another file with --key`);
+  return new CliError(keyNotWritten(path, (error as Error).message));
 }
 
 function quoted(path: string): string {

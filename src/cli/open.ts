@@ -4,9 +4,10 @@ import { open, type PickedUp } from "../client/client.ts";
 import { hasOwnId } from "../client/genuine.ts";
 import { type NostrEvent, parseEvent, tagValue } from "../nostr/event.ts";
 import { isReason } from "../nostr/reason.ts";
-import { DONE, PARTLY } from "./failure.ts";
+import { DONE, type Message, PARTLY, tell } from "./failure.ts";
+import { LINE_IS_NO_JSON, LINE_TOO_LONG, LINE_WITH_WRONG_ID, lineIsNoEvent } from "./messages.ts";
 import { openProfile, type ProfileOptions } from "./profile.ts";
-import { printPicked } from "./show.ts";
+import { printPicked } from "./print-picked.ts";
 import type { Terminal } from "./terminal.ts";
 
 export type OpenOptions = Pick<ProfileOptions, "key"> & { readonly json: boolean };
@@ -22,9 +23,9 @@ export async function openDrops({ key, json }: OpenOptions, terminal: Terminal):
   for await (const line of createInterface({ input: terminal.stdin })) {
     if (line.trim() === "") continue;
     const drop = dropIn(line);
-    if (typeof drop === "string") {
+    if ("text" in drop) {
       failures += 1;
-      terminal.stderr.write(`deaddrop: ${drop}\n`);
+      tell(terminal.stderr, drop);
       continue;
     }
     const opened = await open(drop, { address: signer, identity: signer });
@@ -46,14 +47,14 @@ export async function openDrops({ key, json }: OpenOptions, terminal: Terminal):
   return failures > 0 ? PARTLY : DONE;
 }
 
-function dropIn(line: string): NostrEvent | string {
-  if (line.length > MAX_LINE_CHARS) return "a line is too long to be a drop";
+function dropIn(line: string): NostrEvent | Message {
+  if (line.length > MAX_LINE_CHARS) return LINE_TOO_LONG;
   try {
     const event = parseEvent(JSON.parse(line));
-    if (isReason(event)) return `a line is no event: ${event}`;
+    if (isReason(event)) return lineIsNoEvent(event);
     // By a wrong one something else would be acknowledged.
-    return hasOwnId(event) ? event : "a line has an id that is not its own";
+    return hasOwnId(event) ? event : LINE_WITH_WRONG_ID;
   } catch {
-    return "a line is not JSON";
+    return LINE_IS_NO_JSON;
   }
 }

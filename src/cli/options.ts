@@ -3,7 +3,17 @@
 import { parseArgs } from "node:util";
 
 import { durationSeconds, withUnit } from "../config/duration.ts";
-import { CliError, WRONG_USE } from "./failure.ts";
+import { CliError, type Message } from "./failure.ts";
+import {
+  badCommandLine,
+  noCount,
+  noDuration,
+  noSuchOption,
+  noUnit,
+  optionTakesNoValue,
+  optionWithoutValue,
+  TIMEOUT_TOO_LONG,
+} from "./messages.ts";
 
 type Option = {
   readonly type: "string" | "boolean";
@@ -49,8 +59,16 @@ export function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS, tokens: true });
   } catch (error) {
-    throw new CliError(WRONG_USE, `${(error as Error).message}; see "deaddrop help"`);
+    throw new CliError(misuse(error as NodeJS.ErrnoException));
   }
+}
+
+// Node.js names the option between quotes, with its value: "Option '-r, --relay <value>' argument missing".
+function misuse({ code, message }: NodeJS.ErrnoException): Message {
+  const [, option] = /'(?:-\w, )?(-[^' ]*)[^']*'/.exec(message) ?? [];
+  if (option === undefined) return badCommandLine(message);
+  if (code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") return noSuchOption(option);
+  return /does not take/.test(message) ? optionTakesNoValue(option) : optionWithoutValue(option);
 }
 
 /** A duration such as 7d, in seconds. */
@@ -59,10 +77,7 @@ export function seconds(text: string | undefined, option: OptionName): number | 
   const parsed = durationSeconds(text);
   if (parsed !== undefined && parsed > 0) return parsed;
   const write = parsed === undefined ? withUnit(text) : undefined;
-  if (write !== undefined) {
-    throw new CliError(WRONG_USE, `--${option} ${text} has no unit: write ${write}`);
-  }
-  throw new CliError(WRONG_USE, `--${option} takes a time such as 90s, 12h or 7d, not "${text}"`);
+  throw new CliError(write === undefined ? noDuration(option, text) : noUnit(option, text, write));
 }
 
 // A relay that takes longer is not there.
@@ -72,12 +87,12 @@ const MAX_TIMEOUT_SECONDS = 60 * 60;
 export function timeoutSeconds(text: string | undefined): number | undefined {
   const given = seconds(text, "timeout");
   if (given === undefined || given <= MAX_TIMEOUT_SECONDS) return given;
-  throw new CliError(WRONG_USE, "--timeout takes an hour at most");
+  throw new CliError(TIMEOUT_TOO_LONG);
 }
 
 /** A whole number of at least 1. */
 export function count(text: string | undefined, option: OptionName): number | undefined {
   if (text === undefined) return undefined;
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new CliError(WRONG_USE, `--${option} takes a whole number of at least 1, not "${text}"`);
+  throw new CliError(noCount(option, text));
 }

@@ -1,9 +1,11 @@
 import type { Collection } from "../client/client.ts";
 import { acknowledge, reportUntold } from "./acknowledge.ts";
 import { withClient } from "./client.ts";
-import { CliError, DONE, exitCodeFor, WRONG_USE } from "./failure.ts";
+import { CliError, DONE, exitCodeFor, tell } from "./failure.ts";
+import { ASKING_RELAYS, GRACE_WITHOUT_ACK, notRead, pickupProgress } from "./messages.ts";
 import { mustHaveRelays, openProfile, type Profile, type ProfileOptions } from "./profile.ts";
-import { harmlessLine, printPicked } from "./show.ts";
+import { printPicked } from "./print-picked.ts";
+import { harmlessLine } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type PickupOptions = ProfileOptions & {
@@ -19,7 +21,7 @@ export async function pickup(options: PickupOptions, terminal: Terminal): Promis
     const { progress, done } = progressLine(terminal.stderr);
     const collection = client.pickup();
     const ids: string[] = [];
-    progress("asking the relays");
+    progress(ASKING_RELAYS);
     for await (const picked of collection) {
       done();
       if (await printPicked(picked, options, terminal)) ids.push(picked.id);
@@ -51,7 +53,7 @@ export async function watch(
 
 async function recipient(options: PickupOptions, terminal: Terminal): Promise<Profile> {
   if (options.graceSeconds !== undefined && !options.ack) {
-    throw new CliError(WRONG_USE, "--grace says when acknowledged drops go; give --ack with it");
+    throw new CliError(GRACE_WITHOUT_ACK);
   }
   const profile = await openProfile(options, terminal);
   mustHaveRelays(profile);
@@ -60,14 +62,13 @@ async function recipient(options: PickupOptions, terminal: Terminal): Promise<Pr
 
 function progressOf({ reports }: Collection, messages: number): string {
   const complete = reports.filter(({ state }) => state !== "reading").length;
-  return `${messages} messages, ${complete} of ${reports.length} relays done`;
+  return pickupProgress(messages, complete, reports.length);
 }
 
 // Names the relays that were not read, and answers the exit code.
 function reportUnread({ reports }: Collection, { stderr }: Terminal): number {
   const unread = reports.filter(({ state }) => state !== "complete");
-  for (const { url, reason } of unread) {
-    stderr.write(`deaddrop: ${url} could not be read: ${harmlessLine(reason)}\n`);
-  }
-  return exitCodeFor(unread.length, reports.length);
+  const exitCode = exitCodeFor(unread.length, reports.length);
+  for (const { url, reason } of unread) tell(stderr, notRead(url, harmlessLine(reason), exitCode));
+  return exitCode;
 }

@@ -6,8 +6,16 @@ import { secretSigner, type Signer } from "../client/client.ts";
 import { codeOf, readJson, removeLeftovers, replaceFile } from "../client/durable-file.ts";
 import { isRelayUrl, relayUrls } from "../client/relay-url.ts";
 import { asRelays } from "./arguments.ts";
-import { asFailureOf, CliError, FAILED, saidBySystem, WRONG_USE } from "./failure.ts";
+import {
+  asFailureOf,
+  CliError,
+  type ExitCode,
+  type Message,
+  saidBySystem,
+  tell,
+} from "./failure.ts";
 import { homeFolder, loadSecret } from "./key-file.ts";
+import { NO_RELAYS, relaysNotKept, savedRelaysDamaged, savedRelaysUnreadable } from "./messages.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type ProfileOptions = {
@@ -26,11 +34,11 @@ export type Profile = {
   readonly relays: readonly string[];
   readonly discovery: readonly string[];
   /** Why `relays` are none although some were set; undefined: they are as they were set. */
-  readonly relaysLost?: string | undefined;
+  readonly relaysLost?: Message;
   /** A folder for what belongs to this key. */
   readonly folder: string;
-  /** Tells whoever runs the command something that does not end it. */
-  readonly notice: (text: string) => void;
+  /** Tells whoever runs the command something that does not end it, past the progress line. Answers its exit code. */
+  readonly notice: (message: Message) => ExitCode;
 };
 
 /** Relays where many people's kind 10050 lists are found. */
@@ -48,13 +56,11 @@ export async function openProfile(options: ProfileOptions, terminal: Terminal): 
   return {
     signer,
     folder,
-    notice(text) {
+    notice(message) {
       progressLine(terminal.stderr).done();
-      terminal.stderr.write(`deaddrop: ${text}\n`);
+      return tell(terminal.stderr, message);
     },
-    ...(typeof saved === "string"
-      ? { relays: [], relaysLost: saved }
-      : { relays: asRelays(given ?? saved) }),
+    ...("text" in saved ? { relays: [], relaysLost: saved } : { relays: asRelays(given ?? saved) }),
     discovery: asRelays(
       firstOf(options.discovery, fromEnvironment(terminal, "DEADDROP_DISCOVERY")) ?? DISCOVERY,
     ),
@@ -64,11 +70,7 @@ export async function openProfile(options: ProfileOptions, terminal: Terminal): 
 /** Throws when the profile has no relays of its own. */
 export function mustHaveRelays({ relays, relaysLost }: Profile): void {
   if (relays.length > 0) return;
-  if (relaysLost !== undefined) throw new CliError(FAILED, relaysLost);
-  throw new CliError(
-    WRONG_USE,
-    'no relays to pick up from; set yours with "deaddrop relays set wss://…", or give --relay',
-  );
+  throw new CliError(relaysLost ?? NO_RELAYS);
 }
 
 /** Keeps these as the profile's relays. */
@@ -76,17 +78,8 @@ export async function saveRelays(folder: string, relays: readonly string[]): Pro
   try {
     await replaceFile(relaysFile(folder), `${JSON.stringify({ relays })}\n`);
   } catch (error) {
-    throw asFailureOf(
-      error,
-      (why) =>
-        `your relays were not kept (${why}), and not published; make room, and set them again`,
-    );
+    throw asFailureOf(error, relaysNotKept);
   }
-}
-
-/** What is said of a damaged file beside what it means: where it is kept, if it could be moved. */
-export function keptFor({ keptAs }: { readonly keptAs: string | undefined }): string {
-  return keptAs === undefined ? "" : ` (the file is kept as ${keptAs})`;
 }
 
 function firstOf(
@@ -108,17 +101,16 @@ function relaysFile(folder: string): string {
 }
 
 // Or why they cannot be known.
-async function savedRelays(folder: string): Promise<readonly string[] | string> {
+async function savedRelays(folder: string): Promise<readonly string[] | Message> {
   const file = relaysFile(folder);
-  const again = 'set yours again with "deaddrop relays set wss://…", or give --relay';
   try {
     const { relays } = Object(await readJson(file)) as { readonly relays?: unknown };
     if (Array.isArray(relays) && relays.every(isRelayUrl)) return relayUrls(relays);
-    return `${file}, which has your relays, is damaged; ${again}`;
+    return savedRelaysDamaged(file);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return [];
     const why = saidBySystem(error);
     if (why === undefined) throw error;
-    return `your relays cannot be read (${why}); ${again}`;
+    return savedRelaysUnreadable(why);
   }
 }

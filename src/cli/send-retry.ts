@@ -2,8 +2,9 @@ import type { DeadDrop, SavedDelivery } from "../client/client.ts";
 import { codeOf, readJson, setAside } from "../client/durable-file.ts";
 import { isSavedDelivery } from "../client/saved-delivery.ts";
 import { answeredOf, reportDelivery } from "./delivery-report.ts";
-import { DONE, FAILED, PARTLY, saidBySystem } from "./failure.ts";
-import { keptFor, type Profile } from "./profile.ts";
+import { DONE, type ExitCode, FAILED, PARTLY, saidBySystem, tell } from "./failure.ts";
+import { NOTHING_UNSENT, unsentDamaged, unsentUnreadable } from "./messages.ts";
+import type { Profile } from "./profile.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 import { settleUnsent, unsentFiles } from "./unsent.ts";
 
@@ -19,8 +20,8 @@ export async function retryUnsent(
   for (const file of await unsentFiles(profile)) {
     const saved = await readUnsent(file, profile);
     if (saved === undefined) continue;
-    if (saved === "lost") {
-      codes.push(FAILED);
+    if (typeof saved === "number") {
+      codes.push(saved);
       continue;
     }
     const delivery = await client.resume(saved, {
@@ -31,16 +32,16 @@ export async function retryUnsent(
     await settleUnsent(profile, delivery);
     codes.push(reportDelivery(delivery, options, terminal));
   }
-  if (codes.length === 0 && !options.json) terminal.stderr.write("nothing is waiting to be sent\n");
+  if (codes.length === 0 && !options.json) tell(terminal.stderr, NOTHING_UNSENT);
   if (codes.every((code) => code === DONE)) return DONE;
   return codes.every((code) => code === FAILED) ? FAILED : PARTLY;
 }
 
-// undefined: another process has done with it. "lost": it cannot be read, and that is said.
+// undefined: another process has done with it. An exit code: it cannot be read, and that is said.
 async function readUnsent(
   file: string,
-  profile: Profile,
-): Promise<SavedDelivery | "lost" | undefined> {
+  { notice }: Profile,
+): Promise<SavedDelivery | ExitCode | undefined> {
   let saved: unknown;
   try {
     saved = await readJson(file);
@@ -48,14 +49,9 @@ async function readUnsent(
     if (codeOf(error) === "ENOENT") return undefined;
     const why = saidBySystem(error);
     if (why === undefined) throw error;
-    profile.notice(`a message that waits to be sent cannot be read, and waits on (${why})`);
-    return "lost";
+    return notice(unsentUnreadable(why));
   }
   if (isSavedDelivery(saved)) return saved;
   const aside = await setAside(file);
-  if (aside === undefined) return undefined;
-  profile.notice(
-    `${file} is damaged, and a message that waited in it is not sent; send it again${keptFor(aside)}`,
-  );
-  return "lost";
+  return aside && notice(unsentDamaged(file, aside));
 }

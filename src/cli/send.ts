@@ -2,7 +2,17 @@ import type { DeadDrop } from "../client/client.ts";
 import { asKey, asRelays } from "./arguments.ts";
 import { withClient } from "./client.ts";
 import { answeredOf, reportDelivery } from "./delivery-report.ts";
-import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { CliError, DONE } from "./failure.ts";
+import {
+  LOOKING_FOR_RELAYS,
+  MESSAGE,
+  MESSAGE_EMPTY,
+  messageTooLong,
+  miningProgress,
+  RECIPIENT,
+  RETRY_ALONE,
+  WRITE_YOUR_MESSAGE,
+} from "./messages.ts";
 import { openProfile, type Profile, type ProfileOptions } from "./profile.ts";
 import { retryUnsent } from "./send-retry.ts";
 import { progressLine, readAll, type Terminal } from "./terminal.ts";
@@ -29,7 +39,7 @@ const MAX_MESSAGE_BYTES = 48 * 1024;
 export async function send(options: SendingOptions, terminal: Terminal): Promise<number> {
   // Before the key is asked for: a typing error here should not cost a passphrase.
   mustNotBeBoth(options);
-  const recipient = options.retry ? undefined : asKey(options.to, "the recipient");
+  const recipient = options.retry ? undefined : asKey(options.to, RECIPIENT);
   const relays = options.relay.length > 0 ? asRelays(options.relay) : undefined;
   const profile = await openProfile({ ...options, relay: [] }, terminal);
   return withClient(profile, options, async (client) => {
@@ -69,13 +79,13 @@ async function deliver(
 ): Promise<number> {
   const { expiresInSeconds, quorum, rewrap } = options;
   const { progress, done } = progressLine(terminal.stderr);
-  progress("looking for the relays");
+  progress(LOOKING_FOR_RELAYS);
   const delivery = await client.send(recipient, text, {
     rewrap,
     ...(relays !== undefined && { relays }),
     ...(expiresInSeconds !== undefined && { expiresInSeconds }),
     ...(quorum !== undefined && { quorum }),
-    mining: (tried) => progress(`proof of work: ${tried.toLocaleString("en")} tried`),
+    mining: (tried) => progress(miningProgress(tried)),
     // Whatever ends this command, the same message can be gone on with.
     prepared: (made) => keepUnsent(profile, made),
     progress: (now) => progress(answeredOf(now)),
@@ -90,10 +100,7 @@ function mustNotBeBoth(options: SendingOptions): void {
   const { retry, to, relay, quorum, expiresInSeconds, rewrap, print } = options;
   const isMore = to !== undefined || relay.length > 0 || quorum !== undefined || rewrap || print;
   if (!retry || !(isMore || expiresInSeconds !== undefined)) return;
-  throw new CliError(
-    WRONG_USE,
-    "--retry goes on with what was sent before, as it was; send a new message without it",
-  );
+  throw new CliError(RETRY_ALONE);
 }
 
 async function textOf(
@@ -101,18 +108,15 @@ async function textOf(
   { stdin, stderr }: Terminal,
 ): Promise<string> {
   if (text === "-" && stdin.isTTY === true) {
-    stderr.write("Write your message; Ctrl-D on an empty line sends it.\n");
+    stderr.write(`${WRITE_YOUR_MESSAGE}\n`);
   }
   const message =
     text === "-"
-      ? (await readAll(stdin, { name: "the message", maxBytes: MAX_MESSAGE_BYTES })).replace(
-          /\n$/,
-          "",
-        )
+      ? (await readAll(stdin, { name: MESSAGE, maxBytes: MAX_MESSAGE_BYTES })).replace(/\n$/, "")
       : text;
-  if (message === "") throw new CliError(WRONG_USE, "the message is empty; nothing was sent");
+  if (message === "") throw new CliError(MESSAGE_EMPTY);
   if (Buffer.byteLength(message) > MAX_MESSAGE_BYTES) {
-    throw new CliError(WRONG_USE, `the message is longer than ${MAX_MESSAGE_BYTES} bytes`);
+    throw new CliError(messageTooLong(MAX_MESSAGE_BYTES));
   }
   return message;
 }

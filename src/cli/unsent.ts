@@ -6,6 +6,12 @@ import { join } from "node:path";
 import type { Delivery } from "../client/client.ts";
 import { codeOf, removeLeftovers, replaceFile } from "../client/durable-file.ts";
 import { asFailureOf, saidBySystem } from "./failure.ts";
+import {
+  messageNotKept,
+  unsentNotRemoved,
+  unsentNotUpdated,
+  unsentUnreadable,
+} from "./messages.ts";
 import type { Profile } from "./profile.ts";
 
 const ENDING = ".json";
@@ -15,11 +21,7 @@ export async function keepUnsent(profile: Profile, delivery: Delivery): Promise<
   try {
     await write(profile, delivery);
   } catch (error) {
-    throw asFailureOf(
-      error,
-      (why) =>
-        `the message cannot be kept (${why}), so it was not sent; make room, and send it again`,
-    );
+    throw asFailureOf(error, messageNotKept);
   }
 }
 
@@ -36,11 +38,7 @@ export async function settleUnsent(profile: Profile, delivery: Delivery): Promis
   } catch (error) {
     const why = saidBySystem(error);
     if (why === undefined) throw error;
-    profile.notice(
-      isOver
-        ? `${file} cannot be removed (${why}); remove it, or "deaddrop send --retry" sends the message once more`
-        : `${file} cannot be brought up to date (${why}); "deaddrop send --retry" asks relays again that hold the message already`,
-    );
+    profile.notice(isOver ? unsentNotRemoved(file, why) : unsentNotUpdated(file, why));
   }
 }
 
@@ -49,7 +47,7 @@ export async function unsentFiles(profile: Profile): Promise<string[]> {
   const folder = unsentFolder(profile);
   const names = await readdir(folder).catch((error: unknown): string[] => {
     if (codeOf(error) === "ENOENT") return [];
-    throw asFailureOf(error, (why) => `what waits to be sent cannot be read (${why})`);
+    throw asFailureOf(error, unsentUnreadable);
   });
   return names
     .filter((name) => name.endsWith(ENDING))

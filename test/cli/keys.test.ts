@@ -172,7 +172,7 @@ describe("keys new", () => {
     const { terminal, out, err } = scene({ typed: "open\ropen\r" });
     expect(await newKey({ ...DEFAULTS, key }, terminal)).toBe(FAILED);
     expect(err()).toBe(
-      `deaddrop: ${key} exists, and a key is never written over; move it away, or name another file with --key\n`,
+      `deaddrop: ${key} exists, and a key is never written over\n  move it away, or name another file with --key\n`,
     );
     expect(out()).toBe("");
     expect(readFileSync(key, "utf8")).toBe("anything\n");
@@ -251,7 +251,7 @@ describe("keys show", () => {
     const { terminal, file, err } = scene();
     expect(await showKey(DEFAULTS, terminal)).toBe(FAILED);
     expect(err()).toBe(
-      `deaddrop: there is no key at ${file}; make one with "deaddrop keys new", or name a file with --key\n`,
+      `deaddrop: there is no key at ${file}\n  make one with "deaddrop keys new", or name a file with --key\n`,
     );
   });
 });
@@ -304,7 +304,7 @@ describe("keys import", () => {
     for (const given of [{ piped: encrypted }, { typed: `${encrypted}\ropen\r` }]) {
       const { terminal, home, err } = scene({ ...given, env: { DEADDROP_PASSPHRASE: "open" } });
       expect(await importKey({ ...DEFAULTS, noPassphrase: true }, terminal)).toBe(WRONG_USE);
-      expect(err()).toContain("the key is encrypted and stays so; leave out --no-passphrase");
+      expect(err()).toContain("the key is encrypted and stays so\n  leave out --no-passphrase");
       expect(existsSync(home)).toBe(false);
     }
   });
@@ -428,7 +428,7 @@ describe("loadSecret", () => {
       const { terminal, err } = scene({ typed: "open\r", env: { DEADDROP_KEY: demanding(logn) } });
       expect(await showKey(DEFAULTS, terminal)).toBe(FAILED);
       expect(err()).toBe(
-        `deaddrop: $DEADDROP_KEY: opening this key would take too much memory (logn ${logn}, at most 20); encrypt it again with less\n`,
+        `deaddrop: $DEADDROP_KEY: opening this key would take too much memory (logn ${logn}, at most 20)\n  encrypt it again with less\n`,
       );
     }
     expect(parseSecret(demanding(20), "here")).toBe(demanding(20));

@@ -77,7 +77,7 @@ describe.concurrent("a message", () => {
     for (const url of urls) {
       expect(full.out).toMatch(
         new RegExp(
-          `^${url}/ 1 drop, the oldest from about \\d{4}-.* UTC, the next expires \\d{4}-.* UTC$`,
+          `^${url}/ holds 1 message, the oldest from about \\d{4}-.* UTC, the next one goes \\d{4}-.* UTC$`,
           "m",
         ),
       );
@@ -96,7 +96,7 @@ describe.concurrent("a message", () => {
     const empty = await bob.runs(["status"]);
     expect(empty).toEqual({
       code: 0,
-      out: urls.map((url) => `${url}/ 0 drops\n`).join(""),
+      out: urls.map((url) => `${url}/ holds nothing for you\n`).join(""),
       err: "",
     });
     expect(await bob.runs(["pickup"])).toEqual({ code: 0, out: "", err: "" });
@@ -353,7 +353,7 @@ describe.concurrent("deaddrop status", () => {
     const shown = await bob.runs(["status"]);
     expect(shown).toMatchObject({ code: 0, err: "" });
     expect(shown.out).toBe(
-      `${box.url} 3 drops, the oldest from about ${day(noon)} 11:58 UTC, the next expires ${day(Number(expiration))} 12:00 UTC\n`,
+      `${box.url} holds 3 messages, the oldest from about ${day(noon)} 11:58:00 UTC, the next one goes ${day(Number(expiration))} 12:00:00 UTC\n`,
     );
   });
 });

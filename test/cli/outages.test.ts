@@ -103,8 +103,8 @@ describe.concurrent("when one of two relays is down", () => {
       bob.runs(["status", "--json", ...PATIENTLY]),
     ]);
     expect(ran.code).toBe(3);
-    expect(ran.out).toMatch(new RegExp(`^${relay().url}/ 1 drop, `, "m"));
-    expect(ran.out).toMatch(new RegExp(`^${gone.url}/ not read: .*ECONNREFUSED`, "m"));
+    expect(ran.out).toMatch(new RegExp(`^${relay().url}/ holds 1 message, `, "m"));
+    expect(ran.out).toMatch(new RegExp(`^${gone.url}/ could not be read: .*ECONNREFUSED`, "m"));
     expect(json.code).toBe(3);
     expect(jsonLines(json.out)).toMatchObject([
       { url: `${relay().url}/`, state: "complete", drops: 1 },
@@ -140,7 +140,7 @@ describe.concurrent("when one of two relays is down", () => {
     await vi.waitFor(async () => expect(await boxOf(bob, back)).toEqual([]));
     expect(await bob.runs(["status"])).toEqual({
       code: 0,
-      out: `${relay().url}/ 0 drops\n${moody.url}/ 0 drops\n`,
+      out: `${relay().url}/ holds nothing for you\n${moody.url}/ holds nothing for you\n`,
       err: "",
     });
   });
@@ -158,7 +158,7 @@ describe.concurrent("no relay", () => {
       expect(ran.out).toMatch(new RegExp(`^${url}/ unreachable: .*ECONNREFUSED`, "m"));
     }
     expect(ran.err).toBe(
-      'deaddrop: 0 of 2 relays hold the message, 2 are wanted; go on with "deaddrop send --retry"\n',
+      'deaddrop: 0 of 2 relays hold the message, 2 are wanted\n  go on with "deaddrop send --retry"\n',
     );
   });
 
@@ -252,7 +252,7 @@ describe.concurrent("below the quorum", () => {
     const sent = await alice.runs(["send", bob.npub, text, "--json", ...PATIENTLY]);
     expect(sent.code).toBe(3);
     expect(sent.err).toBe(
-      'deaddrop: 1 of 3 relays hold the message, 2 are wanted; go on with "deaddrop send --retry"\n',
+      'deaddrop: 1 of 3 relays hold the message, 2 are wanted\n  go on with "deaddrop send --retry"\n',
     );
     const [report] = jsonLines(sent.out);
     expect(report).toMatchObject({
@@ -276,7 +276,7 @@ describe.concurrent("below the quorum", () => {
     const retried = await alice.runs(["send", "--retry"]);
     expect(retried).toMatchObject({ code: 0, err: "" });
     for (const { url } of came) expect(retried.out).toContain(`${url}/ held until `);
-    const nothing = { code: 0, out: "", err: "nothing is waiting to be sent\n" };
+    const nothing = { code: 0, out: "", err: "deaddrop: nothing is waiting to be sent\n" };
     expect(await alice.runs(["send", "--retry"])).toEqual(nothing);
 
     const boxes = await Promise.all(places.map((place) => boxOf(bob, place)));

@@ -34,7 +34,7 @@ describe.concurrent("a secret", () => {
     ]) {
       const ran = await runs(args, { env: { DEADDROP_PASSPHRASE: "wrong staple" } });
       expect({ args, ...ran }).toMatchObject({ code: 1, out: "" });
-      expect(ran.err).toMatch(/^deaddrop: .*wrong passphrase.*DEADDROP_PASSPHRASE/);
+      expect(ran.err).toMatch(/^deaddrop: .*wrong passphrase.*DEADDROP_PASSPHRASE/s);
       expectNone(ran, ["right horse", "wrong staple", encrypted]);
     }
     const right = await runs(["keys", "show"], { env: { DEADDROP_PASSPHRASE: "right horse" } });
@@ -120,14 +120,21 @@ describe.concurrent("wrong use", () => {
     ["no relay URL", ["send", HEX, "hello", "--relay", "drop.example.com"], /wss:\/\/drop/],
     ["another URL", ["relays", "set", "https://drop.example.com"], /wss:\/\/drop/],
     ["a discovery relay that is none", ["relays", "of", HEX, "--discovery", "x"], /wss:\/\/drop/],
-    ["no ids", ["ack"], /which drops\?.*ids/],
+    ["no ids", ["ack"], /which messages\?.*ids/],
     ["a malformed id", ["ack", "5d02"], /64 hex digits.*pickup/],
     ["one malformed id of two", ["ack", HEX, HEX.slice(1)], /64 hex digits.*pickup/],
-    ["no URL", ["keys", "auth"], /which URL\?.*https:\/\//],
-    ["a URL of a relay", ["keys", "auth", "wss://drop.example.com"], /which URL\?.*https:\/\//],
+    ["no URL", ["keys", "auth"], /which URL\?.*https:\/\//s],
+    ["a URL of a relay", ["keys", "auth", "wss://drop.example.com"], /which URL\?.*https:\/\//s],
     ["an option of another command", ["pickup", "--quorum", "1"], /pickup has no option --quorum/],
     ["an option of no command", ["pickup", "--fast"], /--fast.*deaddrop help/],
-    ["an option without its value", ["send", HEX, "hello", "--relay"], /--relay.*deaddrop help/s],
+    [
+      "an option without its value",
+      ["send", HEX, "hello", "--relay"],
+      /--relay needs a value.*help/,
+    ],
+    ["an option as a value", ["send", HEX, "hello", "--relay", "--json"], /--relay needs a value/],
+    ["a value that is not wanted", ["status", "--json=yes"], /--json takes no value.*help/],
+    ["a text that begins with -", ["send", HEX, "-- hello"], /no option .*stand after "--"/s],
     ["another command's option", ["relays", "--secret"], /relays has no option --secret/],
     ["another action's option", ["keys", "new", "--secret"], /--secret is for keys show/],
     ["a method for a key", ["keys", "import", "--method", "POST"], /--method is for keys auth/],
@@ -140,7 +147,8 @@ describe.concurrent("wrong use", () => {
     const { runs } = keyholder();
     const ran = await runs(args);
     expect(ran).toMatchObject({ code: 2, out: "" });
-    expect(ran.err).toMatch(/^deaddrop: /);
+    // The error stands last, where it is seen.
+    expect(ran.err).toMatch(/^deaddrop: .*\n( {2}.*\n)?$/);
     expect(ran.err).toMatch(message);
   });
 
@@ -154,7 +162,7 @@ describe.concurrent("wrong use", () => {
   ])("exits with 2 where there are no relays yet, and says how to set them: %j", async (args) => {
     const ran = await keyholder().runs(args);
     expect(ran).toMatchObject({ code: 2, out: "" });
-    expect(ran.err).toMatch(/^deaddrop: no relays .*deaddrop relays set wss:/);
+    expect(ran.err).toMatch(/^deaddrop: no relays .*deaddrop relays set wss:/s);
   });
 
   it.each([[["pickup"]], [["send", HEX, "hello"]], [["status"]], [["keys", "show"]], [["open"]]])(
@@ -162,7 +170,7 @@ describe.concurrent("wrong use", () => {
     async (args) => {
       const ran = await seat().runs(args);
       expect(ran).toMatchObject({ code: 1, out: "" });
-      expect(ran.err).toMatch(/^deaddrop: there is no key .*deaddrop keys new/);
+      expect(ran.err).toMatch(/^deaddrop: there is no key .*deaddrop keys new/s);
     },
   );
 
