@@ -173,7 +173,7 @@ export const LIST_NOT_PUBLISHED = failed(
 export const recipientUnknown = (why: string): Message =>
   failed(`${why}\n  ask for them and give --relay, or name other relays to look with --discovery`);
 export const notAnUrl = (text: string): Message =>
-  failed(`"${text}" is no URL; give one such as wss://drop.example.com`);
+  wrongUse(`"${text}" is no URL; give one such as wss://drop.example.com`);
 export const NO_DOCUMENT = "what answers is no relay";
 export const httpStatus = (status: number): string => `status ${status}`;
 export const noRelayAnswers = (url: string, why: string): Message =>
