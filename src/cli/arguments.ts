@@ -2,17 +2,20 @@
 
 import { npubEncode } from "nostr-tools/nip19";
 
+import { parsePerson } from "../client/person.ts";
 import { relayUrls } from "../client/relay-url.ts";
-import { publicKeyOf } from "../nostr/public-key.ts";
 import { CliError } from "./failure.ts";
-import { keyMissing, notAKey, notRelays } from "./messages.ts";
+import { notAPerson, notRelays, personMissing } from "./messages.ts";
 
-/** A public key as it is typed: npub1… or 64 hex digits. */
-export function asKey(text: string | undefined, what: string): string {
-  if (text === undefined) throw new CliError(keyMissing(what));
-  const key = publicKeyOf(text);
-  if (key === undefined) throw new CliError(notAKey(what));
-  return key;
+/** Somebody as people type them. Answers the text, which names somebody; whom, a client finds. */
+export function asPerson(text: string | undefined, what: string): string {
+  if (text === undefined) throw new CliError(personMissing(what));
+  try {
+    parsePerson(text);
+    return text;
+  } catch (error) {
+    throw new CliError(notAPerson(what, (error as Error).message));
+  }
 }
 
 /** How a key is shown to people. */

@@ -4,11 +4,18 @@ import { join } from "node:path";
 
 import { WebSocket } from "ws";
 
-import { DeadDrop, NoRelaysError } from "../client/client.ts";
+import { DeadDrop, Nip05Error, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
 import { asFailureOf, CliError } from "./failure.ts";
-import { badArgument, filesRefused, recordLost, recipientUnknown } from "./messages.ts";
+import {
+  badArgument,
+  filesRefused,
+  personNotFound,
+  recipientUnknown,
+  recordLost,
+} from "./messages.ts";
 import type { Profile, ProfileOptions } from "./profile.ts";
+import { harmlessLine } from "./show.ts";
 
 /**
  * Does a command's work with a client of this profile, and closes it in the end, whatever becomes of the work. What the library throws for wrong use or an
@@ -46,7 +53,10 @@ function clientOf(
 }
 
 function asFailure(error: unknown): unknown {
-  if (error instanceof NoRelaysError) return new CliError(recipientUnknown(error.message));
+  if (error instanceof NoRelaysError) {
+    return new CliError(recipientUnknown(harmlessLine(error.message)));
+  }
+  if (error instanceof Nip05Error) return new CliError(personNotFound(harmlessLine(error.message)));
   if (error instanceof RangeError) return new CliError(badArgument(error.message));
   return asFailureOf(error, filesRefused);
 }

@@ -98,7 +98,7 @@ can be written, 2 for wrong use, also where nobody can be asked.
 Example: deaddrop keys new
 Example: deaddrop keys import --key alice.key < alice.nsec
 `,
-  send: `Usage: deaddrop send <npub|hex> [<text>|-] [--relay <url>]... [options]
+  send: `Usage: deaddrop send <person> [<text>|-] [--relay <url>]... [options]
        deaddrop send --retry
 
 Encrypts a message for somebody (NIP-17), drops it at the relays where they
@@ -106,8 +106,13 @@ receive, and says what each relay answered. The text comes from standard input
 when there is none, or "-". What fewer relays hold than the quorum is kept, and
 goes on with --retry: the same message, not a second one.
 
+A person is npub1…, nprofile1…, either behind nostr:, 64 hex digits, or an
+address such as bob@example.com (NIP-05), by the word of its domain.
+
   -r, --relay <url>     where the recipient receives (default: looked up in
-                        their kind 10050 list); may be repeated
+                        their kind 10050 list, whose relays within your own
+                        network are left out unless they are yours too);
+                        may be repeated
   --discovery <url>     where to look their list up (default:
                         $DEADDROP_DISCOVERY, or some public relays);
                         may be repeated
@@ -188,12 +193,12 @@ Example: curl -sS -H "Authorization: $token" "$url" | deaddrop open
   relays: `Usage: deaddrop relays [--json]
        deaddrop relays set <url>... [--discovery <url>]...
        deaddrop relays publish
-       deaddrop relays of <npub|hex>
+       deaddrop relays of <person>
 
 Without anything, shows the relays where you receive. set keeps them for this
 key and publishes them as a kind 10050 list (NIP-17) at the discovery relays,
 so that others can find them; publish does that once more. of looks up somebody
-else's.
+else's, named as in "deaddrop help send".
 
   --discovery <url>     where lists are kept (default: $DEADDROP_DISCOVERY, or
                         some public relays); may be repeated

@@ -64,11 +64,10 @@ export const notText = (name: string): Message => failed(`${name} is no text; gi
 
 // --- keys and who is meant
 
-export const keyMissing = (whose: string): Message =>
-  wrongUse(`${whose} is missing: npub1… or 64 hex digits`);
-// What was typed might be a secret key, which is not to be repeated on a screen.
-export const notAKey = (whose: string): Message =>
-  wrongUse(`${whose} is no public key: npub1… or 64 hex digits`);
+export const personMissing = (who: string): Message =>
+  wrongUse(`${who} is missing: npub1…, nprofile1… or bob@example.com`);
+export const notAPerson = (who: string, why: string): Message => wrongUse(`${who}: ${why}`);
+export const personNotFound = (why: string): Message => failed(why);
 export const RECIPIENT = "the recipient";
 export const PERSON = "the person";
 export const notRelays = (why: string): Message => wrongUse(why);
@@ -164,9 +163,8 @@ export const relaysNotKept = (why: string): Message =>
 export const unknownRelaysAction = (action: string, all: readonly string[]): Message =>
   wrongUse(`relays has no "${action}"; it has ${all.join(", ")}`);
 export const NO_RELAYS_TO_SET = wrongUse("which relays? Give one to three URLs");
-export const LIST_NOT_FOUND = failed(
-  "no list of relays is found\n  name other relays to look with --discovery",
-);
+export const notAsked = (url: string, why: string): Message =>
+  note(`${url} could not be asked: ${why}`);
 export const LIST_NOT_PUBLISHED = failed(
   "nobody published the list, so others cannot find it\n  name relays that do with --discovery",
 );
@@ -174,8 +172,6 @@ export const recipientUnknown = (why: string): Message =>
   failed(`${why}\n  ask for them and give --relay, or name other relays to look with --discovery`);
 export const notAnUrl = (text: string): Message =>
   wrongUse(`"${text}" is no URL; give one such as wss://drop.example.com`);
-export const NO_DOCUMENT = "what answers is no relay";
-export const httpStatus = (status: number): string => `status ${status}`;
 export const noRelayAnswers = (url: string, why: string): Message =>
   failed(`no relay answers at ${url} (${why}); is it running?`);
 

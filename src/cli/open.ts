@@ -34,7 +34,7 @@ export async function openDrops({ key, json }: OpenOptions, terminal: Terminal):
     const relay = "";
     const picked: PickedUp =
       "why" in opened
-        ? { type: "unreadable", id, why: opened.why, drop, relay }
+        ? { type: "unreadable", id, ...opened, drop, relay }
         : {
             type: "message",
             id,

@@ -1,11 +1,12 @@
-import { asKey, asRelays } from "./arguments.ts";
+import { relaysIn } from "../client/relay-list.ts";
+import { asPerson, asRelays } from "./arguments.ts";
 import { withClient } from "./client.ts";
 import { CliError, DONE, PARTLY, tell } from "./failure.ts";
 import {
   ASKING_RELAYS,
-  LIST_NOT_FOUND,
   LIST_NOT_PUBLISHED,
   NO_RELAYS_TO_SET,
+  notAsked,
   PERSON,
   unknownRelaysAction,
 } from "./messages.ts";
@@ -30,7 +31,7 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
     throw new CliError(unknownRelaysAction(action, ACTIONS));
   }
   const given = action === "set" ? asRelays(values) : undefined;
-  const person = action === "of" ? asKey(values[0], PERSON) : undefined;
+  const person = action === "of" ? asPerson(values[0], PERSON) : undefined;
   if (given?.length === 0) throw new CliError(NO_RELAYS_TO_SET);
   // What is set anew is not read before: it may be damaged.
   const profile = await openProfile({ ...options, relay: given ?? options.relay }, terminal);
@@ -46,9 +47,15 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
     if (person === undefined) {
       return reportPublished(await client.publishRelays().finally(done), options, terminal);
     }
-    const theirs = await client.lookUpRelays(person).finally(done);
-    if (theirs === undefined) throw new CliError(LIST_NOT_FOUND);
-    list(theirs, options, terminal);
+    const lookup = await client
+      .findPerson(person)
+      .then(({ key, hints }) => client.lookUpRelays(key, { hints }))
+      .finally(done);
+    list(relaysIn(lookup), options, terminal);
+    // One of them may have a newer list.
+    for (const { url, reason } of lookup.failures) {
+      tell(terminal.stderr, notAsked(url, harmlessLine(reason)));
+    }
     return DONE;
   });
 }

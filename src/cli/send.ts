@@ -1,5 +1,5 @@
 import type { DeadDrop } from "../client/client.ts";
-import { asKey, asRelays } from "./arguments.ts";
+import { asPerson, asRelays } from "./arguments.ts";
 import { withClient } from "./client.ts";
 import { answeredOf, reportDelivery } from "./delivery-report.ts";
 import { CliError, DONE } from "./failure.ts";
@@ -39,14 +39,15 @@ const MAX_MESSAGE_BYTES = 48 * 1024;
 export async function send(options: SendingOptions, terminal: Terminal): Promise<number> {
   // Before the key is asked for: a typing error here should not cost a passphrase.
   mustNotBeBoth(options);
-  const recipient = options.retry ? undefined : asKey(options.to, RECIPIENT);
+  const recipient = options.retry ? undefined : asPerson(options.to, RECIPIENT);
   const relays = options.relay.length > 0 ? asRelays(options.relay) : undefined;
   const profile = await openProfile({ ...options, relay: [] }, terminal);
   return withClient(profile, options, async (client) => {
     if (recipient === undefined) return retryUnsent(client, profile, options, terminal);
+    const { key, hints } = await client.findPerson(recipient);
     const text = await textOf(options, terminal);
-    if (options.print) return printWrap(client, recipient, text, options, terminal);
-    return deliver({ client, profile, recipient, relays, text }, options, terminal);
+    if (options.print) return printWrap(client, key, text, options, terminal);
+    return deliver({ client, profile, recipient: key, hints, relays, text }, options, terminal);
   });
 }
 
@@ -68,12 +69,13 @@ type Outgoing = {
   readonly client: DeadDrop;
   readonly profile: Profile;
   readonly recipient: string;
+  readonly hints: readonly string[];
   readonly relays: readonly string[] | undefined;
   readonly text: string;
 };
 
 async function deliver(
-  { client, profile, recipient, relays, text }: Outgoing,
+  { client, profile, recipient, hints, relays, text }: Outgoing,
   options: SendingOptions,
   terminal: Terminal,
 ): Promise<number> {
@@ -82,6 +84,7 @@ async function deliver(
   progress(LOOKING_FOR_RELAYS);
   const delivery = await client.send(recipient, text, {
     rewrap,
+    hints,
     ...(relays !== undefined && { relays }),
     ...(expiresInSeconds !== undefined && { expiresInSeconds }),
     ...(quorum !== undefined && { quorum }),

@@ -47,6 +47,8 @@ export class Acknowledger {
     { key, graceSeconds }: AcknowledgeOptions,
   ): Promise<{ reports: AcknowledgementReport[]; records: AcknowledgementRecord[] }> {
     const { pool, relays, outbox, runtime } = this.#parts;
+    // What was picked up before, by another process too, is what these ids are of.
+    await outbox.loaded();
     const byAddress = this.#byAddress(ids, key);
     const at =
       graceSeconds === undefined
@@ -142,7 +144,7 @@ function leastOf(
   urls: readonly string[],
   reports: readonly AcknowledgementReport[],
 ): AcknowledgementReport[] {
-  const order: readonly AcknowledgementReport["state"][] = ["later", "refused", "done"];
+  const order: readonly AcknowledgementReport["state"][] = ["later", "kept", "done"];
   return urls.flatMap((url) => {
     const own = reports.filter((report) => report.url === url);
     return own.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state)).slice(0, 1);

@@ -22,6 +22,8 @@ export type DeliveryTarget = {
   readonly wrap?: NostrEvent;
   readonly why?: string;
   readonly had?: Pick<DeliveryReport, "state" | "reason" | "heldUntil">;
+  /** The relay was found in the recipient's list, and not named by whoever sends. */
+  readonly isFound?: boolean;
 };
 
 /** A delivery to be gone on with later, by `DeadDrop.resume`: JSON, without the text of the message. */
@@ -46,7 +48,7 @@ export function isSavedDelivery(value: unknown): value is SavedDelivery {
 const NOTHING_HAD = { state: "held", reason: "" } as const;
 
 function isTarget(value: unknown): boolean {
-  const { url, wrap, why, had } = Object(value) as Partial<DeliveryTarget>;
+  const { url, wrap, why, had, isFound = false } = Object(value) as Partial<DeliveryTarget>;
   const {
     state,
     reason,
@@ -60,6 +62,7 @@ function isTarget(value: unknown): boolean {
     (why === undefined || typeof why === "string") &&
     (state === "held" || state === "known") &&
     typeof reason === "string" &&
-    Number.isFinite(heldUntil)
+    Number.isFinite(heldUntil) &&
+    typeof isFound === "boolean"
   );
 }

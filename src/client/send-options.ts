@@ -6,6 +6,8 @@ import type { Signer } from "./signer.ts";
 export type SendOptions = {
   /** The recipient's relays. Default: looked up in their kind 10050 list. */
   readonly relays?: readonly string[];
+  /** Relays that may have that list beside the discovery relays, as the recipient's nprofile or domain names them. */
+  readonly hints?: readonly string[];
   /** Who writes. Default: the first of one's keys. */
   readonly from?: Signer;
   /** The receiving key to address, where the recipient has one for the sender (NIP-RK). Default: the recipient's own key. */

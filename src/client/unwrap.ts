@@ -19,7 +19,9 @@ export type Receiver = {
   readonly contact?: string;
 };
 
-export type Opened = { readonly message: Rumor } | { readonly why: string };
+export type Opened =
+  | { readonly message: Rumor }
+  | { readonly why: string; readonly isFinal: boolean };
 
 /**
  * Opens a drop as its receiver: a gift wrap, or an old message of kind 4. Answers the message, or why there is none: it is not for this key, it is malformed, or it
@@ -32,7 +34,10 @@ export async function open(drop: NostrEvent, receiver: Receiver): Promise<Opened
       : await openWrap(drop, receiver);
   } catch (error) {
     // Not for this key, or the signer was not to be had: whoever acknowledges it now may lose a message.
-    return { why: `it cannot be decrypted with this key: ${(error as Error).message}` };
+    return {
+      why: `it cannot be decrypted with this key: ${(error as Error).message}`,
+      isFinal: true,
+    };
   }
 }
 
@@ -41,24 +46,30 @@ async function openWrap(
   { address, identity, contact }: Receiver,
 ): Promise<Opened> {
   const sealed = parseEvent(JSON.parse(await address.decrypt(drop.pubkey, drop.content)));
-  if (isReason(sealed) || sealed.kind !== SEAL) return { why: "there is no seal in the wrap" };
+  if (isReason(sealed) || sealed.kind !== SEAL)
+    return { why: "there is no seal in the wrap", isFinal: true };
   if (contact !== undefined && sealed.pubkey !== contact) {
-    return { why: "it is addressed to a receiving key and not by the contact that has it" };
+    return {
+      why: "it is addressed to a receiving key and not by the contact that has it",
+      isFinal: true,
+    };
   }
-  if (!isGenuine(sealed)) return { why: "the signature of the seal is wrong" };
+  if (!isGenuine(sealed)) return { why: "the signature of the seal is wrong", isFinal: true };
   const message = parseRumor(JSON.parse(await identity.decrypt(sealed.pubkey, sealed.content)));
-  if (message === undefined) return { why: "there is no message in the seal" };
+  if (message === undefined) return { why: "there is no message in the seal", isFinal: true };
   if (message.pubkey !== sealed.pubkey) {
-    return { why: "the message claims to be by somebody who did not seal it" };
+    return { why: "the message claims to be by somebody who did not seal it", isFinal: true };
   }
   return { message };
 }
 
 async function openLegacy(drop: NostrEvent, { address, identity }: Receiver): Promise<Opened> {
   // NIP-RK: nobody who has one sends kind 4 to a receiving key, so this is somebody who wants to see whose it is.
-  if (address.key !== identity.key) return { why: "kind 4 is not sent to a receiving key" };
-  if (address.decryptLegacy === undefined) return { why: "this signer cannot read kind 4" };
-  if (!isGenuine(drop)) return { why: "the signature is wrong" };
+  if (address.key !== identity.key)
+    return { why: "kind 4 is not sent to a receiving key", isFinal: true };
+  if (address.decryptLegacy === undefined)
+    return { why: "this signer cannot read kind 4", isFinal: true };
+  if (!isGenuine(drop)) return { why: "the signature is wrong", isFinal: true };
   const { id, pubkey, created_at, kind, tags } = drop;
   const content = await address.decryptLegacy(pubkey, drop.content);
   return { message: { id, pubkey, created_at, kind, tags, content } };

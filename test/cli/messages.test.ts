@@ -47,7 +47,7 @@ function day(time: number): string {
 describe.concurrent("a message", () => {
   it("goes from one key file to another, by the list that the recipient published, and is forgotten when it is acknowledged", async () => {
     const { url: discovery } = await directory();
-    const [alice, bob] = [seat(), seat({ discovery })];
+    const [alice, bob] = [seat({ relays: [relay(), other()] }), seat({ discovery })];
     for (const { home, runs } of [alice, bob]) {
       const made = await runs(["keys", "new"]);
       expect(made).toMatchObject({ code: 0, err: "" });
@@ -104,7 +104,9 @@ describe.concurrent("a message", () => {
 
   it("goes the same way for a program, in lines of JSON", async () => {
     const { url: discovery } = await directory();
-    const [alice, bob] = [seat({ discovery }), seat({ discovery })];
+    // Whom a list sends into their own network has to name these relays.
+    const alice = seat({ discovery, relays: [relay(), other()] });
+    const bob = seat({ discovery });
     const json = async ({ runs }: typeof alice, ...args: string[]): Promise<unknown[]> => {
       const ran = await runs([...args, "--json"]);
       expect({ args, ...ran }).toMatchObject({ code: 0, err: "" });

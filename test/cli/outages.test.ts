@@ -149,8 +149,8 @@ describe.concurrent("when one of two relays is down", () => {
 describe.concurrent("no relay", () => {
   it("takes a message: send exits with 1, and says what to do", async () => {
     const { url: discovery, lists } = await directory();
-    const [alice, bob] = [keyholder({ discovery }), keyholder({ discovery })];
     const [one, two] = [await absent(), await absent()];
+    const [alice, bob] = [keyholder({ discovery, relays: [one, two] }), keyholder({ discovery })];
     receivesAt(bob, lists, one, two);
     const ran = await alice.runs(["send", bob.npub, "hello", ...PATIENTLY]);
     expect(ran.code).toBe(1);
@@ -245,7 +245,8 @@ describe.concurrent("below the quorum", () => {
     const [one, two] = [await absent(), await absent()];
     const places = [relay(), one, two];
     const { url: discovery, lists } = await directory();
-    const [alice, bob] = [keyholder({ discovery }), keyholder({ relays: places })];
+    const alice = keyholder({ discovery, relays: places });
+    const bob = keyholder({ relays: places });
     receivesAt(bob, lists, ...places);
     const text = "Under the third bench.";
 

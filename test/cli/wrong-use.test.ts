@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
+import { noteEncode } from "nostr-tools/nip19";
 import { describe, expect, it } from "vitest";
 
 import { sharedRelay } from "../support/relay.ts";
@@ -89,8 +90,23 @@ describe.concurrent("wrong use", () => {
     ["an unknown action of keys", ["keys", "forge"], /new, show, import or auth/],
     ["an unknown action of relays", ["relays", "forge"], /"forge".*set, publish, of/],
     ["no recipient", ["send"], /recipient is missing.*npub1/],
-    ["a recipient that is none", ["send", "bob", "hello"], /recipient is no public key.*npub1/],
-    ["a damaged npub", ["send", `npub1${"q".repeat(58)}`, "hello"], /no public key.*npub1/],
+    [
+      "a recipient that is none",
+      ["send", "bob", "hello"],
+      /recipient: that is no person.*npub1.*bob@example\.com/,
+    ],
+    [
+      "a damaged npub",
+      ["send", `npub1${"q".repeat(58)}`, "hello"],
+      /npub has a typing error.*checksum.*copy it again/,
+    ],
+    ["an npub that is cut short", ["send", "npub1qqqqqq", "hello"], /npub is cut short/],
+    ["a message for a person", ["relays", "of", noteEncode(HEX)], /note1… names a message/],
+    [
+      "a secret key for a person",
+      ["send", "nsec1qqqqqq", "hello"],
+      /SECRET key.*nothing was sent.*make a new key/,
+    ],
     ["no person", ["relays", "of"], /person is missing.*npub1/],
     ["no relays to set", ["relays", "set"], /which relays\?.*URLs/],
     ["no time", ["send", HEX, "hello", "--expires", "soon"], /--expires takes.*7d.*"soon"/],

@@ -12,7 +12,12 @@ import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
-import { memoryOutbox, type OutboxRecord, type OutboxStore } from "../../src/client/client.ts";
+import {
+  memoryOutbox,
+  type OutboxRecord,
+  type OutboxStore,
+  type SeenRecord,
+} from "../../src/client/client.ts";
 import { fileOutbox, type LostRecord } from "../../src/client/node.ts";
 import { Client, now } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
@@ -31,14 +36,14 @@ function outboxContract(name: string, open: () => OutboxStore): void {
     it("gives back what was put, replaced by id, without what was removed", async () => {
       const store = open();
       expect(await store.load()).toEqual([]);
-      const [one, two, three] = [receipt("1"), record("2"), record("3")];
-      for (const each of [one, two, three]) await store.put(each);
+      const [one, two, three, four] = [receipt("1"), record("2"), record("3"), seen("4")];
+      for (const each of [one, two, three, four]) await store.put(each);
       const changed = { ...record("2"), relays: [] };
       await store.put(changed);
       await store.remove("3");
-      await store.remove("4");
+      await store.remove("5");
       const loaded = await store.load();
-      expect(loaded.sort((a, b) => a.id.localeCompare(b.id))).toEqual([one, changed]);
+      expect(loaded.sort((a, b) => a.id.localeCompare(b.id))).toEqual([one, changed, four]);
     });
   });
 }
@@ -154,13 +159,24 @@ function receipt(id: string): OutboxRecord {
   };
 }
 
+function seen(id: string): SeenRecord {
+  const drop = { created_at: now(), address: "d".repeat(64) };
+  const message = { id: "a".repeat(64), from: "b".repeat(64), isReceipt: false };
+  const drops = [
+    { ...drop, id: "1".repeat(64), message },
+    { ...drop, id: "2".repeat(64), expiration: now() + 60, why: "it is not for this key" },
+  ];
+  return { type: "seen", id, drops, until: now() + 60 };
+}
+
 function changed(record: OutboxRecord, change: object): string {
   return JSON.stringify({ ...record, ...change });
 }
 
 /** What is in no outbox of ours, by what is wrong with it. */
 function damagedRecords(): Record<string, string> {
-  const [good, told] = [record("2"), receipt("2")];
+  const [good, told, looked] = [record("2"), receipt("2"), seen("2")];
+  const [drop] = looked.drops;
   return {
     "an empty file": "",
     "half a record": JSON.stringify(good).slice(0, 80),
@@ -174,6 +190,16 @@ function damagedRecords(): Record<string, string> {
     "a number for a relay": changed(good, { relays: [1] }),
     "no messages": changed(good, { messages: {} }),
     "no end": changed(good, { until: "tomorrow" }),
+    "a relay that is found, in another word": changed(told, {
+      delivery: {
+        message: "c".repeat(64),
+        quorum: 1,
+        targets: [{ url: "ws://one/", isFound: "no" }],
+      },
+    }),
+    "no drops that were seen": changed(looked, { drops: "none" }),
+    "a drop that was seen by nobody": changed(looked, { drops: [{ ...drop, address: 1 }] }),
+    "a drop with half a message": changed(looked, { drops: [{ ...drop, message: {} }] }),
     "a receipt for nobody": changed(told, { to: "" }),
     "a receipt without a time": changed(told, { at: null }),
     "a receipt with half a delivery": changed(told, { delivery: { quorum: 1 } }),
@@ -252,10 +278,12 @@ describe("acknowledgements in the outbox", () => {
     const picked = await all(client.pickup());
     await relay.kill();
     expect(statesOf(await client.acknowledge(idsOf(picked)))).toEqual(["later"]);
-    expect(await outbox.load()).toMatchObject([{ until: time + 60 }]);
+    const kept = async (): Promise<OutboxRecord[]> =>
+      (await outbox.load()).filter(({ type }) => type === "acknowledgement");
+    expect(await kept()).toMatchObject([{ until: time + 60 }]);
     time += 60;
     expect(await client.flush()).toBe(0);
-    expect(await outbox.load()).toEqual([]);
+    expect(await kept()).toEqual([]);
   });
 
   it("stay as long as their drops might live where nothing more is known", async () => {

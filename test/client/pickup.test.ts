@@ -273,7 +273,7 @@ describe("acknowledge", () => {
   const shared = sharedRelay();
 
   it("tells every relay, and the messages are not brought again, by any of them", async () => {
-    // A relay that knows no acknowledgements goes on holding it.
+    // A relay that refuses acknowledgements goes on holding it.
     const bob = person();
     const kept: NostrEvent[] = [];
     const forgetful = await scriptedRelay({
@@ -297,7 +297,7 @@ describe("acknowledge", () => {
     const told = await client.acknowledge(idsOf(picked));
     expect(told.map(({ state, reason }) => [state, reason])).toEqual([
       ["done", ""],
-      ["refused", "blocked: no"],
+      ["later", "blocked: no"],
     ]);
     expect(await all(client.pickup())).toEqual([]);
     expect(kept).toHaveLength(1);
