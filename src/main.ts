@@ -20,6 +20,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
   process.exit(tell(process.stderr, outputLost(error.message)));
 });
+// Nobody is there to be told of it, and what a command does it does without being watched.
+process.stderr.on("error", () => {});
 
 process.exitCode = await exitCodeOf(
   () => run(process.argv.slice(2)).catch(refused),
@@ -38,7 +40,11 @@ async function run(args: string[]): Promise<number> {
   const [verb, ...words] = positionals;
   if (values.version === true) return print(`${VERSION}\n`);
   if (values.help === true || verb === undefined || verb === "help") {
-    return print(helpFor(verb === "help" ? words[0] : verb));
+    const topic = verb === "help" ? words[0] : verb;
+    if (topic !== undefined && topic !== "help" && !Object.hasOwn(COMMANDS, topic)) {
+      throw new CliError(unknownCommand(topic));
+    }
+    return print(helpFor(topic));
   }
   const command = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
   if (command === undefined) throw new CliError(unknownCommand(verb));

@@ -1,6 +1,6 @@
 import type { AcknowledgementReport, DeadDrop } from "../client/client.ts";
 import { causeOf } from "./cause.ts";
-import { CliError, exitCodeFor, type Message, tell } from "./failure.ts";
+import { asFailureOf, exitCodeFor, type Message, tell } from "./failure.ts";
 import {
   acknowledged,
   acknowledgementNotKept,
@@ -25,9 +25,7 @@ export async function acknowledge(
   try {
     return await client.acknowledge(ids, { ...(graceSeconds !== undefined && { graceSeconds }) });
   } catch (error) {
-    // What the library takes amiss is told by whoever has the client.
-    if (error instanceof RangeError) throw error;
-    throw new CliError(acknowledgementNotKept((error as Error).message));
+    throw asFailureOf(error, acknowledgementNotKept);
   } finally {
     done();
   }

@@ -4,8 +4,14 @@ import { join } from "node:path";
 
 import { DeadDrop, Nip05Error, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
-import { CliError } from "./failure.ts";
-import { badArgument, personNotFound, recipientUnknown } from "./messages.ts";
+import { asFailureOf, CliError } from "./failure.ts";
+import {
+  badArgument,
+  filesRefused,
+  personNotFound,
+  recipientUnknown,
+  recordLost,
+} from "./messages.ts";
 import type { Profile, ProfileOptions } from "./profile.ts";
 import { harmlessLine } from "./show.ts";
 
@@ -29,14 +35,16 @@ export async function withClient(
 }
 
 function clientOf(
-  { signer, relays, discovery, network, folder }: Profile,
+  { signer, relays, discovery, network, folder, notice }: Profile,
   { timeoutSeconds }: Pick<ProfileOptions, "timeoutSeconds">,
 ): DeadDrop {
   return new DeadDrop({
     keys: [signer],
     relays,
     discovery,
-    outbox: fileOutbox(join(folder, "outbox")),
+    outbox: fileOutbox(join(folder, "outbox"), {
+      lost: (record) => void notice(recordLost(record)),
+    }),
     ...network,
     ...(timeoutSeconds !== undefined && { patienceSeconds: timeoutSeconds }),
   });
@@ -48,5 +56,5 @@ function asFailure(error: unknown): unknown {
   }
   if (error instanceof Nip05Error) return new CliError(personNotFound(harmlessLine(error.message)));
   if (error instanceof RangeError) return new CliError(badArgument(error.message));
-  return error;
+  return asFailureOf(error, filesRefused);
 }

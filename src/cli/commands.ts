@@ -79,8 +79,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 1,
     options: ["only", "all", "list", "json", "timeout"],
     async run({ only = [], all = false, list = false, json = false, timeout }, [url], terminal) {
-      const { conformance } = await import("../conformance/command.ts");
-      const timeoutSeconds = timeout === undefined ? undefined : Number(timeout);
+      const { conformance, timeLimit } = await import("../conformance/command.ts");
+      const timeoutSeconds = timeLimit(timeout);
       return conformance(
         { program: "deaddrop", url, json, only, all, list, timeoutSeconds },
         terminal,

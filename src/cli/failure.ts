@@ -37,6 +37,18 @@ export class CliError extends Error {
   }
 }
 
+/** What the system says of a file, or of another thing of its own, that it did not read or write; undefined for an error that is not the system's. */
+export function saidBySystem(error: unknown): string | undefined {
+  const { code, syscall, message } = Object(error) as Partial<NodeJS.ErrnoException>;
+  return code !== undefined && syscall !== undefined ? message : undefined;
+}
+
+/** An error of the system as a CliError that says what it means for whoever typed the command. What is not the system's is a bug, and stays as it is. */
+export function asFailureOf(error: unknown, message: (why: string) => Message): unknown {
+  const why = saidBySystem(error);
+  return why === undefined ? error : new CliError(message(why));
+}
+
 /** Tells a message on standard error. Answers its exit code. */
 export function tell(stderr: { write(text: string): unknown }, message: Message): ExitCode {
   stderr.write(`deaddrop: ${withoutSecrets(message.text.trimEnd())}\n`);

@@ -3,14 +3,15 @@
 //
 // A secret comes from a file, the environment or standard input, never from an argument, which every process on the machine can see.
 
-import { constants, existsSync } from "node:fs";
-import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 
 import { type Ncryptsec, type NSec, nsecEncode } from "nostr-tools/nip19";
 import { encrypt } from "nostr-tools/nip49";
 
+import { codeOf, createFile, removeLeftovers } from "../client/durable-file.ts";
 import { CliError } from "./failure.ts";
 import {
   KEY_NAMES_NO_FILE,
@@ -88,49 +89,11 @@ export async function writeKeyFile(
 
 /** Keeps a key in a new file, in the form it has. As `writeKeyFile`. */
 export async function writeKeyLine(path: string, line: NSec | Ncryptsec): Promise<void> {
-  let file: FileHandle;
-  let folders: string[];
+  await removeLeftovers(dirname(path));
   try {
-    folders = await makeFolder(dirname(path));
-    file = await open(path, "wx", 0o600);
+    await createFile(path, `${line}\n`);
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "EEXIST" && existsSync(path)
-      ? taken(path)
-      : notWritten(path, error);
-  }
-  try {
-    try {
-      await file.writeFile(`${line}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    // Or the name may be gone after a power cut, though what it named is on disk.
-    for (const folder of HAS_MODES ? folders : []) await syncFolder(folder);
-  } catch (error) {
-    await rm(path, { force: true });
-    throw notWritten(path, error);
-  }
-}
-
-// Answers the folders in which something new is named.
-async function makeFolder(path: string): Promise<string[]> {
-  const folder = resolve(path);
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
-  const changed = [folder];
-  if (first === undefined) return changed;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) {
-    changed.push(dirname(made));
-  }
-  return changed;
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    throw codeOf(error) === "EEXIST" && existsSync(path) ? taken(path) : notWritten(path, error);
   }
 }
 

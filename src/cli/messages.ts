@@ -15,6 +15,12 @@ const counted = (count: number, one: string): string => `${count} ${one}${count 
 const listed = (urls: readonly string[]): string =>
   urls.length < 2 ? urls.join() : `${urls.slice(0, -1).join(", ")} and ${urls.at(-1)}`;
 
+type Lost = { readonly path: string; readonly why: string };
+// Where a damaged file is kept; undefined: where it was.
+type Aside = { readonly keptAs: string | undefined };
+const keptFor = ({ keptAs }: Aside): string =>
+  keptAs === undefined ? "" : `\n  the file is kept as ${keptAs}`;
+
 // --- the command line
 
 export const unknownCommand = (name: string): Message =>
@@ -34,6 +40,8 @@ export const optionTakesNoValue = (option: string): Message =>
 export const badCommandLine = (why: string): Message => wrongUse(`${why}; see "deaddrop help"`);
 export const noDuration = (option: string, text: string): Message =>
   wrongUse(`--${option} takes a time such as 90s, 12h or 7d, not "${text}"`);
+export const noUnit = (option: string, text: string, write: string): Message =>
+  wrongUse(`--${option} ${text} has no unit: write ${write}`);
 export const TIMEOUT_TOO_LONG = wrongUse("--timeout takes an hour at most");
 export const noCount = (option: string, text: string): Message =>
   wrongUse(`--${option} takes a whole number of at least 1, not "${text}"`);
@@ -149,8 +157,13 @@ export const NO_FILE = "none, it comes from $DEADDROP_KEY";
 export const NO_RELAYS = wrongUse(
   'no relays to pick up from\n  set yours with "deaddrop relays set wss://…", or give --relay',
 );
-export const savedRelaysDamaged = (file: string, why: string): Message =>
-  failed(`${file} cannot be read (${why}); set your relays again`);
+const SET_AGAIN = 'set yours again with "deaddrop relays set wss://…", or give --relay';
+export const savedRelaysDamaged = (file: string): Message =>
+  failed(`${file}, which has your relays, is damaged\n  ${SET_AGAIN}`);
+export const savedRelaysUnreadable = (why: string): Message =>
+  failed(`your relays cannot be read (${why})\n  ${SET_AGAIN}`);
+export const relaysNotKept = (why: string): Message =>
+  failed(`your relays were not kept, and not published (${why})\n  make room, and set them again`);
 export const unknownRelaysAction = (action: string, all: readonly string[]): Message =>
   wrongUse(`relays has no "${action}"; it has ${all.join(", ")}`);
 export const NO_RELAYS_TO_SET = wrongUse("which relays? Give one to three URLs");
@@ -167,7 +180,7 @@ export const LIST_NOT_PUBLISHED = failed(
 export const recipientUnknown = (why: string): Message =>
   failed(`${why}\n  ask for them and give --relay, or name other relays to look with --discovery`);
 export const notAnUrl = (text: string): Message =>
-  failed(`"${text}" is no URL; give one such as wss://drop.example.com`);
+  wrongUse(`"${text}" is no URL; give one such as wss://drop.example.com`);
 export const noRelayAnswers = (url: string, why: string): Message =>
   failed(`no relay answers at ${url} (${why}); is it running?`);
 
@@ -196,8 +209,20 @@ export const UNSENT_INTERRUPTED: Message = {
   exitCode: INTERRUPTED,
 };
 export const NOTHING_UNSENT = note("nothing is waiting to be sent");
-export const unsentDamaged = (file: string, why: string): Message =>
-  failed(`${file} cannot be gone on with (${why}); remove it`);
+export const messageNotKept = (why: string): Message =>
+  failed(`the message cannot be kept, so it was not sent (${why})\n  make room, and send it again`);
+export const unsentDamaged = (file: string, aside: Aside): Message =>
+  failed(`${file} is damaged, and the message in it is not sent; send it again${keptFor(aside)}`);
+export const unsentUnreadable = (why: string): Message =>
+  failed(`what waits to be sent cannot be read, and waits on (${why})`);
+export const unsentNotRemoved = (file: string, why: string): Message =>
+  note(
+    `${file} cannot be removed (${why})\n  remove it, or "deaddrop send --retry" sends the message once more`,
+  );
+export const unsentNotUpdated = (file: string, why: string): Message =>
+  note(
+    `${file} cannot be brought up to date (${why})\n  "deaddrop send --retry" asks relays again that hold the message already`,
+  );
 /** Fewer relays than the quorum hold a message. */
 export const tooFewHold = (
   {
@@ -285,6 +310,13 @@ export const LINE_WITH_WRONG_ID = note("a line has an id that is not its own");
 export const LINE_IS_NO_JSON = note("a line is not JSON");
 export const receiptFor = (messages: readonly string[]): string =>
   `receipt for ${messages.join(", ")}`;
+
+export const recordLost = ({ path, why, ...aside }: Aside & Lost): Message =>
+  note(
+    `${path} cannot be used (${why})\n  an acknowledgement in it may be lost: messages may be printed once more${keptFor(aside)}`,
+  );
+export const filesRefused = (why: string): Message =>
+  failed(`what waits for your relays cannot be read or kept (${why})`);
 
 // --- what relays hold
 

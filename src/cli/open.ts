@@ -4,7 +4,7 @@ import { open, type PickedUp } from "../client/client.ts";
 import { hasOwnId } from "../client/genuine.ts";
 import { type NostrEvent, parseEvent, tagValue } from "../nostr/event.ts";
 import { isReason, withoutPrefix } from "../nostr/reason.ts";
-import { DONE, type Message, PARTLY, tell } from "./failure.ts";
+import { exitCodeFor, type Message, tell } from "./failure.ts";
 import { LINE_IS_NO_JSON, LINE_TOO_LONG, LINE_WITH_WRONG_ID, lineIsNoEvent } from "./messages.ts";
 import { openProfile, type ProfileOptions } from "./profile.ts";
 import { printPicked } from "./print-picked.ts";
@@ -15,13 +15,14 @@ export type OpenOptions = Pick<ProfileOptions, "key"> & { readonly json: boolean
 // A line of a box over HTTP is one drop.
 const MAX_LINE_CHARS = 1024 * 1024;
 
-/** `deaddrop open`: opens drops that came another way, one as JSON on each line of standard input. Answers 3 when some of them cannot be opened. */
+/** `deaddrop open`: opens drops that came another way, one as JSON on each line of standard input. Answers the exit code: 3 when some of them cannot be opened, 1 when none can. */
 export async function openDrops({ key, json }: OpenOptions, terminal: Terminal): Promise<number> {
   const none = { relay: [], discovery: [], socks: undefined, timeoutSeconds: undefined };
   const { signer } = await openProfile({ key, ...none }, terminal);
-  let failures = 0;
+  let [all, failures] = [0, 0];
   for await (const line of createInterface({ input: terminal.stdin })) {
     if (line.trim() === "") continue;
+    all += 1;
     const drop = dropIn(line);
     if ("text" in drop) {
       failures += 1;
@@ -44,7 +45,7 @@ export async function openDrops({ key, json }: OpenOptions, terminal: Terminal):
           };
     if (!(await printPicked(picked, { json }, terminal))) failures += 1;
   }
-  return failures > 0 ? PARTLY : DONE;
+  return exitCodeFor(failures, all);
 }
 
 function dropIn(line: string): NostrEvent | Message {

@@ -2,13 +2,14 @@
 
 import { parseArgs } from "node:util";
 
-import { durationSeconds } from "../config/duration.ts";
+import { durationSeconds, withUnit } from "../config/duration.ts";
 import { CliError, type Message } from "./failure.ts";
 import {
   badCommandLine,
   noCount,
   noDuration,
   noSuchOption,
+  noUnit,
   optionTakesNoValue,
   optionWithoutValue,
   TIMEOUT_TOO_LONG,
@@ -76,7 +77,8 @@ export function seconds(text: string | undefined, option: OptionName): number | 
   if (text === undefined) return undefined;
   const parsed = durationSeconds(text);
   if (parsed !== undefined && parsed > 0) return parsed;
-  throw new CliError(noDuration(option, text));
+  const write = parsed === undefined ? withUnit(text) : undefined;
+  throw new CliError(write === undefined ? noDuration(option, text) : noUnit(option, text, write));
 }
 
 // A relay that takes longer is not there.

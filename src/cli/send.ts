@@ -64,7 +64,7 @@ export async function send(
     const typed = typedText(to, text, profile, options, terminal);
     signal.addEventListener("abort", () => typed?.keep(), { once: true });
     try {
-        const outgoing = { client, profile, way, text, typed, signal };
+      const outgoing = { client, profile, way, text, typed, signal };
       const work = options.print ? printWrap : deliver;
       return await work(outgoing, options, terminal);
     } catch (error) {

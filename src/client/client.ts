@@ -23,7 +23,7 @@ export {
   type SeenDrop,
   type SeenRecord,
 } from "./outbox-store.ts";
-export { indexedDbOutbox } from "./indexed-db.ts";
+export { type DamagedRecord, indexedDbOutbox, type IndexedDbOutboxOptions } from "./indexed-db.ts";
 export { RECEIPT, type ReceiptOptions } from "./receipts.ts";
 export { type EventTemplate, secretSigner, type Signer, UndecryptableError } from "./signer.ts";
 export type { Runtime } from "./runtime.ts";

@@ -222,10 +222,9 @@ export class Outbox {
     if (record?.type !== "acknowledgement") return;
     const changed = { ...record, relays: record.relays.filter((relay) => relay !== url) };
     this.#records.put(changed);
-    // One after the other, or an older record could come to lie over a newer one.
-    const written = this.#written.then(() => this.#parts.store.put(changed));
-    this.#written = written.catch(() => {});
-    await written;
+    // One after the other, or an older record could come to lie over a newer one. What cannot be written is told this relay once more, which is safe.
+    this.#written = this.#written.then(() => this.#parts.store.put(changed)).catch(() => {});
+    await this.#written;
   }
 
   async #sendReceipt(record: ReceiptRecord): Promise<void> {

@@ -293,7 +293,10 @@ export class RelayConnection {
     const wantsKey = !accepted && reason.startsWith("auth-required:");
     if (wantsKey && this.#authentication.isAnonymous && this.#authentication.hide()) return;
     this.#socket.resetBackoff();
-    publication.answered({ accepted, reason: accepted ? reason : reason || "refused without a reason" });
+    publication.answered({
+      accepted,
+      reason: accepted ? reason : reason || "refused without a reason",
+    });
   }
 
   #receiveEvent(id: string, value: unknown): void {

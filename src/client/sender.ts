@@ -6,7 +6,7 @@ import { type Miner, type MiningOptions, signed } from "./mining.ts";
 import { isBlocked } from "./private-host.ts";
 import type { RelayPool } from "./relay-pool.ts";
 import type { Runtime } from "./runtime.ts";
-import { type DeliveryTarget, mustBeSaved, type SavedDelivery } from "./saved-delivery.ts";
+import { type DeliveryTarget, isSavedDelivery, type SavedDelivery } from "./saved-delivery.ts";
 import { type OutgoingMessage, sealMessage } from "./sealed-message.ts";
 import type { ResumeOptions, SendOptions, WrapOptions } from "./send-options.ts";
 import type { UnsignedWrap } from "./wrap.ts";
@@ -67,7 +67,7 @@ export class Sender {
 
   /** Goes on with a delivery that was saved. Rejects with a TypeError for what is none. */
   async resume(saved: SavedDelivery, options: ResumeOptions): Promise<Delivery> {
-    mustBeSaved(Object(saved) as SavedDelivery);
+    if (!isSavedDelivery(saved)) throw new TypeError("that is no saved delivery");
     const named = saved.targets.filter(({ isFound = false }) => !isFound);
     this.#parts.pool.trust(named.map(({ url }) => url));
     // The key that signed the wraps was thrown away, so they are what they are.

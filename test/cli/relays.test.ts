@@ -77,7 +77,7 @@ describe.concurrent("deaddrop relays", () => {
     writeFileSync(join(folderOf(bob), "relays.json"), "{");
     const damaged = await bob.runs(["pickup"]);
     expect(damaged).toMatchObject({ code: 1, out: "" });
-    expect(damaged.err).toContain("set your relays again");
+    expect(damaged.err).toContain("set yours again");
     expect(await bob.runs(["relays", "set", relay().url])).toMatchObject({ code: 0, err: "" });
     expect(await bob.runs(["pickup", "--json"])).toEqual({ code: 0, out: "", err: "" });
   });

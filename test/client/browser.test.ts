@@ -91,6 +91,23 @@ describe.skipIf(noBrowser !== undefined && maySkip)(
       expect(await held(bob, relays)).toEqual([0, 0]);
     });
 
+    it("is not held up by damaged records in IndexedDB, and tells of them", async () => {
+      const relay = await startRelay();
+      const [alice, bob] = [person(), person()];
+      const page = await newPage();
+      await call(page, "send", hex(alice), bob.key, "still here", [relay.url]);
+      await call(page, "damage", "torn", { id: "1", type: "acknowledgement", until: 2 ** 40 });
+      await call(page, "damage", "torn", { id: "2", type: "of a later version" });
+      expect(await call(page, "pickup", hex(bob), [relay.url], "torn")).toEqual({
+        texts: ["still here"],
+        told: ["done"],
+      });
+      const { loaded, damaged } = await call(page, "records", "torn");
+      expect(damaged).toEqual(["1"]);
+      expect(loaded).toContainEqual(expect.stringMatching(/^[0-9a-f]{64}$/));
+      expect(loaded).not.toContain("2");
+    });
+
     it("may read the HTTP door of a relay of another origin", async () => {
       const relay = await startRelay();
       const bob = person();
