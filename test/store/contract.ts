@@ -8,6 +8,7 @@ import type { Drop, RetentionRule } from "../../src/nostr/drop.ts";
 import { writeEvent } from "../../src/nostr/event.ts";
 import type { StoreLimits } from "../../src/store/write-context.ts";
 import type { Acknowledged, Header, Held, Store, SweepCursor } from "../../src/store/store.ts";
+import { inOrder } from "../support/events.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import type { StoreSettings } from "./model.ts";
 
@@ -149,10 +150,7 @@ export function storeContract(name: string, openStore: OpenStore): void {
         const times = [NOW - 2, NOW, NOW - 1, NOW - 1, NOW - 1, NOW];
         const drops = times.map((created_at) => aDrop({ created_at }));
         const store = await holding(...drops);
-        const expected = drops.toSorted(
-          (a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1),
-        );
-        expect(await held(store)).toEqual(expected.map(({ id }) => id));
+        expect(await held(store)).toEqual(inOrder(drops).map(({ id }) => id));
       });
 
       it("includes both ends of since and until", async () => {
