@@ -28,12 +28,15 @@ function listening(server: Server): Promise<string> {
 }
 
 /** A WebSocket server that does one thing to whoever connects. */
-async function strangeRelay(atEnd: AtEnd, greet: (socket: WebSocket) => void): Promise<string> {
+async function strangeRelay(
+  atEnd: AtEnd,
+  greet: (socket: WebSocket, underneath: Socket) => void,
+): Promise<string> {
   const server = createServer((_, response) => response.writeHead(404).end());
   const sockets = new WebSocketServer({ server });
-  sockets.on("connection", (socket) => {
+  sockets.on("connection", (socket, request) => {
     socket.on("error", () => {});
-    greet(socket);
+    greet(socket, request.socket);
   });
   atEnd(() => {
     for (const socket of sockets.clients) socket.terminate();
@@ -67,14 +70,23 @@ async function closedPort(): Promise<string> {
   return url;
 }
 
-// Sends until the peer hangs up, as fast as it is taken.
-function flood(socket: WebSocket, text: string): void {
+// Sends until the peer hangs up, as fast as it is taken: many frames in a write, as one by one they take longer to send than to read.
+function flood(underneath: Socket, text: string): void {
+  const frames = Buffer.concat(Array(Math.ceil(1_000_000 / text.length)).fill(unmasked(text)));
   const more = (): void => {
-    if (socket.readyState !== socket.OPEN) return;
-    for (let n = 0; n < 100 && socket.bufferedAmount < 1_000_000; n++) socket.send(text);
-    setImmediate(more);
+    while (underneath.writable && underneath.write(frames));
   };
+  underneath.on("drain", more);
   more();
+}
+
+// A text frame of a server (RFC 6455, 5.2).
+function unmasked(text: string): Buffer {
+  const [length, bytes] = text.length < 126 ? [text.length, 0] : [127, 8];
+  const header = Buffer.alloc(2 + bytes);
+  header.writeUInt16BE(0x81_00 + length);
+  if (bytes > 0) header.writeBigUInt64BE(BigInt(text.length), 2);
+  return Buffer.concat([header, Buffer.from(text)]);
 }
 
 type Strange = { readonly serve: (atEnd: AtEnd) => Promise<string>; readonly seen: RegExp };
@@ -135,12 +147,14 @@ const BROKEN_SERVERS: Record<string, Strange> = {
     seen: /which is no message, before/,
   },
   "a relay that floods": {
-    serve: (atEnd) => strangeRelay(atEnd, (socket) => flood(socket, '["NOTICE","buy"]')),
+    serve: (atEnd) => strangeRelay(atEnd, (_, underneath) => flood(underneath, '["NOTICE","buy"]')),
     seen: /the relay sent more than 20000 messages, before/,
   },
   "a relay that floods with long messages": {
     serve: (atEnd) =>
-      strangeRelay(atEnd, (socket) => flood(socket, `["NOTICE","${"buy".repeat(30_000)}"]`)),
+      strangeRelay(atEnd, (_, underneath) =>
+        flood(underneath, `["NOTICE","${"buy".repeat(30_000)}"]`),
+      ),
     seen: /the relay sent more than 8388608 characters, before/,
   },
   "a relay that sends one endless message": {
