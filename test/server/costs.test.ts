@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { MessageChannel } from "node:worker_threads";
 
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 
 import type { Drop } from "../../src/nostr/drop.ts";
 import type { OpenedStore } from "../../src/store/lmdb.ts";
@@ -30,6 +30,9 @@ function written(pid: number | "self" = "self"): { bytes: number; calls: number 
 }
 
 async function openStore(folder = temporaryFolder()): Promise<OpenedStore> {
+  // A transaction ends after some milliseconds: a machine that stalls would make two of one, and count twice.
+  const clock = vi.spyOn(performance, "now").mockReturnValue(performance.now());
+  onTestFinished(() => clock.mockRestore());
   const opened = await openBelieving(
     {
       folder,
