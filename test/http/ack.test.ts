@@ -26,6 +26,7 @@ import {
   hold,
   idsOf,
   KNOWN,
+  pickup,
   post,
   refusal,
   taken,
@@ -335,6 +336,9 @@ function manyIds(length: number): { id: string }[] {
   return Array.from({ length }, () => ({ id: randomBytes(32).toString("hex") }));
 }
 
+// A connection for each request: one that is kept may have been closed by the relay when a busy machine comes back to it (docs/HTTP.md).
+const ALONE = { connection: "close" };
+
 describe("what is picked up, acknowledged and dropped again by many at once", () => {
   it("is in the end what nobody acknowledged, each drop once", async () => {
     const bob = person();
@@ -343,11 +347,12 @@ describe("what is picked up, acknowledged and dropped again by many at once", ()
     const seen: string[][] = [];
     await Promise.all(
       drops.map(async (drop, index) => {
-        const answer = await post(relay(), "/drop", drop);
+        const answer = await post(relay(), "/drop", drop, ALONE);
         if (answer.status !== HELD) throw new Error(`dropped for the first time: ${answer.status}`);
-        if (index % 3 === 0) await post(relay(), "/ack", acknowledgement(bob, [drop]));
-        if (index % 5 === 0) seen.push(await heldFor(relay(), bob));
-        expect(await post(relay(), "/drop", drop)).toEqual(taken(KNOWN, drop));
+        if (index % 3 === 0) await post(relay(), "/ack", acknowledgement(bob, [drop]), ALONE);
+        if (index % 5 === 0)
+          seen.push(idsOf((await pickup(relay(), bob, "", { headers: ALONE })).events));
+        expect(await post(relay(), "/drop", drop, ALONE)).toEqual(taken(KNOWN, drop));
       }),
     );
     for (const ids of seen) expect(new Set(ids).size).toBe(ids.length);

@@ -22,15 +22,9 @@ export type Asked = {
   readonly signal?: AbortSignal;
 };
 
-/**
- * What the relay answers to one request, read to its end. On a connection of its own: one that is kept may have been closed by the relay when a busy machine
- * comes back to it (docs/HTTP.md).
- */
+/** What the relay answers to one request, read to its end. */
 export async function ask(url: string, asked: Asked = {}): Promise<Answer> {
-  const response = await fetch(url, {
-    ...asked,
-    headers: { ...asked.headers, connection: "close" },
-  });
+  const response = await fetch(url, asked);
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
