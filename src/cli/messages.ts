@@ -192,8 +192,10 @@ export const RETRY_ALONE = wrongUse(
 export const WRITE_YOUR_MESSAGE = "Write your message; Ctrl-D on an empty line sends it.";
 export const MESSAGE = "the message";
 export const MESSAGE_EMPTY = wrongUse("the message is empty; nothing was sent");
-export const messageFarTooLong = (maxBytes: number): Message =>
-  wrongUse(`the message has more than ${maxBytes} bytes of text; nothing was sent`);
+export const messageFarTooLong = (maxBytes: number, fittingBytes: number): Message =>
+  wrongUse(
+    `the text is more than ${maxBytes.toLocaleString("en")} bytes long, of which less than ${fittingBytes.toLocaleString("en")} fit`,
+  );
 export const quorumTooLarge = (quorum: number, relays: number): Message =>
   wrongUse(`a quorum of ${quorum} is not to be had from ${counted(relays, "relay")}`);
 export const textKept = (file: string, command: string, quotedFile: string): Message =>

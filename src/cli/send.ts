@@ -1,4 +1,5 @@
 import type { DeadDrop, Delivery, SendOptions } from "../client/client.ts";
+import { MAX_RUMOR_BYTES } from "../client/message-size.ts";
 import { asPerson, asRelays } from "./arguments.ts";
 import { withClient } from "./client.ts";
 import { answeredOf, reportDelivery } from "./delivery-report.ts";
@@ -169,7 +170,7 @@ async function readText(
 ): Promise<string> {
   const isRead = text === STANDARD_INPUT;
   if (isRead && stdin.isTTY === true) stderr.write(`${WRITE_YOUR_MESSAGE}\n`);
-  const tooLong = messageFarTooLong(MAX_READ_BYTES);
+  const tooLong = messageFarTooLong(MAX_READ_BYTES, MAX_RUMOR_BYTES);
   const source = { name: MESSAGE, maxBytes: MAX_READ_BYTES, tooLong };
   const message = isRead ? (await readAll(stdin, source)).replace(/\n$/, "") : text;
   if (message === "") throw new CliError(MESSAGE_EMPTY);

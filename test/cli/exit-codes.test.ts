@@ -7,7 +7,7 @@ import { conformanceHelp } from "../../src/conformance/help.ts";
 import { person } from "../support/people.ts";
 import { startRelay, sharedRelay } from "../support/relay.ts";
 import { atEnd, type Circumstances } from "./process.ts";
-import { at, BRIEFLY, directory, keyholder, NOWHERE, seat } from "./support.ts";
+import { at, BRIEFLY, directory, keyholder, NOWHERE, seat, silent } from "./support.ts";
 
 const COLUMNS = 80;
 const HEX = "ab".repeat(32);
@@ -36,6 +36,14 @@ function atRelays(args: readonly string[]): Scenes {
     1: () => codeOf([...args, ...at(nowhere), ...BRIEFLY]),
     3: () => codeOf([...args, ...at(relay(), nowhere), ...BRIEFLY]),
   };
+}
+
+/** The code of a command that is interrupted while it waits for a relay. */
+async function interruptedAt(args: readonly string[]): Promise<number | null> {
+  const relay = await silent();
+  const waiting = keyholder().starts([...args, ...at(relay)]);
+  await relay.reached;
+  return (await waiting.interrupt()).code;
 }
 
 async function opens(...lines: readonly string[]): Promise<number | null> {
@@ -78,8 +86,16 @@ const SCENES: Readonly<Record<string, Scenes>> = {
     1: () => withoutKey(["keys", "show"]),
     2: () => codeOf(["keys", "forge"]),
   },
-  send: { ...atRelays(["send", person().key, "hello"]), 2: () => codeOf(["send"]) },
-  pickup: { ...atRelays(["pickup"]), 2: () => codeOf(["pickup"]) },
+  send: {
+    ...atRelays(["send", person().key, "hello"]),
+    2: () => codeOf(["send"]),
+    130: () => interruptedAt(["send", person().key, "hello"]),
+  },
+  pickup: {
+    ...atRelays(["pickup"]),
+    2: () => codeOf(["pickup"]),
+    130: () => interruptedAt(["pickup"]),
+  },
   watch: {
     async 0() {
       const bob = keyholder({ relays: [relay()] });
@@ -121,7 +137,7 @@ describe.concurrent("the help of", () => {
   it.each(Object.keys(COMMANDS))("%s says its exit codes", async (command) => {
     const [, told = ""] = /^Exit status: (.*?)\n\n/ms.exec(await helpOf(command)) ?? [];
     const codes = [...told.matchAll(/\b\d+\b/g)].map(([code]) => code);
-    expect(codes.sort()).toEqual(Object.keys(SCENES[command] ?? {}));
+    expect(codes.sort()).toEqual(Object.keys(SCENES[command] ?? {}).sort());
   });
 
   it.each(["help", ...Object.keys(COMMANDS)])("%s fits a terminal", async (topic) => {

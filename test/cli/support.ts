@@ -151,15 +151,16 @@ export async function boxOf(owner: Person, { url }: Place): Promise<string[]> {
 }
 
 /** Somebody who takes connections and never says a word. */
-export async function silent(): Promise<Place> {
+export async function silent(): Promise<Place & { readonly reached: Promise<unknown> }> {
   const server = createServer().listen(0, "127.0.0.1");
+  const reached = once(server, "connection");
   await once(server, "listening");
   atEnd(() => void server.close());
   server.on("connection", (socket) => {
     socket.on("error", () => {});
     atEnd(() => void socket.destroy());
   });
-  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`, reached };
 }
 
 /** The same relay once more, after it was stopped: its store and its port. */

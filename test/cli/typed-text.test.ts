@@ -70,14 +70,14 @@ describe.concurrent("deaddrop send", () => {
   });
 
   it.each([
-    ["too long", 60_000, "has 60000 bytes of text"],
-    ["too long to be read", 1024 * 1024 + 1, "has more than 1048576 bytes of text"],
+    ["too long", 60_000, "60,000 bytes long, of which the first"],
+    ["too long to be read", 1024 * 1024 + 1, "more than 1,048,576 bytes long, of which less than"],
   ])("says how long a text is that is %s, and how long it may be", async (_, length, said) => {
     const alice = keyholder();
     const send = ["send", person().key, ...at(relay())];
     const { code, err } = await alice.runs(send, { input: "a".repeat(length) });
     expect(code).toBe(2);
-    expect(err).toMatch(new RegExp(`deaddrop: the message ${said}; at most \\d+ can be sent\\n$`));
+    expect(err).toMatch(new RegExp(`deaddrop: the text is ${said} \\d\\d,\\d\\d\\d fit\\n$`));
     const [, file] = KEPT.exec(err) ?? [];
     // What is not read to its end is not a text that somebody typed.
     const kept = file === undefined ? undefined : readFileSync(file, "utf8");
