@@ -11,7 +11,7 @@ import type { NostrEvent } from "../nostr/event.ts";
 import { AUTHENTICATION } from "../nostr/kinds.ts";
 import { withoutPassword } from "./relay-url.ts";
 import type { Runtime } from "./runtime.ts";
-import { type EventTemplate, type Signer, throwAwaySigner } from "./signer.ts";
+import { type EventTemplate, type Signer, throwAwaySigner, wordsOf } from "./signer.ts";
 import { oneAtATime } from "./signing-queue.ts";
 import type { RelaySocket } from "./socket.ts";
 
@@ -130,7 +130,7 @@ export class Authentication {
         event = await oneAtATime(signer).signWanted(template);
       } catch (error) {
         if (socket.current !== current) return;
-        this.#refuse(signer, { by: "signer", why: (error as Error).message });
+        this.#refuse(signer, { by: "signer", why: wordsOf(error) });
         continue;
       }
       if (performance.now() - turn > TURN_MS) {

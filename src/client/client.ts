@@ -25,7 +25,13 @@ export {
 } from "./outbox-store.ts";
 export { type DamagedRecord, indexedDbOutbox, type IndexedDbOutboxOptions } from "./indexed-db.ts";
 export { RECEIPT, type ReceiptOptions } from "./receipts.ts";
-export { type EventTemplate, secretSigner, type Signer, UndecryptableError } from "./signer.ts";
+export {
+  type EventTemplate,
+  generateSecretKey,
+  secretSigner,
+  type Signer,
+  UndecryptableError,
+} from "./signer.ts";
 export type { Runtime } from "./runtime.ts";
 export { open, type Opened, type Receiver } from "./unwrap.ts";
 export type { Rumor } from "./wrap.ts";

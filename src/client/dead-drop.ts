@@ -4,7 +4,6 @@ import { mustBeHex } from "./arguments.ts";
 import { type BoxStatus, boxStatus } from "./box-status.ts";
 import type { Collection } from "./collection.ts";
 import type { Delivery } from "./delivery.ts";
-import { signedBy } from "./genuine.ts";
 import { workerMiner } from "./mining.ts";
 import {
   type DeadDropOptions,
@@ -34,7 +33,7 @@ import type { SavedDelivery } from "./saved-delivery.ts";
 import { SeenDrops } from "./seen-drops.ts";
 import type { ResumeOptions, SendOptions, WrapOptions } from "./send-options.ts";
 import { Sender } from "./sender.ts";
-import type { EventTemplate, Signer } from "./signer.ts";
+import { type EventTemplate, type Signer, signedBy } from "./signer.ts";
 import type { Receiver } from "./unwrap.ts";
 
 /**

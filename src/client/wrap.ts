@@ -5,10 +5,10 @@ import { TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import { CHAT_MESSAGE, GIFT_WRAP, SEAL } from "../nostr/kinds.ts";
 import { isReason, type Reason, withoutPrefix } from "../nostr/reason.ts";
-import { idOf, signedBy } from "./genuine.ts";
+import { idOf } from "./genuine.ts";
 import { ciphertextLength, utf8Length } from "./message-size.ts";
 import type { Runtime } from "./runtime.ts";
-import { type EventTemplate, type Signer, throwAwaySigner } from "./signer.ts";
+import { type EventTemplate, signedBy, type Signer, throwAwaySigner } from "./signer.ts";
 
 /** What was written: an event without a signature. Its id is the same in every copy and every wrap. */
 export type Rumor = Omit<NostrEvent, "sig">;

