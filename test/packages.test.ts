@@ -1,6 +1,7 @@
 // The parts that can be taken alone have a package.json of their own, which must not drift from the project's.
 
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 
 import { describe, expect, it } from "vitest";
 
@@ -29,4 +30,24 @@ describe.each(["client", "conformance"])("the package of %s", (part) => {
     expect(Object.keys(own.dependencies).length).toBeGreaterThan(0);
     expect(whole.dependencies).toMatchObject(own.dependencies);
   });
+});
+
+describe("what is shared with nostr-tools", () => {
+  const { resolve } = createRequire(import.meta.url);
+  const entry = resolve("nostr-tools/pure");
+  const theirs = JSON.parse(
+    readFileSync(`${entry.slice(0, entry.lastIndexOf("/lib/"))}/package.json`, "utf8"),
+  ) as Manifest;
+
+  // Its pins are exact: any other version of ours would be a second copy, 13 KB of a page.
+  it.each(["", "src/client/", "src/conformance/"])(
+    "is of the same version in %spackage.json",
+    (of) => {
+      const ours = Object.entries(manifestIn(of).dependencies).filter(
+        ([name]) => name in theirs.dependencies,
+      );
+      expect(ours.length).toBeGreaterThan(0);
+      expect(theirs.dependencies).toMatchObject(Object.fromEntries(ours));
+    },
+  );
 });

@@ -17,7 +17,7 @@ const FORBIDDEN: readonly [string, readonly string[]][] = [
   ["store", ["verify", "policy", "client", "relay", "transport", "config", "server"]],
   ["policy", ["verify", "store", "client", "relay", "transport", "config", "server"]],
   ["client", ["verify", "store", "policy", "relay", "http", "transport", "config", "cli"]],
-  ["client", ["node:fs", "conformance", "server", "version.ts"]],
+  ["client", ["node:fs", "package:ws", "package:socks", "conformance", "server", "version.ts"]],
   ["transport", ["nostr", "verify", "store", "policy", "relay", "http", "config", "server"]],
   ["config", ["nostr", "verify", "store", "policy", "relay", "http", "transport", "server"]],
   ["relay", ["store/lmdb.ts", "verify/native.ts", "transport/ws.ts", "client", "config"]],
@@ -69,8 +69,8 @@ function findings(files: ReadonlyMap<string, string>): Finding[] {
 /** A file of a folder that imports one thing. */
 function importing(from: string, what: string, index: number): [path: string, text: string] {
   const up = from === "." ? "./" : "../".repeat(from.split("/").length);
-  const specifier = what.startsWith("node:")
-    ? what
+  const specifier = /^(?:node|package):/.test(what)
+    ? what.replace("package:", "")
     : `${up}${what.endsWith(".ts") ? what : `${what}/some.ts`}`;
   const name = from === "." ? "main.ts" : `${from}/breaks-${index}-${what.replace(/\W/g, "-")}.ts`;
   return [`src/${name}`, `import { some } from "${specifier}";\nexport const other = some;\n`];

@@ -1,10 +1,10 @@
 import { isHex32 } from "../nostr/hex.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
-import { acknowledge, reportUntold } from "./acknowledge.ts";
+import { acknowledge, reportUntold, takenBy } from "./acknowledge.ts";
 import { withClient } from "./client.ts";
-import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { CliError, DONE } from "./failure.ts";
+import { NO_IDS, NOT_AN_ID } from "./messages.ts";
 import { mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
-import { harmlessLine } from "./show.ts";
 import type { Terminal } from "./terminal.ts";
 
 export type AckOptions = ProfileOptions & {
@@ -18,24 +18,20 @@ export type AckOptions = ProfileOptions & {
 // As many as NIP-DD's relays take.
 const IDS_AN_EVENT = 1_000;
 
-/** `deaddrop ack`. Answers the exit code: 3 when some relay could not be told yet, 1 when none could. */
+/** `deaddrop ack`. Answers the exit code: 3 when some relay was not told, 1 when none was. */
 export async function ack(options: AckOptions, terminal: Terminal): Promise<number> {
   const { ids, json, print } = options;
-  if (ids.length === 0)
-    throw new CliError(WRONG_USE, "which drops? Give the ids that pickup shows");
-  if (!ids.every(isHex32)) {
-    throw new CliError(WRONG_USE, "an id is 64 hex digits; give the ids that pickup shows");
-  }
+  if (ids.length === 0) throw new CliError(NO_IDS);
+  if (!ids.every(isHex32)) throw new CliError(NOT_AN_ID);
   if (print) return printAcknowledgements(options, terminal);
   const profile = await openProfile(options, terminal);
   mustHaveRelays(profile);
   return withClient(profile, options, async (client) => {
     const reports = await acknowledge(client, ids, options, terminal);
-    for (const report of reports) {
-      const { url, state, reason } = report;
-      const why = reason === "" ? "" : `: ${harmlessLine(reason)}`;
-      terminal.stdout.write(json ? `${JSON.stringify(report)}\n` : `${url} ${state}${why}\n`);
-    }
+    const taken = takenBy(reports, ids.length, options);
+    if (json) {
+      for (const report of reports) terminal.stdout.write(`${JSON.stringify(report)}\n`);
+    } else if (taken !== undefined) terminal.stdout.write(`${taken.text}\n`);
     return reportUntold(reports, terminal);
   });
 }

@@ -2,19 +2,20 @@
 
 import { npubEncode } from "nostr-tools/nip19";
 
+import { parsePerson } from "../client/person.ts";
 import { relayUrls } from "../client/relay-url.ts";
-import { publicKeyOf } from "../nostr/public-key.ts";
-import { CliError, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import { notAPerson, notRelays, personMissing } from "./messages.ts";
 
-/** A public key as it is typed: npub1… or 64 hex digits. */
-export function asKey(text: string | undefined, what: string): string {
-  if (text === undefined)
-    throw new CliError(WRONG_USE, `${what} is missing: npub1… or 64 hex digits`);
-  const key = publicKeyOf(text);
-  // It might be a secret key, which is not to be repeated on a screen.
-  if (key === undefined)
-    throw new CliError(WRONG_USE, `${what} is no public key: npub1… or 64 hex digits`);
-  return key;
+/** Somebody as people type them. Answers the text, which names somebody; whom, a client finds. */
+export function asPerson(text: string | undefined, what: string): string {
+  if (text === undefined) throw new CliError(personMissing(what));
+  try {
+    parsePerson(text);
+    return text;
+  } catch (error) {
+    throw new CliError(notAPerson(what, (error as Error).message));
+  }
 }
 
 /** How a key is shown to people. */
@@ -27,6 +28,6 @@ export function asRelays(texts: readonly string[]): string[] {
   try {
     return relayUrls(texts);
   } catch (error) {
-    throw new CliError(WRONG_USE, (error as Error).message);
+    throw new CliError(notRelays((error as Error).message));
   }
 }

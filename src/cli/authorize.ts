@@ -1,7 +1,8 @@
 import { secretSigner } from "../client/client.ts";
 import { HTTP_AUTHORIZATION } from "../nostr/kinds.ts";
-import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { CliError, DONE } from "./failure.ts";
 import { loadSecret } from "./key-file.ts";
+import { NO_URL_TO_AUTHORIZE } from "./messages.ts";
 import type { Terminal } from "./terminal.ts";
 
 export type AuthorizeOptions = {
@@ -17,10 +18,7 @@ export async function authorize(options: AuthorizeOptions, terminal: Terminal): 
   const { url = "", method = "GET", json } = options;
   // A part behind # is the client's own and never sent.
   if (!/^https?:\/\//.test(url) || !URL.canParse(url) || url.includes("#")) {
-    throw new CliError(
-      WRONG_USE,
-      "for which URL? Give the whole of it, such as https://drop.example.com/pickup/npub1…",
-    );
+    throw new CliError(NO_URL_TO_AUTHORIZE);
   }
   const { secret } = await loadSecret(terminal, options);
   const event = await secretSigner(secret).sign({

@@ -2,12 +2,18 @@
 
 import { join } from "node:path";
 
-import { WebSocket } from "ws";
-
-import { DeadDrop, NoRelaysError } from "../client/client.ts";
+import { DeadDrop, Nip05Error, NoRelaysError } from "../client/client.ts";
 import { fileOutbox } from "../client/node.ts";
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { asFailureOf, CliError } from "./failure.ts";
+import {
+  badArgument,
+  filesRefused,
+  personNotFound,
+  recipientUnknown,
+  recordLost,
+} from "./messages.ts";
 import type { Profile, ProfileOptions } from "./profile.ts";
+import { harmlessLine } from "./show.ts";
 
 /**
  * Does a command's work with a client of this profile, and closes it in the end, whatever becomes of the work. What the library throws for wrong use or an
@@ -29,26 +35,26 @@ export async function withClient(
 }
 
 function clientOf(
-  { signer, relays, discovery, folder }: Profile,
+  { signer, relays, discovery, network, folder, notice }: Profile,
   { timeoutSeconds }: Pick<ProfileOptions, "timeoutSeconds">,
 ): DeadDrop {
   return new DeadDrop({
     keys: [signer],
     relays,
     discovery,
-    outbox: fileOutbox(join(folder, "outbox")),
-    webSocket: WebSocket,
+    outbox: fileOutbox(join(folder, "outbox"), {
+      lost: (record) => void notice(recordLost(record)),
+    }),
+    ...network,
     ...(timeoutSeconds !== undefined && { patienceSeconds: timeoutSeconds }),
   });
 }
 
 function asFailure(error: unknown): unknown {
   if (error instanceof NoRelaysError) {
-    return new CliError(
-      FAILED,
-      `${error.message}; ask for them and give --relay, or name other relays to look with --discovery`,
-    );
+    return new CliError(recipientUnknown(harmlessLine(error.message)));
   }
-  if (error instanceof RangeError) return new CliError(WRONG_USE, error.message);
-  return error;
+  if (error instanceof Nip05Error) return new CliError(personNotFound(harmlessLine(error.message)));
+  if (error instanceof RangeError) return new CliError(badArgument(error.message));
+  return asFailureOf(error, filesRefused);
 }

@@ -1,6 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import { askToConfirm, forgetConfirmation, isAsked } from "../server/confirmation.ts";
-import { CliError, DONE, FAILED } from "./failure.ts";
+import { CliError, DONE } from "./failure.ts";
+import { clockConfirmed, noRelayOnStore, storeNotWritable } from "./messages.ts";
 import { shownTime } from "./show.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -17,16 +18,16 @@ export async function confirmClock({ data }: Config, { stdout }: Terminal): Prom
   try {
     askToConfirm(data, now);
   } catch (error) {
-    throw new CliError(FAILED, `cannot write to the store in ${data}: ${(error as Error).message}`);
+    throw new CliError(storeNotWritable(data, (error as Error).message));
   }
   const deadline = performance.now() + PATIENCE_MS;
   while (isAsked(data)) {
     if (performance.now() > deadline) {
       forgetConfirmation(data);
-      throw new CliError(FAILED, `no relay with its store in ${data} answers; is it running?`);
+      throw new CliError(noRelayOnStore(data));
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
-  stdout.write(`It is ${shownTime(now)}; what is past is deleted again.\n`);
+  stdout.write(`${clockConfirmed(shownTime(now))}\n`);
   return DONE;
 }

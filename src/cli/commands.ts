@@ -4,14 +4,28 @@
 
 import type { Config } from "../config/schema.ts";
 import type { Command } from "./command.ts";
-import { CliError, DONE, WRONG_USE } from "./failure.ts";
+import { CliError, DONE } from "./failure.ts";
 import { interrupted } from "./interrupted.ts";
-import { count, type OptionValues, seconds, timeoutSeconds } from "./options.ts";
+import {
+  badConfiguration,
+  CLOCK_ACTIONS,
+  KEYS_ACTIONS,
+  keysTakesNoMore,
+  optionOfOtherActions,
+} from "./messages.ts";
+import { count, type OptionName, type OptionValues, seconds, timeoutSeconds } from "./options.ts";
 import type { PickupOptions } from "./pickup.ts";
 import type { ProfileOptions } from "./profile.ts";
 import type { Terminal } from "./terminal.ts";
 
-const PROFILE = ["key", "relay", "timeout", "json"] as const;
+const PROFILE = ["key", "relay", "socks", "timeout", "json"] as const;
+
+// Options that not every action of `keys` takes: each would be passed over in silence by the others.
+const KEYS_OPTIONS = {
+  secret: ["show"],
+  method: ["auth"],
+  "no-passphrase": ["new", "import"],
+} as const satisfies Partial<Record<OptionName, readonly string[]>>;
 
 /** All of them, the relay's own first. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
@@ -41,10 +55,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   info: {
     summary: "ask a running relay who it is and how it is",
     words: 1,
-    options: ["config", "json"],
-    async run({ config, json = false }, [url], { env, stdout }) {
+    options: ["config", "socks", "json"],
+    async run({ config, socks, json = false }, [url], terminal) {
       const { info } = await import("./info.ts");
-      stdout.write(await info(await configuration(env, config), { url, json }));
+      const { env, stdout } = terminal;
+      stdout.write(await info(await configuration(env, config), { url, socks, json }, terminal));
       return DONE;
     },
   },
@@ -54,7 +69,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: ["config"],
     actions: ["confirm"],
     async run({ config }, [action], terminal) {
-      if (action !== "confirm") throw new CliError(WRONG_USE, "clock takes confirm");
+      if (action !== "confirm") throw new CliError(CLOCK_ACTIONS);
       const { confirmClock } = await import("./clock.ts");
       return confirmClock(await configuration(terminal.env, config), terminal);
     },
@@ -64,8 +79,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 1,
     options: ["only", "all", "list", "json", "timeout"],
     async run({ only = [], all = false, list = false, json = false, timeout }, [url], terminal) {
-      const { conformance } = await import("../conformance/command.ts");
-      const timeoutSeconds = timeout === undefined ? undefined : Number(timeout);
+      const { conformance, timeLimit } = await import("../conformance/command.ts");
+      const timeoutSeconds = timeLimit(timeout);
       return conformance(
         { program: "deaddrop", url, json, only, all, list, timeoutSeconds },
         terminal,
@@ -75,28 +90,32 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   keys: {
     summary: "make, show or import the key that sends and receives",
     words: 2,
-    options: ["key", "secret", "method", "json"],
+    options: ["key", "json", ...(Object.keys(KEYS_OPTIONS) as (keyof typeof KEYS_OPTIONS)[])],
     actions: ["new", "show", "import", "auth"],
-    async run({ key, secret = false, method, json = false }, [action = "", url], terminal) {
+    async run(given, [action = "", url], terminal) {
+      const { key, secret = false, method, json = false } = given;
+      const noPassphrase = given["no-passphrase"] ?? false;
       const { importKey, newKey, showKey } = await import("./keys.ts");
       const { authorize } = await import("./authorize.ts");
       if (action !== "auth" && url !== undefined) {
-        throw new CliError(
-          WRONG_USE,
-          `keys ${action} takes nothing more: a secret comes from a prompt or standard input, a file is named by --key`,
-        );
+        throw new CliError(keysTakesNoMore(action));
+      }
+      for (const [option, actions] of Object.entries(KEYS_OPTIONS)) {
+        const isFor = (actions as readonly string[]).includes(action);
+        if (isFor || given[option as keyof typeof KEYS_OPTIONS] === undefined) continue;
+        throw new CliError(optionOfOtherActions(option, actions));
       }
       switch (action) {
         case "new":
-          return newKey({ key, json }, terminal);
+          return newKey({ key, json, noPassphrase }, terminal);
         case "show":
           return showKey({ key, json, secret }, terminal);
         case "import":
-          return importKey({ key, json }, terminal);
+          return importKey({ key, json, noPassphrase }, terminal);
         case "auth":
           return authorize({ key, url, method, json }, terminal);
         default:
-          throw new CliError(WRONG_USE, "keys takes new, show, import or auth");
+          throw new CliError(KEYS_ACTIONS);
       }
     },
   },
@@ -119,6 +138,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
           json: given.json ?? false,
         },
         terminal,
+        interrupted,
       );
     },
   },
@@ -128,7 +148,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: [...PROFILE, "ack", "grace"],
     async run(given, _, terminal) {
       const { pickup } = await import("./pickup.ts");
-      return pickup(pickupOf(given), terminal);
+      return pickup(pickupOf(given), terminal, interrupted());
     },
   },
   watch: {
@@ -136,7 +156,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: 0,
     options: [...PROFILE, "ack", "grace"],
     async run(given, _, terminal) {
-      const { watch } = await import("./pickup.ts");
+      const { watch } = await import("./watch.ts");
       return watch(pickupOf(given), terminal, interrupted());
     },
   },
@@ -161,7 +181,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   relays: {
     summary: "show, set or publish the relays where you receive",
     words: Infinity,
-    options: ["key", "discovery", "timeout", "json"],
+    options: ["key", "discovery", "socks", "timeout", "json"],
     actions: ["set", "publish", "of"],
     async run(given, [action, ...values], terminal) {
       const { relays } = await import("./relays.ts");
@@ -196,12 +216,18 @@ async function configuration(env: Terminal["env"], file: string | undefined): Pr
   try {
     return loadConfig(env, file);
   } catch (error) {
-    throw error instanceof ConfigError ? new CliError(WRONG_USE, error.message) : error;
+    throw error instanceof ConfigError ? new CliError(badConfiguration(error.message)) : error;
   }
 }
 
-function profileOf({ key, relay = [], discovery = [], timeout }: OptionValues): ProfileOptions {
-  return { key, relay, discovery, timeoutSeconds: timeoutSeconds(timeout) };
+function profileOf({
+  key,
+  relay = [],
+  discovery = [],
+  socks,
+  timeout,
+}: OptionValues): ProfileOptions {
+  return { key, relay, discovery, socks, timeoutSeconds: timeoutSeconds(timeout) };
 }
 
 function pickupOf(given: OptionValues): PickupOptions {

@@ -1,5 +1,6 @@
 import type { Command } from "./command.ts";
-import { CliError, WRONG_USE } from "./failure.ts";
+import { CliError } from "./failure.ts";
+import { UNKNOWN_SHELL } from "./messages.ts";
 import { OPTIONS, type OptionName } from "./options.ts";
 
 type Commands = Readonly<Record<string, Command>>;
@@ -14,7 +15,7 @@ export function completion(shell: string, commands: Commands): string {
     case "fish":
       return fish(commands);
     default:
-      throw new CliError(WRONG_USE, "for which shell? bash, zsh or fish");
+      throw new CliError(UNKNOWN_SHELL);
   }
 }
 

@@ -1,12 +1,14 @@
-import type { Delivery } from "../client/client.ts";
-import { DONE, FAILED, PARTLY } from "./failure.ts";
-import { shownReport } from "./show.ts";
+import type { Delivery, DeliveryReport } from "../client/client.ts";
+import { causeOf } from "./cause.ts";
+import { DONE, FAILED, PARTLY, tell } from "./failure.ts";
+import { answersProgress, tooFewHold, untilTime } from "./messages.ts";
+import { shownTime } from "./show.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** How far a delivery is, for a progress line. */
 export function answeredOf({ reports }: Delivery): string {
   const answered = reports.filter(({ state }) => state !== "waiting").length;
-  return `${answered} of ${reports.length} relays answered`;
+  return answersProgress(answered, reports.length);
 }
 
 /** Prints what each relay said to a message, and what to do when too few hold it. Answers the exit code. */
@@ -24,11 +26,13 @@ export function reportDelivery(
   }
   if (isDelivered) return DONE;
   const holding = reports.filter(({ state }) => state === "held" || state === "known").length;
-  const next = mayArrive
-    ? 'go on with "deaddrop send --retry"'
-    : "the others never will; change what they refuse, or name other relays with --relay";
-  stderr.write(
-    `deaddrop: ${holding} of ${reports.length} relays hold the message, ${quorum} are wanted; ${next}\n`,
-  );
-  return holding > 0 ? PARTLY : FAILED;
+  const exitCode = holding > 0 ? PARTLY : FAILED;
+  return tell(stderr, tooFewHold({ holding, of: reports.length, quorum }, mayArrive, exitCode));
+}
+
+// What a relay said to a message, for people.
+function shownReport({ url, state, reason, heldUntil }: DeliveryReport): string {
+  const until = heldUntil === undefined ? "" : untilTime(shownTime(heldUntil));
+  const why = reason === "" || state === "known" ? "" : `: ${causeOf(reason)}`;
+  return `${url} ${state}${until}${why}\n`;
 }

@@ -7,6 +7,16 @@ export const PARTLY = 3;
 /** What a shell reports of a command that SIGINT ended: 128 + 2. */
 export const INTERRUPTED = 130;
 
+export type ExitCode =
+  | typeof DONE
+  | typeof FAILED
+  | typeof WRONG_USE
+  | typeof PARTLY
+  | typeof INTERRUPTED;
+
+/** What is told to whoever typed a command, and the exit code it leads to. All of them are in messages.ts. */
+export type Message = { readonly text: string; readonly exitCode: ExitCode };
+
 /** The exit code of what was done at several relays, of which so many failed. */
 export function exitCodeFor(
   failed: number,
@@ -16,15 +26,33 @@ export function exitCodeFor(
   return failed < all ? PARTLY : FAILED;
 }
 
-/** A command cannot do what was asked. The message is for whoever typed it: what is wrong and what to do, and never a secret. */
+/** A command cannot do what was asked. */
 export class CliError extends Error {
-  readonly exitCode: typeof FAILED | typeof WRONG_USE | typeof INTERRUPTED;
+  readonly exitCode: ExitCode;
 
-  constructor(exitCode: CliError["exitCode"], message: string) {
-    super(message);
+  constructor({ text, exitCode }: Message) {
+    super(text);
     this.name = "CliError";
     this.exitCode = exitCode;
   }
+}
+
+/** What the system says of a file, or of another thing of its own, that it did not read or write; undefined for an error that is not the system's. */
+export function saidBySystem(error: unknown): string | undefined {
+  const { code, syscall, message } = Object(error) as Partial<NodeJS.ErrnoException>;
+  return code !== undefined && syscall !== undefined ? message : undefined;
+}
+
+/** An error of the system as a CliError that says what it means for whoever typed the command. What is not the system's is a bug, and stays as it is. */
+export function asFailureOf(error: unknown, message: (why: string) => Message): unknown {
+  const why = saidBySystem(error);
+  return why === undefined ? error : new CliError(message(why));
+}
+
+/** Tells a message on standard error. Answers its exit code. */
+export function tell(stderr: { write(text: string): unknown }, message: Message): ExitCode {
+  stderr.write(`deaddrop: ${withoutSecrets(message.text.trimEnd())}\n`);
+  return message.exitCode;
 }
 
 /** Does a command's work, which answers its exit code. A CliError is told on standard error; whatever else is thrown is a bug, and passed on. */
@@ -36,8 +64,7 @@ export async function exitCodeOf(
     return await work();
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    stderr.write(`deaddrop: ${withoutSecrets(error.message.trimEnd())}\n`);
-    return error.exitCode;
+    return tell(stderr, { text: error.message, exitCode: error.exitCode });
   }
 }
 

@@ -3,7 +3,8 @@ import { COMMANDS } from "./commands.ts";
 
 const WIDTH = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
 
-const HELP = `deaddrop: a Nostr relay that holds private messages until they are picked up, and a client for such relays
+const HELP = `deaddrop: a Nostr relay that holds private messages until they are picked up,
+and a client for such relays
 
 Usage: deaddrop <command> [options]
 
@@ -13,160 +14,240 @@ ${Object.entries(COMMANDS)
   .join("\n")}
 
 Options:
-  -c, --config <file>   configuration file (default: $DEADDROP_CONFIG, or ./deaddrop.yaml if there is one)
-  -h, --help            this text, or a command's with "deaddrop help <command>"
+  -c, --config <file>   configuration file (default: $DEADDROP_CONFIG,
+                        or ./deaddrop.yaml if there is one)
+  -h, --help            this text, or a command's: "deaddrop help <command>"
   -V, --version         the version
 
-Every setting of the relay can also be given as a variable: DEADDROP_LISTEN=0.0.0.0:7777 deaddrop serve
+Every setting of the relay can also be given as a variable:
+DEADDROP_LISTEN=0.0.0.0:7777 deaddrop serve
+
+Exit status: 0 when it is done, 1 when it failed, 2 for wrong use, 3 when some
+relays or messages failed and some did not, 130 when it was interrupted by
+Ctrl-C. The help of each command says what that means there.
 `;
+
+const SOCKS = `  --socks <host:port>   connect through this SOCKS5 proxy, and in no other way
+                        (default: $DEADDROP_SOCKS, or no proxy)`;
+const SOCKS_AS_SEND = `  --socks <host:port>   through this SOCKS5 proxy (see "deaddrop help send")`;
+const TIMEOUT = `  --timeout <time>      how long a relay may take to answer (default 10s)`;
 
 const DETAILS: Readonly<Record<string, string>> = {
   serve: `Usage: deaddrop serve [--config <file>]
 
-Runs the relay in the foreground. Without any configuration it listens on ws://127.0.0.1:7777 and keeps its store in ./data.
-SIGTERM, SIGINT and SIGHUP end it: what was asked is answered and on disk, then every connection is closed.
+Runs the relay in the foreground. Without any configuration it listens on
+ws://127.0.0.1:7777 and keeps its store in ./data. SIGTERM, SIGINT and SIGHUP
+end it: what was asked is answered and on disk, then every connection is closed.
 
-Example: DEADDROP_URL=wss://drop.example.com DEADDROP_RETENTION=14d deaddrop serve
+Exit status: 0 when it was ended so, 1 when it cannot start or go on, 2 for
+wrong use or a wrong configuration.
+
+Example: DEADDROP_URL=wss://drop.example.com deaddrop serve
 `,
   config: `Usage: deaddrop config [--config <file>]
        deaddrop config --example
 
-Prints the configuration in force, read from the file and the environment; sizes in bytes, durations in seconds.
-With --example it prints a file with every setting, what it means and its default.
+Prints the configuration in force, read from the file and the environment;
+sizes in bytes, durations in seconds. With --example it prints a file with
+every setting, what it means and its default.
+
+Exit status: 0, or 2 for wrong use or a wrong configuration.
 
 Example: deaddrop config --example > deaddrop.yaml
 `,
-  info: `Usage: deaddrop info [<url>] [--config <file>] [--json]
+  info: `Usage: deaddrop info [<url>] [--config <file>] [--socks <host:port>] [--json]
 
-Asks a relay for its NIP-11 document and prints it; by default the relay that this configuration describes.
+Asks a relay for its NIP-11 document and prints it; by default the relay that
+this configuration describes.
+
+Exit status: 0 when it has answered, 1 when it has not, 2 for wrong use or a
+wrong configuration.
 
 Example: deaddrop info wss://drop.example.com
 `,
   clock: `Usage: deaddrop clock confirm [--config <file>]
 
-Tells the relay that runs on this configuration's store that the machine's clock is right. A relay whose clock is far beyond
-its last sweep, or was set while it ran, says so in its log and on /metrics (deaddrop_clock_believed 0), and deletes nothing
-more for being past until the clock has been steady for an hour; this ends the waiting. Look at the time first (date -u): what
-a wrong clock deletes is gone. Nobody has to do this.
+Tells the relay that runs on this configuration's store that the machine's
+clock is right. A relay whose clock is far beyond its last sweep, or was set
+while it ran, says so in its log and on /metrics (deaddrop_clock_believed 0),
+and deletes nothing more for being past until the clock has been steady for an
+hour; this ends the waiting. Look at the time first (date -u): what a wrong
+clock deletes is gone. Nobody has to do this.
 
-Exit status: 0 when the relay has taken it, 1 when none runs there.
+Exit status: 0 when the relay has taken it, 1 when none runs there, 2 for
+wrong use or a wrong configuration.
 
 Example: deaddrop clock confirm
 `,
   conformance: conformanceHelp("deaddrop conformance"),
-  keys: `Usage: deaddrop keys new|show|import [--key <file>] [--json]
-       deaddrop keys show --secret
-       deaddrop keys auth <url> [--method <method>] [--json]
+  keys: `Usage: deaddrop keys new|import [--no-passphrase] [--key <file>] [--json]
+       deaddrop keys show [--secret] [--key <file>] [--json]
+       deaddrop keys auth <url> [--method <method>] [--key <file>] [--json]
 
-new makes a key, import takes one from a hidden prompt or standard input (nsec1…, ncryptsec1… or 64 hex digits), show tells
-whose it is. A key file can be read by its owner alone, and is encrypted when a passphrase is given (NIP-49). No file is
-overwritten. auth prints an Authorization header for one HTTP request, good for a minute (NIP-98).
+new makes a key, import takes one from a hidden prompt or standard input
+(nsec1…, ncryptsec1… or 64 hex digits), show tells whose it is. A key file can
+be read by its owner alone, and is encrypted when a passphrase is given
+(NIP-49). On a terminal new and import ask for one; --no-passphrase sets none
+and asks nothing, as scripts want it. No file is overwritten. auth prints an
+Authorization header for one HTTP request, good for a minute (NIP-98).
 
-The key is the file named by --key, else $DEADDROP_KEY (the key itself), $DEADDROP_KEY_FILE, or "key" in the home folder:
-$DEADDROP_HOME, or ~/.config/deaddrop. Its passphrase is asked for, or is $DEADDROP_PASSPHRASE.
+The key is the file named by --key, else $DEADDROP_KEY (the key itself),
+$DEADDROP_KEY_FILE, or "key" in the home folder: $DEADDROP_HOME, or
+~/.config/deaddrop. Its passphrase is asked for, or is $DEADDROP_PASSPHRASE.
+
+Exit status: 0 when it is done, 1 when there is no key, it is damaged, or none
+can be written, 2 for wrong use, also where nobody can be asked.
 
 Example: deaddrop keys new
 Example: deaddrop keys import --key alice.key < alice.nsec
 `,
-  send: `Usage: deaddrop send <npub|hex> [<text>|-] [--relay <url>]... [options]
+  send: `Usage: deaddrop send <person> [<text>|-] [--relay <url>]... [options]
        deaddrop send --retry
 
-Encrypts a message for somebody (NIP-17), drops it at the relays where they receive, and says what each relay answered. The
-text comes from standard input when there is none, or "-". What fewer relays hold than the quorum is kept, and goes on with
---retry: the same message, not a second one.
+Encrypts a message for somebody (NIP-17), drops it at the relays where they
+receive, and says what each relay answered. The text comes from standard input
+when there is none, or "-". What fewer relays hold than the quorum is kept, and
+goes on with --retry: the same message, not a second one. A text that came from
+standard input and cannot be sent is kept in a file that only you can read; the
+error names it, and says how to send it again.
 
-  -r, --relay <url>     where the recipient receives (default: looked up in their kind 10050 list); may be repeated
-  --discovery <url>     where to look their list up (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
-  --expires <time>      let it be forgotten after at least this long, such as 7d
+A person is npub1…, nprofile1…, either behind nostr:, 64 hex digits, or an
+address such as bob@example.com (NIP-05), by the word of its domain.
+
+  -r, --relay <url>     where the recipient receives (default: looked up in
+                        their kind 10050 list, whose relays within your own
+                        network are left out unless they are yours too);
+                        may be repeated
+  --discovery <url>     where to look their list up (default:
+                        $DEADDROP_DISCOVERY, or some public relays);
+                        may be repeated
+  --expires <time>      let it be forgotten after at least this long: 7d, 12h
   --quorum <n>          how many relays must hold it (default: more than half)
-  --rewrap              a wrap of its own for each relay, so that they cannot tell that it is the same message
+  --rewrap              a wrap of its own for each relay, so that they cannot
+                        tell that it is the same message
   --print               print the encrypted event and send nothing
   --retry               go on with what did not reach its quorum
   -k, --key <file>      who sends (see "deaddrop help keys")
-  --timeout <time>      how long a relay may take to answer (default 10s)
+${SOCKS}
+${TIMEOUT}
   --json                one object with the answer of each relay
 
-Exit status: 0 when a quorum holds it, 3 when some relays do, 1 when none does, 2 for wrong use.
+Through a proxy such as Tor's (--socks 127.0.0.1:9050 --timeout 60s) .onion
+relays can be used, names are resolved by it, and each connection is on a
+circuit of its own. Every command that asks relays takes --socks.
 
-Example: echo "Under the third bench." | deaddrop send npub1… --relay wss://drop.example.com
+Exit status: 0 when a quorum holds it, 3 when some relays do, 1 when none does,
+2 for wrong use, 130 when interrupted.
+
+Example: echo "Under the third bench." | deaddrop send npub1…
 `,
   pickup: `Usage: deaddrop pickup [--ack [--grace <time>]] [--relay <url>]... [--json]
 
-Prints everything that your relays hold for you, each message once. Nothing is deleted unless --ack is given, and then only
-what was printed.
+Prints everything that your relays hold for you, each message once, oldest
+first. Nothing is deleted unless --ack is given, and then only what was
+printed. Interrupted, it prints what came so far, and nothing is deleted.
 
   --ack                 let the relays forget what was printed
-  --grace <time>        but leave it to your other devices for so long
-  -r, --relay <url>     instead of your own relays (see "deaddrop help relays"); may be repeated
+  --grace <time>        but leave it to your other devices for so long: 2d, 12h
+  -r, --relay <url>     instead of your own relays (see "deaddrop help relays");
+                        may be repeated
   -k, --key <file>      whose box (see "deaddrop help keys")
-  --timeout <time>      how long a relay may take to answer (default 10s)
-  --json                one object per line
+${SOCKS_AS_SEND}
+${TIMEOUT}
+  --json                one object per line, as they come: relays send the
+                        newest first
 
 The text of a message is indented; what stands at the margin is not part of it.
 
-Exit status: 0 when every relay was read, 3 when some were, 1 when none was, 2 for wrong use.
+Exit status: 0 when every relay was read, and told if --ack is given, 3 when
+some were, 1 when none was, 2 for wrong use, 130 when interrupted.
 
 Example: deaddrop pickup --ack --json >> messages.ndjson
 `,
-  watch: `Usage: deaddrop watch [--ack [--grace <time>]] [--relay <url>]... [--key <file>] [--timeout <time>] [--json]
+  watch: `Usage: deaddrop watch [--ack [--grace <time>]] [--relay <url>]... [--json]
 
-Prints what your relays hold for you, and then what comes, until it is interrupted. Relays that are not there are tried
-again. The options are those of "deaddrop pickup".
+Prints what your relays hold for you, oldest first, and then what comes, until
+it is interrupted. Relays that are not there are tried again, and it says when
+one is lost and when it is back. The options are those of "deaddrop pickup".
+
+Exit status: 0 when it was interrupted, 1 when it cannot go on, 2 for wrong use.
 
 Example: deaddrop watch --ack
 `,
   ack: `Usage: deaddrop ack <id>... [--grace <time>] [--relay <url>]... [--json]
 
-Lets all your relays forget these drops, by the ids that pickup prints: also relays that did not have them, since a copy may
-be on its way. Relays that are not there are told by a later command.
+Lets all your relays forget these messages, by the ids that pickup prints: also
+relays that did not have them, since a copy may be on its way. Relays that are
+not there are told by a later command. A relay that is no dead drop is not
+told, as it would tell everybody: the messages stay there until it drops them,
+and are not printed here again.
 
-  --grace <time>        leave them to your other devices for so long
-  --print               print the acknowledgement, one for each 1,000 ids, and tell nobody
+  --grace <time>        leave them to your other devices for so long: 2d, 12h
+  --print               print the acknowledgement, one for each 1,000 ids,
+                        and tell nobody
   -r, --relay <url>     instead of your own relays; may be repeated
   -k, --key <file>      whose drops (see "deaddrop help keys")
-  --timeout <time>      how long a relay may take to answer (default 10s)
+${SOCKS_AS_SEND}
+${TIMEOUT}
   --json                one object for each relay
 
-Exit status: 0 when every relay was told, 3 when some were, 1 when none was, 2 for wrong use.
+Exit status: 0 when every relay was told, 3 when some were, 1 when none was,
+2 for wrong use.
 
 Example: deaddrop ack 5d02…
 `,
   open: `Usage: deaddrop open [--key <file>] [--json]
 
-Opens drops that came another way, such as over HTTP: reads one event as JSON from each line of standard input.
+Opens drops that came another way, such as over HTTP: reads one event as JSON
+from each line of standard input.
 
-Exit status: 0 when all of them were opened, 3 when some could not be.
+Exit status: 0 when all of them were opened, 3 when some were, 1 when none was,
+2 for wrong use.
 
-Example: curl -H "Authorization: $(deaddrop keys auth "$url")" "$url" | deaddrop open
+Example: curl -sS -H "Authorization: $token" "$url" | deaddrop open
 `,
   relays: `Usage: deaddrop relays [--json]
        deaddrop relays set <url>... [--discovery <url>]...
        deaddrop relays publish
-       deaddrop relays of <npub|hex>
+       deaddrop relays of <person>
 
-Without anything, shows the relays where you receive. set keeps them for this key and publishes them as a kind 10050 list
-(NIP-17) at the discovery relays, so that others can find them; publish does that once more. of looks up somebody else's.
+Without anything, shows the relays where you receive. set keeps them for this
+key and publishes them as a kind 10050 list (NIP-17) at the discovery relays,
+so that others can find them; publish does that once more. of looks up somebody
+else's, named as in "deaddrop help send".
 
-  --discovery <url>     where lists are kept (default: $DEADDROP_DISCOVERY, or some public relays); may be repeated
+  --discovery <url>     where lists are kept (default: $DEADDROP_DISCOVERY, or
+                        some public relays); may be repeated
   -k, --key <file>      whose relays (see "deaddrop help keys")
-  --timeout <time>      how long a relay may take to answer (default 10s)
+${SOCKS_AS_SEND}
+${TIMEOUT}
 
-Instead of a list that was set, $DEADDROP_RELAYS names relays, with commas between them.
+Instead of a list that was set, $DEADDROP_RELAYS names relays, with commas
+between them.
+
+Exit status: 0 when it is done, also where relays keep nothing public; 3 when
+some relays did not publish the list, 1 when none did or no list is found, 2
+for wrong use.
 
 Example: deaddrop relays set wss://drop.example.com wss://drop.example.org
 `,
-  status: `Usage: deaddrop status [--relay <url>]... [--key <file>] [--timeout <time>] [--json]
+  status: `Usage: deaddrop status [--relay <url>]... [--key <file>] [--timeout <time>]
+                       [--socks <host:port>] [--json]
 
-Says for each of your relays how many drops it holds for you, how old the oldest is, and when the next one expires. Tells
-them what could not be told before.
+Says for each of your relays how many drops it holds for you, how old the
+oldest is, and when the next one expires. Tells them what could not be told
+before.
 
-Exit status: 0 when every relay was read, 3 when some were, 1 when none was.
+Exit status: 0 when every relay was read, 3 when some were, 1 when none was,
+2 for wrong use.
 
 Example: deaddrop status --json
 `,
   completion: `Usage: deaddrop completion bash|zsh|fish
 
 Prints a script that lets a shell complete commands and options.
+
+Exit status: 0, or 2 for wrong use.
 
 Example: source <(deaddrop completion bash)
 `,

@@ -1,36 +1,45 @@
 import { stringify } from "yaml";
 
+import { fetchDocument } from "../client/document.ts";
 import type { Config } from "../config/schema.ts";
 import { join } from "../config/values.ts";
-import { CliError, FAILED } from "./failure.ts";
+import { causeOf } from "./cause.ts";
+import { CliError } from "./failure.ts";
+import { noRelayAnswers, notAnUrl } from "./messages.ts";
+import { networkOf } from "./network.ts";
+import type { Terminal } from "./terminal.ts";
 
-export type InfoOptions = { readonly url: string | undefined; readonly json: boolean };
+export type InfoOptions = {
+  readonly url: string | undefined;
+  /** The host and port of a SOCKS proxy. */
+  readonly socks: string | undefined;
+  readonly json: boolean;
+};
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_SECONDS = 10;
 
 /**
  * `deaddrop info`: a relay's NIP-11 document, as YAML or JSON. Throws a CliError that says what to do when the relay cannot be reached or says something else.
  */
-export async function info(config: Config, { url, json }: InfoOptions): Promise<string> {
+export async function info(
+  config: Config,
+  { url, socks, json }: InfoOptions,
+  terminal: Pick<Terminal, "env">,
+): Promise<string> {
+  const { fetch } = networkOf(socks, terminal);
   const address = url ?? (config.url || `ws://${join(config.listen)}`);
   const http = address.replace(/^ws/i, "http");
-  if (!/^https?:/i.test(http) || !URL.canParse(http))
-    throw new CliError(FAILED, `"${address}" is no URL; give one such as wss://drop.example.com`);
-  let document: unknown;
+  if (!/^https?:/i.test(http) || !URL.canParse(http)) throw new CliError(notAnUrl(address));
+  let document: object;
   try {
-    const response = await fetch(http, {
-      headers: { accept: "application/nostr+json" },
-      signal: AbortSignal.timeout(PATIENCE_MS),
+    const accept = "application/nostr+json";
+    document = await fetchDocument(http, {
+      accept,
+      patienceSeconds: PATIENCE_SECONDS,
+      fetch,
     });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    document = await response.json();
-    if (typeof document !== "object" || document === null || Array.isArray(document)) {
-      throw new Error("no NIP-11 document");
-    }
   } catch (error) {
-    const { message, cause } = error as Error;
-    const detail = cause instanceof Error ? cause.message : message;
-    throw new CliError(FAILED, `no relay answers at ${address} (${detail}); is it running?`);
+    throw new CliError(noRelayAnswers(address, causeOf((error as Error).message)));
   }
   return json ? `${JSON.stringify(document)}\n` : stringify(document);
 }

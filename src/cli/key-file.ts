@@ -3,15 +3,25 @@
 //
 // A secret comes from a file, the environment or standard input, never from an argument, which every process on the machine can see.
 
-import { constants, existsSync } from "node:fs";
-import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 
 import { type Ncryptsec, type NSec, nsecEncode } from "nostr-tools/nip19";
 import { encrypt } from "nostr-tools/nip49";
 
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { codeOf, createFile, removeLeftovers } from "../client/durable-file.ts";
+import { CliError } from "./failure.ts";
+import {
+  KEY_NAMES_NO_FILE,
+  keyExists,
+  keyNotWritten,
+  keyOpenToOthers,
+  keyUnreadable,
+  noKey,
+  noKeyFile,
+} from "./messages.ts";
 import { parseSecret, unlock } from "./secret-key.ts";
 import { readAll, type Terminal } from "./terminal.ts";
 
@@ -41,7 +51,7 @@ export function homeFolder(env: Terminal["env"]): string {
 /** Where the key is: the file that was named, $DEADDROP_KEY_FILE, or `key` in the home folder. */
 export function keyFilePath(env: Terminal["env"], named: string | undefined): string {
   // `--key "$UNSET"` means some key, but hardly this one.
-  if (named === "") throw new CliError(WRONG_USE, "--key names no file; give one, or leave it out");
+  if (named === "") throw new CliError(KEY_NAMES_NO_FILE);
   return resolve(named || env["DEADDROP_KEY_FILE"] || join(homeFolder(env), "key"));
 }
 
@@ -79,49 +89,11 @@ export async function writeKeyFile(
 
 /** Keeps a key in a new file, in the form it has. As `writeKeyFile`. */
 export async function writeKeyLine(path: string, line: NSec | Ncryptsec): Promise<void> {
-  let file: FileHandle;
-  let folders: string[];
+  await removeLeftovers(dirname(path));
   try {
-    folders = await makeFolder(dirname(path));
-    file = await open(path, "wx", 0o600);
+    await createFile(path, `${line}\n`);
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "EEXIST" && existsSync(path)
-      ? taken(path)
-      : notWritten(path, error);
-  }
-  try {
-    try {
-      await file.writeFile(`${line}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    // Or the name may be gone after a power cut, though what it named is on disk.
-    for (const folder of HAS_MODES ? folders : []) await syncFolder(folder);
-  } catch (error) {
-    await rm(path, { force: true });
-    throw notWritten(path, error);
-  }
-}
-
-// Answers the folders in which something new is named.
-async function makeFolder(path: string): Promise<string[]> {
-  const folder = resolve(path);
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
-  const changed = [folder];
-  if (first === undefined) return changed;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) {
-    changed.push(dirname(made));
-  }
-  return changed;
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    throw codeOf(error) === "EEXIST" && existsSync(path) ? taken(path) : notWritten(path, error);
   }
 }
 
@@ -129,9 +101,7 @@ async function readKeyFile(path: string): Promise<Uint8Array | Ncryptsec> {
   const text = await readPrivate(path);
   // Hex might as well be a public key.
   if (/^\s*n(sec|cryptsec)1/i.test(text)) return parseSecret(text, path);
-  throw failed(
-    `${path}: no key file, as it holds neither nsec1… nor ncryptsec1…; make one with "deaddrop keys import"`,
-  );
+  throw new CliError(noKeyFile(path));
 }
 
 async function readPrivate(path: string): Promise<string> {
@@ -141,36 +111,28 @@ async function readPrivate(path: string): Promise<string> {
     // What is read is what was looked at, even when the name changes hands meanwhile.
     const { mode } = await file.stat();
     if (HAS_MODES && (mode & OTHERS) !== 0) {
-      throw failed(`${path} can be read by others; run: chmod 600 ${quoted(path)}`);
+      throw new CliError(keyOpenToOthers(path, quoted(path)));
     }
     const source = file.createReadStream({ end: MAX_KEY_BYTES, autoClose: false });
     return await readAll(source, { name: path, maxBytes: MAX_KEY_BYTES });
   } catch (error) {
     if (error instanceof CliError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
-    const what =
-      code === "ENOENT" ? `there is no key at ${path}` : `cannot read a key (${message})`;
-    throw failed(`${what}; make one with "deaddrop keys new", or name a file with --key`);
+    throw new CliError(code === "ENOENT" ? noKey(path) : keyUnreadable(message));
   } finally {
     await file?.close();
   }
 }
 
-function failed(message: string): CliError {
-  return new CliError(FAILED, message);
-}
-
 function taken(path: string): CliError {
-  return failed(
-    `${path} exists, and a key is never written over; move it away, or name another file with --key`,
-  );
+  return new CliError(keyExists(path));
 }
 
 function notWritten(path: string, error: unknown): CliError {
-  const { message } = error as Error;
-  return failed(`no key was written to ${path} (${message}); name another file with --key`);
+  return new CliError(keyNotWritten(path, (error as Error).message));
 }
 
-function quoted(path: string): string {
+/** A word as a shell reads it. */
+export function quoted(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,7 +1,7 @@
 import { nsecEncode, npubEncode } from "nostr-tools/nip19";
 import { generateSecretKey, getPublicKey } from "nostr-tools/pure";
 
-import { CliError, DONE, FAILED } from "./failure.ts";
+import { CliError, DONE, tell } from "./failure.ts";
 import {
   assertFree,
   keyFilePath,
@@ -11,6 +11,18 @@ import {
   writeKeyFile,
   writeKeyLine,
 } from "./key-file.ts";
+import {
+  NEW_PASSPHRASE_QUESTION,
+  NO_FILE,
+  OTHER_KEY_PREFERRED,
+  PASSPHRASES_DIFFER,
+  PASSPHRASES_DIFFER_AGAIN,
+  SAME_AGAIN_QUESTION,
+  SECRET_QUESTION,
+  SECRET_TYPED,
+  STANDARD_INPUT,
+  staysEncrypted,
+} from "./messages.ts";
 import { parseSecret, unlock } from "./secret-key.ts";
 import { ask, MAX_TRIES, readAll, type Terminal } from "./terminal.ts";
 
@@ -21,14 +33,17 @@ export type KeysOptions = {
   /** Show the secret key itself, and nothing else. */
   readonly secret: boolean;
 };
-type WritingOptions = Omit<KeysOptions, "secret">;
+type WritingOptions = Omit<KeysOptions, "secret"> & {
+  /** Keep the key unencrypted, and ask for no passphrase. */
+  readonly noPassphrase: boolean;
+};
 
 /** `deaddrop keys new`: makes a key and keeps it in a new file. Answers the exit code. */
 export async function newKey(options: WritingOptions, terminal: Terminal): Promise<number> {
   const file = keyFilePath(terminal.env, options.key);
   assertFree(file);
   const secret = generateSecretKey();
-  const passphrase = await newPassphrase(terminal);
+  const passphrase = await newPassphrase(options, terminal);
   await writeKeyFile(file, secret, passphrase);
   printKept({ secret, file, isEncrypted: passphrase !== undefined }, options, terminal);
   return DONE;
@@ -56,12 +71,15 @@ export async function importKey(options: WritingOptions, terminal: Terminal): Pr
   const [text, where] = await givenKey(terminal);
   const parsed = parseSecret(text, where);
   if (typeof parsed === "string") {
+    if (options.noPassphrase) {
+      throw new CliError(staysEncrypted(where));
+    }
     const secret = await unlock(terminal, parsed, where);
     await writeKeyLine(file, parsed);
     printKept({ secret, file, isEncrypted: true }, options, terminal);
     return DONE;
   }
-  const passphrase = await newPassphrase(terminal);
+  const passphrase = await newPassphrase(options, terminal);
   await writeKeyFile(file, parsed, passphrase);
   const isEncrypted = passphrase !== undefined;
   printKept({ secret: parsed, file, isEncrypted }, options, terminal);
@@ -71,36 +89,35 @@ export async function importKey(options: WritingOptions, terminal: Terminal): Pr
 async function givenKey(terminal: Terminal): Promise<[text: string, where: string]> {
   const { stdin } = terminal;
   if (stdin.isTTY === true) {
-    const question = "Secret key (nsec1…, ncryptsec1… or 64 hex digits): ";
-    return [await ask(terminal, question, { secret: true }), "what was typed"];
+    return [await ask(terminal, SECRET_QUESTION, { secret: true }), SECRET_TYPED];
   }
-  const name = "standard input";
-  return [await readAll(stdin, { name, maxBytes: MAX_KEY_BYTES }), name];
+  const text = await readAll(stdin, { name: STANDARD_INPUT, maxBytes: MAX_KEY_BYTES });
+  return [text, STANDARD_INPUT];
 }
 
 // undefined: the key is to be kept as it is.
-async function newPassphrase(terminal: Terminal): Promise<string | undefined> {
+async function newPassphrase(
+  { noPassphrase }: WritingOptions,
+  terminal: Terminal,
+): Promise<string | undefined> {
+  if (noPassphrase) return undefined;
   const given = terminal.env["DEADDROP_PASSPHRASE"];
   if (given) return given;
   if (terminal.stdin.isTTY !== true) return undefined;
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    const once = await ask(terminal, "Passphrase to encrypt the key (empty: none): ", {
-      secret: true,
-    });
+    const once = await ask(terminal, NEW_PASSPHRASE_QUESTION, { secret: true });
     if (once === "") return undefined;
-    const again = await ask(terminal, "The same again: ", { secret: true });
+    const again = await ask(terminal, SAME_AGAIN_QUESTION, { secret: true });
     if (once === again) return once;
-    if (tries < MAX_TRIES) terminal.stderr.write("the two differ, try again\n");
+    if (tries < MAX_TRIES) tell(terminal.stderr, PASSPHRASES_DIFFER_AGAIN);
   }
-  throw new CliError(FAILED, "the passphrases differ; nothing was written, start again");
+  throw new CliError(PASSPHRASES_DIFFER);
 }
 
 function printKept(kept: LoadedSecret, options: WritingOptions, terminal: Terminal): void {
   print(kept, options, terminal);
   if (options.key !== undefined || !terminal.env["DEADDROP_KEY"]) return;
-  terminal.stderr.write(
-    "deaddrop: unset DEADDROP_KEY to use this key; until then it is preferred\n",
-  );
+  tell(terminal.stderr, OTHER_KEY_PREFERRED);
 }
 
 function print(
@@ -113,7 +130,7 @@ function print(
   if (json) {
     stdout.write(`${JSON.stringify({ npub, hex, file: file ?? null, encrypted: isEncrypted })}\n`);
   } else {
-    const kept = file ?? "none, it comes from $DEADDROP_KEY";
+    const kept = file ?? NO_FILE;
     const encrypted = isEncrypted ? "yes" : "no";
     stdout.write(`npub: ${npub}\nhex: ${hex}\nfile: ${kept}\nencrypted: ${encrypted}\n`);
   }

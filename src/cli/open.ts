@@ -3,10 +3,11 @@ import { createInterface } from "node:readline";
 import { open, type PickedUp } from "../client/client.ts";
 import { hasOwnId } from "../client/genuine.ts";
 import { type NostrEvent, parseEvent, tagValue } from "../nostr/event.ts";
-import { isReason } from "../nostr/reason.ts";
-import { DONE, PARTLY } from "./failure.ts";
+import { isReason, withoutPrefix } from "../nostr/reason.ts";
+import { exitCodeFor, type Message, tell } from "./failure.ts";
+import { LINE_IS_NO_JSON, LINE_TOO_LONG, LINE_WITH_WRONG_ID, lineIsNoEvent } from "./messages.ts";
 import { openProfile, type ProfileOptions } from "./profile.ts";
-import { printPicked } from "./show.ts";
+import { printPicked } from "./print-picked.ts";
 import type { Terminal } from "./terminal.ts";
 
 export type OpenOptions = Pick<ProfileOptions, "key"> & { readonly json: boolean };
@@ -14,17 +15,18 @@ export type OpenOptions = Pick<ProfileOptions, "key"> & { readonly json: boolean
 // A line of a box over HTTP is one drop.
 const MAX_LINE_CHARS = 1024 * 1024;
 
-/** `deaddrop open`: opens drops that came another way, one as JSON on each line of standard input. Answers 3 when some of them cannot be opened. */
+/** `deaddrop open`: opens drops that came another way, one as JSON on each line of standard input. Answers the exit code: 3 when some of them cannot be opened, 1 when none can. */
 export async function openDrops({ key, json }: OpenOptions, terminal: Terminal): Promise<number> {
-  const none = { relay: [], discovery: [], timeoutSeconds: undefined };
+  const none = { relay: [], discovery: [], socks: undefined, timeoutSeconds: undefined };
   const { signer } = await openProfile({ key, ...none }, terminal);
-  let failures = 0;
+  let [all, failures] = [0, 0];
   for await (const line of createInterface({ input: terminal.stdin })) {
     if (line.trim() === "") continue;
+    all += 1;
     const drop = dropIn(line);
-    if (typeof drop === "string") {
+    if ("text" in drop) {
       failures += 1;
-      terminal.stderr.write(`deaddrop: ${drop}\n`);
+      tell(terminal.stderr, drop);
       continue;
     }
     const opened = await open(drop, { address: signer, identity: signer });
@@ -32,7 +34,7 @@ export async function openDrops({ key, json }: OpenOptions, terminal: Terminal):
     const relay = "";
     const picked: PickedUp =
       "why" in opened
-        ? { type: "unreadable", id, why: opened.why, drop, relay }
+        ? { type: "unreadable", id, ...opened, drop, relay }
         : {
             type: "message",
             id,
@@ -43,17 +45,17 @@ export async function openDrops({ key, json }: OpenOptions, terminal: Terminal):
           };
     if (!(await printPicked(picked, { json }, terminal))) failures += 1;
   }
-  return failures > 0 ? PARTLY : DONE;
+  return exitCodeFor(failures, all);
 }
 
-function dropIn(line: string): NostrEvent | string {
-  if (line.length > MAX_LINE_CHARS) return "a line is too long to be a drop";
+function dropIn(line: string): NostrEvent | Message {
+  if (line.length > MAX_LINE_CHARS) return LINE_TOO_LONG;
   try {
     const event = parseEvent(JSON.parse(line));
-    if (isReason(event)) return `a line is no event: ${event}`;
+    if (isReason(event)) return lineIsNoEvent(withoutPrefix(event));
     // By a wrong one something else would be acknowledged.
-    return hasOwnId(event) ? event : "a line has an id that is not its own";
+    return hasOwnId(event) ? event : LINE_WITH_WRONG_ID;
   } catch {
-    return "a line is not JSON";
+    return LINE_IS_NO_JSON;
   }
 }

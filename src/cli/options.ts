@@ -2,8 +2,18 @@
 
 import { parseArgs } from "node:util";
 
-import { durationSeconds } from "../config/duration.ts";
-import { CliError, WRONG_USE } from "./failure.ts";
+import { durationSeconds, withUnit } from "../config/duration.ts";
+import { CliError, type Message } from "./failure.ts";
+import {
+  badCommandLine,
+  noCount,
+  noDuration,
+  noSuchOption,
+  noUnit,
+  optionTakesNoValue,
+  optionWithoutValue,
+  TIMEOUT_TOO_LONG,
+} from "./messages.ts";
 
 type Option = {
   readonly type: "string" | "boolean";
@@ -22,7 +32,9 @@ export const OPTIONS = {
   key: { type: "string", short: "k" },
   relay: { type: "string", short: "r", multiple: true },
   discovery: { type: "string", multiple: true },
+  socks: { type: "string" },
   secret: { type: "boolean" },
+  "no-passphrase": { type: "boolean" },
   method: { type: "string" },
   ack: { type: "boolean" },
   grace: { type: "string" },
@@ -48,8 +60,16 @@ export function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS, tokens: true });
   } catch (error) {
-    throw new CliError(WRONG_USE, `${(error as Error).message}; see "deaddrop help"`);
+    throw new CliError(misuse(error as NodeJS.ErrnoException));
   }
+}
+
+// Node.js names the option between quotes, with its value: "Option '-r, --relay <value>' argument missing".
+function misuse({ code, message }: NodeJS.ErrnoException): Message {
+  const [, option] = /'(?:-\w, )?(-[^' ]*)[^']*'/.exec(message) ?? [];
+  if (option === undefined) return badCommandLine(message);
+  if (code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") return noSuchOption(option);
+  return /does not take/.test(message) ? optionTakesNoValue(option) : optionWithoutValue(option);
 }
 
 /** A duration such as 7d, in seconds. */
@@ -57,7 +77,8 @@ export function seconds(text: string | undefined, option: OptionName): number | 
   if (text === undefined) return undefined;
   const parsed = durationSeconds(text);
   if (parsed !== undefined && parsed > 0) return parsed;
-  throw new CliError(WRONG_USE, `--${option} takes a time such as 90s, 12h or 7d, not "${text}"`);
+  const write = parsed === undefined ? withUnit(text) : undefined;
+  throw new CliError(write === undefined ? noDuration(option, text) : noUnit(option, text, write));
 }
 
 // A relay that takes longer is not there.
@@ -67,12 +88,12 @@ const MAX_TIMEOUT_SECONDS = 60 * 60;
 export function timeoutSeconds(text: string | undefined): number | undefined {
   const given = seconds(text, "timeout");
   if (given === undefined || given <= MAX_TIMEOUT_SECONDS) return given;
-  throw new CliError(WRONG_USE, "--timeout takes an hour at most");
+  throw new CliError(TIMEOUT_TOO_LONG);
 }
 
 /** A whole number of at least 1. */
 export function count(text: string | undefined, option: OptionName): number | undefined {
   if (text === undefined) return undefined;
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new CliError(WRONG_USE, `--${option} takes a whole number of at least 1, not "${text}"`);
+  throw new CliError(noCount(option, text));
 }

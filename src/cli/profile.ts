@@ -1,15 +1,23 @@
 // Who runs a command: a key, the relays that belong to it, and a folder where the command line keeps what must outlive it.
 
-import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
-import { secretSigner, type Signer } from "../client/client.ts";
-import { relayUrls } from "../client/relay-url.ts";
+import { type Network, secretSigner, type Signer } from "../client/client.ts";
+import { codeOf, readJson, removeLeftovers, replaceFile } from "../client/durable-file.ts";
+import { isRelayUrl, relayUrls } from "../client/relay-url.ts";
 import { asRelays } from "./arguments.ts";
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import {
+  asFailureOf,
+  CliError,
+  type ExitCode,
+  type Message,
+  saidBySystem,
+  tell,
+} from "./failure.ts";
 import { homeFolder, loadSecret } from "./key-file.ts";
-import type { Terminal } from "./terminal.ts";
+import { NO_RELAYS, relaysNotKept, savedRelaysDamaged, savedRelaysUnreadable } from "./messages.ts";
+import { networkOf } from "./network.ts";
+import { progressLine, type Terminal } from "./terminal.ts";
 
 export type ProfileOptions = {
   /** A key file. */
@@ -17,6 +25,8 @@ export type ProfileOptions = {
   /** Relays to use this time. */
   readonly relay: readonly string[];
   readonly discovery: readonly string[];
+  /** The host and port of a SOCKS proxy. */
+  readonly socks: string | undefined;
   /** How long a relay may take to answer. */
   readonly timeoutSeconds: number | undefined;
 };
@@ -26,8 +36,13 @@ export type Profile = {
   /** One's own relays, as given, else as the environment says, else as they were set. */
   readonly relays: readonly string[];
   readonly discovery: readonly string[];
+  readonly network: Network;
+  /** Why `relays` are none although some were set; undefined: they are as they were set. */
+  readonly relaysLost?: Message;
   /** A folder for what belongs to this key. */
   readonly folder: string;
+  /** Tells whoever runs the command something that does not end it, past the progress line. Answers its exit code. */
+  readonly notice: (message: Message) => ExitCode;
 };
 
 /** Relays where many people's kind 10050 lists are found. */
@@ -35,16 +50,23 @@ const DISCOVERY = ["wss://purplepag.es", "wss://relay.damus.io", "wss://nos.lol"
 
 /** Reads the key and finds what belongs to it. Throws a CliError that says what to do. */
 export async function openProfile(options: ProfileOptions, terminal: Terminal): Promise<Profile> {
-  const { secret } = await loadSecret(terminal, options);
+  const network = networkOf(options.socks, terminal);
+  const { secret, file } = await loadSecret(terminal, options);
   const signer = secretSigner(secret);
   const folder = join(homeFolder(terminal.env), signer.key);
+  if (file !== undefined) await removeLeftovers(dirname(file));
+  await removeLeftovers(folder);
+  const given = firstOf(options.relay, fromEnvironment(terminal, "DEADDROP_RELAYS"));
+  const saved = given === undefined ? await savedRelays(folder) : [];
   return {
     signer,
     folder,
-    relays: asRelays(
-      firstOf(options.relay, fromEnvironment(terminal, "DEADDROP_RELAYS")) ??
-        (await savedRelays(folder)),
-    ),
+    network,
+    notice(message) {
+      progressLine(terminal.stderr).done();
+      return tell(terminal.stderr, message);
+    },
+    ...("text" in saved ? { relays: [], relaysLost: saved } : { relays: asRelays(given ?? saved) }),
     discovery: asRelays(
       firstOf(options.discovery, fromEnvironment(terminal, "DEADDROP_DISCOVERY")) ?? DISCOVERY,
     ),
@@ -52,20 +74,18 @@ export async function openProfile(options: ProfileOptions, terminal: Terminal): 
 }
 
 /** Throws when the profile has no relays of its own. */
-export function mustHaveRelays({ relays }: Profile): void {
+export function mustHaveRelays({ relays, relaysLost }: Profile): void {
   if (relays.length > 0) return;
-  throw new CliError(
-    WRONG_USE,
-    'no relays to pick up from; set yours with "deaddrop relays set wss://…", or give --relay',
-  );
+  throw new CliError(relaysLost ?? NO_RELAYS);
 }
 
 /** Keeps these as the profile's relays. */
 export async function saveRelays(folder: string, relays: readonly string[]): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const part = join(folder, "relays.part");
-  await writeFile(part, `${JSON.stringify({ relays })}\n`, { mode: 0o600 });
-  await rename(part, relaysFile(folder));
+  try {
+    await replaceFile(relaysFile(folder), `${JSON.stringify({ relays })}\n`);
+  } catch (error) {
+    throw asFailureOf(error, relaysNotKept);
+  }
 }
 
 function firstOf(
@@ -86,16 +106,17 @@ function relaysFile(folder: string): string {
   return join(folder, "relays.json");
 }
 
-async function savedRelays(folder: string): Promise<string[]> {
+// Or why they cannot be known.
+async function savedRelays(folder: string): Promise<readonly string[] | Message> {
   const file = relaysFile(folder);
-  if (!existsSync(file)) return [];
   try {
-    const { relays } = JSON.parse(await readFile(file, "utf8")) as { relays: string[] };
-    return relayUrls(relays);
+    const { relays } = Object(await readJson(file)) as { readonly relays?: unknown };
+    if (Array.isArray(relays) && relays.every(isRelayUrl)) return relayUrls(relays);
+    return savedRelaysDamaged(file);
   } catch (error) {
-    throw new CliError(
-      FAILED,
-      `${file} cannot be read (${(error as Error).message}); set your relays again`,
-    );
+    if (codeOf(error) === "ENOENT") return [];
+    const why = saidBySystem(error);
+    if (why === undefined) throw error;
+    return savedRelaysUnreadable(why);
   }
 }

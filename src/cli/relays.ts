@@ -1,8 +1,16 @@
-import { asKey, asRelays } from "./arguments.ts";
+import { asPerson, asRelays } from "./arguments.ts";
+import { causeOf } from "./cause.ts";
 import { withClient } from "./client.ts";
-import { CliError, DONE, FAILED, PARTLY, WRONG_USE } from "./failure.ts";
+import { CliError, DONE, PARTLY, tell } from "./failure.ts";
+import { findRelays } from "./find-relays.ts";
+import {
+  ASKING_RELAYS,
+  LIST_NOT_PUBLISHED,
+  NO_RELAYS_TO_SET,
+  PERSON,
+  unknownRelaysAction,
+} from "./messages.ts";
 import { mustHaveRelays, openProfile, type ProfileOptions, saveRelays } from "./profile.ts";
-import { harmlessLine } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type RelaysOptions = ProfileOptions & {
@@ -19,11 +27,11 @@ const ACTIONS: readonly string[] = ["set", "publish", "of"];
 export async function relays(options: RelaysOptions, terminal: Terminal): Promise<number> {
   const { action, values } = options;
   if (action !== undefined && !ACTIONS.includes(action)) {
-    throw new CliError(WRONG_USE, `relays has no "${action}"; it has ${ACTIONS.join(", ")}`);
+    throw new CliError(unknownRelaysAction(action, ACTIONS));
   }
   const given = action === "set" ? asRelays(values) : undefined;
-  const person = action === "of" ? asKey(values[0], "the person") : undefined;
-  if (given?.length === 0) throw new CliError(WRONG_USE, "which relays? Give one to three URLs");
+  const person = action === "of" ? asPerson(values[0], PERSON) : undefined;
+  if (given?.length === 0) throw new CliError(NO_RELAYS_TO_SET);
   // What is set anew is not read before: it may be damaged.
   const profile = await openProfile({ ...options, relay: given ?? options.relay }, terminal);
   if (action === "set") await saveRelays(profile.folder, profile.relays);
@@ -34,18 +42,12 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
   }
   const { progress, done } = progressLine(terminal.stderr);
   return withClient(profile, options, async (client) => {
-    progress("asking the relays");
     if (person === undefined) {
+      progress(ASKING_RELAYS);
       return reportPublished(await client.publishRelays().finally(done), options, terminal);
     }
-    const theirs = await client.lookUpRelays(person).finally(done);
-    if (theirs === undefined) {
-      throw new CliError(
-        FAILED,
-        "no list of relays is found; name other relays to look with --discovery",
-      );
-    }
-    list(theirs, options, terminal);
+    const found = await findRelays(client, person, terminal);
+    list(found.relays, options, terminal);
     return DONE;
   });
 }
@@ -61,7 +63,7 @@ function reportPublished(
   { stdout, stderr }: Terminal,
 ): number {
   for (const { url, refusal } of results) {
-    const said = refusal === undefined ? "published" : harmlessLine(refusal);
+    const said = refusal === undefined ? "published" : causeOf(refusal);
     stdout.write(
       json
         ? `${JSON.stringify({ url, published: refusal === undefined, reason: refusal ?? "" })}\n`
@@ -72,11 +74,6 @@ function reportPublished(
   const taken = results.length - refusals.length;
   // A dead drop keeps nothing public and says so: that is no failure, as long as somebody keeps the list.
   const failed = refusals.filter((refusal) => !refusal.startsWith("blocked:"));
-  if (taken === 0) {
-    stderr.write(
-      "deaddrop: nobody published the list, so others cannot find it; name relays that do with --discovery\n",
-    );
-    return FAILED;
-  }
+  if (taken === 0) return tell(stderr, LIST_NOT_PUBLISHED);
   return failed.length > 0 ? PARTLY : DONE;
 }

@@ -6,7 +6,21 @@ import { bech32 } from "@scure/base";
 import { decode, type Ncryptsec } from "nostr-tools/nip19";
 import { decrypt } from "nostr-tools/nip49";
 
-import { CliError, FAILED, WRONG_USE } from "./failure.ts";
+import { CliError, tell } from "./failure.ts";
+import {
+  costlyEncryption,
+  keyDamaged,
+  keyOutOfRange,
+  notASecret,
+  passphraseMissing,
+  passphraseQuestion,
+  publicKeyGiven,
+  tooLittleMemory,
+  unknownEncryption,
+  WRONG_PASSPHRASE_AGAIN,
+  wrongPassphrase,
+  wrongPassphraseGiven,
+} from "./messages.ts";
 import { ask, canAsk, MAX_TRIES, type Terminal } from "./terminal.ts";
 
 // scrypt with r = 8 takes 1 KiB for each of 2^logn steps: 1 GiB and some ten seconds here, and twice that with each one more.
@@ -23,8 +37,7 @@ export function parseSecret(text: string, where: string): Uint8Array | Ncryptsec
   if (line.startsWith("nsec1")) return inRange(decodeNsec(line, where), where);
   if (/^[0-9a-f]{64}$/i.test(line))
     return inRange(Uint8Array.from(Buffer.from(line, "hex")), where);
-  const found = line.startsWith("npub1") ? "that is a public key" : "there is no secret key";
-  throw failed(`${where}: ${found}; give nsec1…, ncryptsec1… or 64 hex digits`);
+  throw new CliError(line.startsWith("npub1") ? publicKeyGiven(where) : notASecret(where));
 }
 
 /** Opens an encrypted key with $DEADDROP_PASSPHRASE, or by asking for the passphrase. Throws a CliError when it is wrong. */
@@ -37,23 +50,16 @@ export async function unlock(
   if (given) {
     const secret = decrypted(encrypted, given, where);
     if (secret !== undefined) return secret;
-    throw failed(
-      `${where}: wrong passphrase in DEADDROP_PASSPHRASE; correct it, or unset it to be asked`,
-    );
+    throw new CliError(wrongPassphraseGiven(where));
   }
-  if (!canAsk(terminal)) {
-    throw new CliError(
-      WRONG_USE,
-      `${where}: the key is encrypted; set DEADDROP_PASSPHRASE, or run this on a terminal`,
-    );
-  }
+  if (!canAsk(terminal)) throw new CliError(passphraseMissing(where));
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    const passphrase = await ask(terminal, `Passphrase for ${where}: `, { secret: true });
+    const passphrase = await ask(terminal, passphraseQuestion(where), { secret: true });
     const secret = decrypted(encrypted, passphrase, where);
     if (secret !== undefined) return secret;
-    if (tries < MAX_TRIES) terminal.stderr.write("wrong passphrase, try again\n");
+    if (tries < MAX_TRIES) tell(terminal.stderr, WRONG_PASSPHRASE_AGAIN);
   }
-  throw failed(`${where}: wrong passphrase; find the right one, and start again`);
+  throw new CliError(wrongPassphrase(where));
 }
 
 function decodeNsec(line: string, where: string): Uint8Array {
@@ -63,14 +69,12 @@ function decodeNsec(line: string, where: string): Uint8Array {
   } catch {
     // What was thrown quotes the line.
   }
-  throw damaged(where, "nsec");
+  throw new CliError(keyDamaged(where, "nsec"));
 }
 
 function inRange(secret: Uint8Array, where: string): Uint8Array {
   if (secp256k1.utils.isValidSecretKey(secret)) return secret;
-  throw failed(
-    `${where}: not a key, as it is not 32 bytes within the range of secp256k1; give another`,
-  );
+  throw new CliError(keyOutOfRange(where));
 }
 
 // NIP-49: version, logn, 16 bytes of salt, 24 of nonce, one that says how the key was handled, and the key encrypted, which adds 16.
@@ -81,18 +85,12 @@ const VERSION = 2;
 function parseEncrypted(line: string, where: string): Ncryptsec {
   const decoded = bech32.decodeUnsafe(line, MAX_CHARS);
   const bytes = decoded && bech32.fromWordsUnsafe(decoded.words);
-  if (!bytes) throw damaged(where, "ncryptsec");
+  if (!bytes) throw new CliError(keyDamaged(where, "ncryptsec"));
   const [version, logn = 0] = bytes;
   if (version !== VERSION || bytes.length !== ENCRYPTED_BYTES || logn < 1) {
-    throw failed(
-      `${where}: an encrypted key of a kind unknown here; give the nsec, or NIP-49 version ${VERSION}`,
-    );
+    throw new CliError(unknownEncryption(where, VERSION));
   }
-  if (logn > MAX_LOGN) {
-    throw failed(
-      `${where}: opening this key would take too much memory (logn ${logn}, at most ${MAX_LOGN}); encrypt it again with less`,
-    );
-  }
+  if (logn > MAX_LOGN) throw new CliError(costlyEncryption(where, logn, MAX_LOGN));
   return line as Ncryptsec;
 }
 
@@ -107,15 +105,7 @@ function decrypted(
     secret = decrypt(encrypted, passphrase);
   } catch (error) {
     if (!(error instanceof RangeError)) return undefined;
-    throw failed(`${where}: too little memory to open this key; free some`);
+    throw new CliError(tooLittleMemory(where));
   }
   return inRange(secret, where);
-}
-
-function failed(message: string): CliError {
-  return new CliError(FAILED, message);
-}
-
-function damaged(where: string, what: "nsec" | "ncryptsec"): CliError {
-  return failed(`${where}: the ${what} is damaged, its checksum is wrong; copy it again`);
 }

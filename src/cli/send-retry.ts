@@ -1,8 +1,9 @@
-import { readFile } from "node:fs/promises";
-
-import type { DeadDrop, Delivery, SavedDelivery } from "../client/client.ts";
+import type { DeadDrop, SavedDelivery } from "../client/client.ts";
+import { codeOf, readJson, setAside } from "../client/durable-file.ts";
+import { isSavedDelivery } from "../client/saved-delivery.ts";
 import { answeredOf, reportDelivery } from "./delivery-report.ts";
-import { DONE, FAILED, PARTLY } from "./failure.ts";
+import { DONE, type ExitCode, FAILED, PARTLY, saidBySystem, tell } from "./failure.ts";
+import { NOTHING_UNSENT, unsentDamaged, unsentUnreadable } from "./messages.ts";
 import type { Profile } from "./profile.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 import { settleUnsent, unsentFiles } from "./unsent.ts";
@@ -17,22 +18,40 @@ export async function retryUnsent(
   const { progress, done } = progressLine(terminal.stderr);
   const codes: number[] = [];
   for (const file of await unsentFiles(profile)) {
-    let delivery: Delivery;
-    try {
-      const saved = JSON.parse(await readFile(file, "utf8")) as SavedDelivery;
-      delivery = await client.resume(saved, { progress: (now) => progress(answeredOf(now)) });
-    } catch (error) {
-      const why = (error as Error).message;
-      terminal.stderr.write(`deaddrop: ${file} cannot be gone on with (${why}); remove it\n`);
-      codes.push(FAILED);
+    const saved = await readUnsent(file, profile);
+    if (saved === undefined) continue;
+    if (typeof saved === "number") {
+      codes.push(saved);
       continue;
     }
+    const delivery = await client.resume(saved, {
+      progress: (now) => progress(answeredOf(now)),
+    });
     await delivery.settled();
     done();
     await settleUnsent(profile, delivery);
     codes.push(reportDelivery(delivery, options, terminal));
   }
-  if (codes.length === 0 && !options.json) terminal.stderr.write("nothing is waiting to be sent\n");
+  if (codes.length === 0 && !options.json) tell(terminal.stderr, NOTHING_UNSENT);
   if (codes.every((code) => code === DONE)) return DONE;
   return codes.every((code) => code === FAILED) ? FAILED : PARTLY;
+}
+
+// undefined: another process has done with it. An exit code: it cannot be read, and that is said.
+async function readUnsent(
+  file: string,
+  { notice }: Profile,
+): Promise<SavedDelivery | ExitCode | undefined> {
+  let saved: unknown;
+  try {
+    saved = await readJson(file);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    const why = saidBySystem(error);
+    if (why === undefined) throw error;
+    return notice(unsentUnreadable(why));
+  }
+  if (isSavedDelivery(saved)) return saved;
+  const aside = await setAside(file);
+  return aside && notice(unsentDamaged(file, aside));
 }

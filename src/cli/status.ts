@@ -1,8 +1,10 @@
 import type { BoxStatus } from "../client/client.ts";
+import { causeOf } from "./cause.ts";
 import { withClient } from "./client.ts";
-import { exitCodeFor } from "./failure.ts";
+import { exitCodeFor, tell } from "./failure.ts";
+import { acknowledgementsWait, ASKING_RELAYS, boxEmpty, boxHolds, boxNotRead } from "./messages.ts";
 import { mustHaveRelays, openProfile, type ProfileOptions } from "./profile.ts";
-import { harmlessLine, shownTime } from "./show.ts";
+import { shownTime } from "./show.ts";
 import { progressLine, type Terminal } from "./terminal.ts";
 
 export type StatusOptions = ProfileOptions & { readonly json: boolean };
@@ -14,14 +16,12 @@ export async function status(options: StatusOptions, terminal: Terminal): Promis
   return withClient(profile, options, async (client) => {
     const { stdout, stderr } = terminal;
     const { progress, done } = progressLine(stderr);
-    progress("asking the relays");
+    progress(ASKING_RELAYS);
     const boxes = await client.status();
     const waiting = await client.flush();
     done();
     for (const box of boxes) stdout.write(options.json ? boxAsJson(box) : shownBox(box));
-    if (waiting > 0) {
-      stderr.write(`deaddrop: ${waiting} acknowledgements wait for relays that are not there\n`);
-    }
+    if (waiting > 0) tell(stderr, acknowledgementsWait(waiting));
     return exitCodeFor(boxes.filter(({ state }) => state === "failed").length, boxes.length);
   });
 }
@@ -32,8 +32,11 @@ function boxAsJson(box: BoxStatus): string {
 }
 
 function shownBox({ url, state, reason, drops, oldest, nextExpiry }: BoxStatus): string {
-  if (state === "failed") return `${url} not read: ${harmlessLine(reason)}\n`;
-  const since = oldest === undefined ? "" : `, the oldest from about ${shownTime(oldest)}`;
-  const until = nextExpiry === undefined ? "" : `, the next expires ${shownTime(nextExpiry)}`;
-  return `${url} ${drops} ${drops === 1 ? "drop" : "drops"}${since}${until}\n`;
+  if (state === "failed") return `${boxNotRead(url, causeOf(reason))}\n`;
+  if (drops === 0) return `${boxEmpty(url)}\n`;
+  const times = {
+    ...(oldest !== undefined && { oldest: shownTime(oldest) }),
+    ...(nextExpiry !== undefined && { nextExpiry: shownTime(nextExpiry) }),
+  };
+  return `${boxHolds(url, drops, times)}\n`;
 }

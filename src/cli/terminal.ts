@@ -3,7 +3,15 @@
 import type { Readable } from "node:stream";
 
 import type { Stream } from "../conformance/progress-line.ts";
-import { CliError, FAILED, INTERRUPTED, WRONG_USE } from "./failure.ts";
+import { CliError, type Message } from "./failure.ts";
+import {
+  answerTooLong,
+  INPUT_ENDED,
+  inputTooLong,
+  INTERRUPTED_MESSAGE,
+  nobodyToAsk,
+  notText,
+} from "./messages.ts";
 
 type Input = Readable & { readonly isTTY?: boolean; setRawMode?(isRaw: boolean): unknown };
 
@@ -45,9 +53,7 @@ export async function ask(
   { secret }: { readonly secret: boolean },
 ): Promise<string> {
   const { stdin, stderr } = terminal;
-  if (!canAsk(terminal)) {
-    throw new CliError(WRONG_USE, `nobody to ask "${question.trim()}"; run this on a terminal`);
-  }
+  if (!canAsk(terminal)) throw new CliError(nobodyToAsk(question.trim()));
   // Before the question is seen, for what is typed at once is not to be echoed either.
   if (secret) stdin.setRawMode?.(true);
   try {
@@ -85,12 +91,12 @@ function readLine(stdin: Input): Promise<string> {
           if (rest.length > 0) stdin.unshift(rest);
           return resolve(Buffer.from(line).toString());
         }
-        if (byte === CTRL_C) return failed(new CliError(INTERRUPTED, "interrupted"));
+        if (byte === CTRL_C) return failed(new CliError(INTERRUPTED_MESSAGE));
         if (byte === CTRL_D && line.length === 0) return ended();
         edit(line, byte);
       }
       if (line.length > MAX_ANSWER_BYTES) {
-        failed(new CliError(FAILED, `the answer is too long; at most ${MAX_ANSWER_BYTES} bytes`));
+        failed(new CliError(answerTooLong(MAX_ANSWER_BYTES)));
       }
     };
     stdin.on("data", take).on("end", ended).on("error", failed).resume();
@@ -114,26 +120,30 @@ function isContinuation(byte = 0): boolean {
 }
 
 function inputEnded(): CliError {
-  return new CliError(FAILED, "the input ended before there was an answer; start again");
+  return new CliError(INPUT_ENDED);
 }
 
 /** All there is to read, as text. Throws a CliError that says `name` when it is longer, or not UTF-8. */
 export async function readAll(
   source: Readable,
-  { name, maxBytes }: { readonly name: string; readonly maxBytes: number },
+  {
+    name,
+    maxBytes,
+    tooLong = inputTooLong(name, maxBytes),
+  }: { readonly name: string; readonly maxBytes: number; readonly tooLong?: Message },
 ): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of source as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > maxBytes) {
-      throw new CliError(FAILED, `${name} is too long; at most ${maxBytes} bytes are read`);
+      throw new CliError(tooLong);
     }
     chunks.push(chunk);
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
   } catch {
-    throw new CliError(FAILED, `${name} is no text; give UTF-8`);
+    throw new CliError(notText(name));
   }
 }

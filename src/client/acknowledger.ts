@@ -13,6 +13,7 @@ import { ruleOf } from "./relay-information.ts";
 import type { RelayPool } from "./relay-pool.ts";
 import type { Runtime } from "./runtime.ts";
 import type { SeenDrops } from "./seen-drops.ts";
+import { signedBy } from "./signer.ts";
 import type { Receiver } from "./unwrap.ts";
 
 export type AcknowledgeOptions = {
@@ -47,6 +48,8 @@ export class Acknowledger {
     { key, graceSeconds }: AcknowledgeOptions,
   ): Promise<{ reports: AcknowledgementReport[]; records: AcknowledgementRecord[] }> {
     const { pool, relays, outbox, runtime } = this.#parts;
+    // What was picked up before, by another process too, is what these ids are of.
+    await outbox.loaded();
     const byAddress = this.#byAddress(ids, key);
     const at =
       graceSeconds === undefined
@@ -117,8 +120,9 @@ export class Acknowledger {
     const tags = ids.map((id) => ["e", id]);
     if (at !== undefined) tags.push(["expiration", String(at)]);
     const template = { kind: ACKNOWLEDGEMENT, created_at: now, tags, content: "" };
-    const event = await receivers.get(address)?.address.sign(template);
-    if (event === undefined) throw new RangeError(`${address} is none of one's keys`);
+    const signer = receivers.get(address)?.address;
+    if (signer === undefined) throw new RangeError(`${address} is none of one's keys`);
+    const event = await signedBy(signer, template);
     const known = ids.map((id) => seenDrops.get(id));
     // A drop that was not seen may have been sent just now; one from the future is refused everywhere.
     const latest = latestExpiry(now + CLOCK_SKEW_SECONDS, ruleOf(retentionSeconds));
@@ -142,7 +146,7 @@ function leastOf(
   urls: readonly string[],
   reports: readonly AcknowledgementReport[],
 ): AcknowledgementReport[] {
-  const order: readonly AcknowledgementReport["state"][] = ["later", "refused", "done"];
+  const order: readonly AcknowledgementReport["state"][] = ["later", "kept", "done"];
   return urls.flatMap((url) => {
     const own = reports.filter((report) => report.url === url);
     return own.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state)).slice(0, 1);

@@ -4,12 +4,15 @@
 // - One without keys stays anonymous. Only where a relay refuses a drop with `auth-required` does the connection ask for `hide`, which shows it a key that
 //   was made for this moment: once, as a relay that is not content with it wants to know who sends.
 // - `started` and `finished` come in pairs, but for a connection that breaks in between: then `closed` ends it, and what was not answered is refused.
+// - Signing may take as long as a person takes to say yes. That is nobody's silence: the relay's time to answer begins when it has the signature. A
+//   signature that is not wanted any more when its turn comes, since the connection is gone, is not asked for.
 
 import type { NostrEvent } from "../nostr/event.ts";
 import { AUTHENTICATION } from "../nostr/kinds.ts";
 import { withoutPassword } from "./relay-url.ts";
 import type { Runtime } from "./runtime.ts";
-import { type Signer, throwAwaySigner } from "./signer.ts";
+import { type EventTemplate, type Signer, throwAwaySigner, wordsOf } from "./signer.ts";
+import { oneAtATime } from "./signing-queue.ts";
 import type { RelaySocket } from "./socket.ts";
 
 export type AuthenticationParts = {
@@ -25,6 +28,9 @@ export type AuthenticationParts = {
   readonly notice: ((text: string) => void) | undefined;
 };
 
+/** Why a key is not authenticated: the relay does not believe it, or its signer did not sign. */
+export type Refusal = { readonly by: "relay" | "signer"; readonly why: string };
+
 const NO_ANSWER_TO_AUTH = "no answer to AUTH";
 // A relay that challenges again and again would have every key sign for ever.
 const MAX_CHALLENGES = 3;
@@ -35,8 +41,8 @@ export class Authentication {
   readonly #parts: AuthenticationParts;
   // By the id of the AUTH event: what to do with the answer to it.
   readonly #pending = new Map<string, (refusal: string | undefined) => void>();
-  // Keys that did not authenticate on this connection, and why.
-  readonly #refused = new Map<string, string>();
+  // Keys that did not authenticate on this connection.
+  readonly #refused = new Map<string, Refusal>();
   #challenge: string | undefined;
   #challenges = 0;
   #throwAway: Signer | undefined;
@@ -56,7 +62,7 @@ export class Authentication {
   }
 
   /** Why a key is not authenticated; undefined when it is, or has not been tried. */
-  refusalOf(key: string): string | undefined {
+  refusalOf(key: string): Refusal | undefined {
     return this.#refused.get(key);
   }
 
@@ -80,7 +86,8 @@ export class Authentication {
 
   /** The relay said anything at all: a sign of life, though its answers to AUTH are still owed. */
   sawLife(): void {
-    if (this.#isRunning && !this.isAnonymous) this.#parts.socket.expectAnswer(NO_ANSWER_TO_AUTH);
+    const isOwed = this.#pending.size > 0;
+    if (isOwed && !this.isAnonymous) this.#parts.socket.expectAnswer(NO_ANSWER_TO_AUTH);
   }
 
   /** Shows the relay a throw-away key. Answers whether one is on its way to it; false: it has seen one, or sent no challenge. */
@@ -98,7 +105,7 @@ export class Authentication {
     this.#challenge = this.#throwAway = undefined;
     this.#challenges = 0;
     this.#refused.clear();
-    for (const resolve of this.#pending.values()) resolve("the connection broke");
+    for (const resolve of this.#pending.values()) resolve(undefined);
     this.#pending.clear();
   }
 
@@ -107,27 +114,30 @@ export class Authentication {
     const { current } = socket;
     this.#isRunning = true;
     this.#parts.started();
-    this.sawLife();
     const tags = [
       ["relay", withoutPassword(url)],
       ["challenge", this.#challenge ?? ""],
     ];
-    const template = { kind: AUTHENTICATION, created_at: runtime.now(), tags, content: "" };
+    const template = (): EventTemplate | undefined =>
+      socket.current === current
+        ? { kind: AUTHENTICATION, created_at: runtime.now(), tags, content: "" }
+        : undefined;
     const answers: Promise<void>[] = [];
     let turn = performance.now();
     for (const signer of signers) {
-      let event: NostrEvent;
+      let event: NostrEvent | undefined;
       try {
-        event = await signer.sign(template);
+        event = await oneAtATime(signer).signWanted(template);
       } catch (error) {
-        this.#refuse(signer, (error as Error).message);
+        if (socket.current !== current) return;
+        this.#refuse(signer, { by: "signer", why: wordsOf(error) });
         continue;
       }
       if (performance.now() - turn > TURN_MS) {
         await new Promise((resolve) => setTimeout(resolve));
         turn = performance.now();
       }
-      if (socket.current !== current) return;
+      if (event === undefined || socket.current !== current) return;
       answers.push(this.#answerTo(event, signer));
       socket.send(["AUTH", event]);
       this.sawLife();
@@ -139,14 +149,16 @@ export class Authentication {
   }
 
   async #answerTo({ id }: NostrEvent, signer: Signer): Promise<void> {
-    const refusal = await new Promise<string | undefined>((resolve) => {
-      this.#pending.set(id, resolve);
+    await new Promise<void>((resolve) => {
+      this.#pending.set(id, (why) => {
+        if (why !== undefined) this.#refuse(signer, { by: "relay", why });
+        resolve();
+      });
     });
-    if (refusal !== undefined) this.#refuse(signer, refusal);
   }
 
-  #refuse({ key }: Signer, why: string): void {
-    this.#refused.set(key, why);
-    this.#parts.notice?.(`${key} is not authenticated: ${why}`);
+  #refuse({ key }: Signer, refusal: Refusal): void {
+    this.#refused.set(key, refusal);
+    this.#parts.notice?.(`${key} is not authenticated: ${refusal.why}`);
   }
 }

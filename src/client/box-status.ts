@@ -19,11 +19,11 @@ export type BoxStatus = {
 /** Reads the boxes of all keys at one relay to their end, and counts. Never rejects: a relay that cannot be read has `failed`. */
 export async function boxStatus(pool: RelayPool, url: string): Promise<BoxStatus> {
   const { retentionSeconds } = await pool.informationOf(url);
-  let drops = 0;
+  const drops = new Set<string>();
   let oldest = Infinity;
   let nextExpiry = Infinity;
   const count = (drop: NostrEvent): void => {
-    drops += 1;
+    drops.add(drop.id);
     oldest = Math.min(oldest, drop.created_at);
     const expiry =
       retentionSeconds === undefined ? undefined : expiryOf(drop, ruleOf(retentionSeconds));
@@ -35,8 +35,8 @@ export async function boxStatus(pool: RelayPool, url: string): Promise<BoxStatus
     url,
     state: reason === undefined ? "complete" : "failed",
     reason: reason ?? "",
-    drops,
-    oldest: drops > 0 ? oldest : undefined,
+    drops: drops.size,
+    oldest: drops.size > 0 ? oldest : undefined,
     nextExpiry: nextExpiry === Infinity ? undefined : nextExpiry,
   };
 }
@@ -54,6 +54,7 @@ function readOnce(
       { url, group, kinds: DROP_KINDS, isLive: false },
       {
         event,
+        reading: () => {},
         complete: () => resolve(undefined),
         failed: resolve,
         over: () => resolve("given up"),

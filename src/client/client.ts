@@ -1,14 +1,18 @@
 // What `deaddrop-client` offers: sending to dead drops and picking up from them, in browsers and in Node.
 
-export { DeadDrop, NoRelaysError } from "./dead-drop.ts";
-export type { DeadDropOptions } from "./options.ts";
+export { DeadDrop } from "./dead-drop.ts";
+export { NoRelaysError, type RelayLookup } from "./relay-list.ts";
+export type { DeadDropOptions, Network } from "./options.ts";
+export type { Fetch } from "./document.ts";
+export { type DomainAddress, parsePerson, type Person } from "./person.ts";
+export { lookUpNip05, Nip05Error } from "./nip05.ts";
 export type { SendOptions, WrapOptions } from "./send-options.ts";
 export type { Delivery } from "./delivery.ts";
 export type { DeliveryReport, SavedDelivery } from "./saved-delivery.ts";
 export type { AcknowledgeOptions } from "./acknowledger.ts";
 export type { BoxStatus } from "./box-status.ts";
 export type { CollectOptions } from "./pickup.ts";
-export type { Collection, CollectionReport, PickedUp } from "./collection.ts";
+export type { Collection, CollectionReport, PickedUp, Unreadable } from "./collection.ts";
 export type { AcknowledgementReport } from "./outbox.ts";
 export {
   type AcknowledgementRecord,
@@ -16,10 +20,18 @@ export {
   type OutboxRecord,
   type OutboxStore,
   type ReceiptRecord,
+  type SeenDrop,
+  type SeenRecord,
 } from "./outbox-store.ts";
-export { indexedDbOutbox } from "./indexed-db.ts";
+export { type DamagedRecord, indexedDbOutbox, type IndexedDbOutboxOptions } from "./indexed-db.ts";
 export { RECEIPT, type ReceiptOptions } from "./receipts.ts";
-export { type EventTemplate, secretSigner, type Signer } from "./signer.ts";
+export {
+  type EventTemplate,
+  generateSecretKey,
+  secretSigner,
+  type Signer,
+  UndecryptableError,
+} from "./signer.ts";
 export type { Runtime } from "./runtime.ts";
 export { open, type Opened, type Receiver } from "./unwrap.ts";
 export type { Rumor } from "./wrap.ts";

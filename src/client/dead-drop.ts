@@ -4,7 +4,6 @@ import { mustBeHex } from "./arguments.ts";
 import { type BoxStatus, boxStatus } from "./box-status.ts";
 import type { Collection } from "./collection.ts";
 import type { Delivery } from "./delivery.ts";
-import { DropOpener } from "./drop-opener.ts";
 import { workerMiner } from "./mining.ts";
 import {
   type DeadDropOptions,
@@ -16,10 +15,17 @@ import {
 } from "./options.ts";
 import { type AcknowledgementReport, Outbox } from "./outbox.ts";
 import { memoryOutbox } from "./outbox-store.ts";
+import type { Person } from "./person.ts";
 import { type CollectOptions, pickUp } from "./pickup.ts";
 import { sendReceipt } from "./receipt-sender.ts";
 import { type ReceiptOptions, receiptsFor } from "./receipts.ts";
-import { lookUpRelays, relayList } from "./relay-list.ts";
+import {
+  lookUpRelays,
+  NoRelaysError,
+  relayList,
+  type RelayLookup,
+  relaysIn,
+} from "./relay-list.ts";
 import { MAX_RETRY_SECONDS, RelayPool } from "./relay-pool.ts";
 import { relayUrls } from "./relay-url.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
@@ -27,13 +33,8 @@ import type { SavedDelivery } from "./saved-delivery.ts";
 import { SeenDrops } from "./seen-drops.ts";
 import type { ResumeOptions, SendOptions, WrapOptions } from "./send-options.ts";
 import { Sender } from "./sender.ts";
-import type { EventTemplate, Signer } from "./signer.ts";
+import { type EventTemplate, type Signer, signedBy } from "./signer.ts";
 import type { Receiver } from "./unwrap.ts";
-
-/** Nobody knows where somebody receives. */
-export class NoRelaysError extends Error {
-  override readonly name = "NoRelaysError";
-}
 
 /**
  * Sends to people and picks up for people, over several relays. `close` it when it is needed no more: it holds sockets and timers.
@@ -48,9 +49,8 @@ export class DeadDrop {
   readonly #runtime: Runtime;
   readonly #pool: RelayPool;
   readonly #outbox: Outbox;
-  readonly #seenDrops = new SeenDrops();
+  readonly #seenDrops: SeenDrops;
   readonly #acknowledger: Acknowledger;
-  readonly #opener: DropOpener;
   readonly #sender: Sender;
   readonly #closing = new AbortController();
 
@@ -66,7 +66,8 @@ export class DeadDrop {
     const pool = (this.#pool = new RelayPool(
       {
         runtime,
-        webSocket: options.webSocket,
+        network: options,
+        trusted: [...this.relays, ...this.#discovery],
         receivers,
         // A relay that was away has not heard what was acknowledged meanwhile. What fails now is tried again later.
         ready: (url) => void this.#outbox.flush(url).catch(() => {}),
@@ -81,9 +82,13 @@ export class DeadDrop {
     const identities = new Map(
       [...receivers.values()].map(({ identity }) => [identity.key, identity]),
     );
+    const store = options.outbox ?? memoryOutbox();
+    const seenDrops = (this.#seenDrops = new SeenDrops({ store, runtime }));
     const outbox = (this.#outbox = new Outbox({
-      store: options.outbox ?? memoryOutbox(),
+      store,
       runtime,
+      seenDrops,
+      informationOf: (url) => pool.informationOf(url),
       connectionTo: (url, key) => pool.forPickup(url, key),
       sendReceipt: (record) =>
         sendReceipt(
@@ -97,16 +102,14 @@ export class DeadDrop {
         ),
       retrySeconds: MAX_RETRY_SECONDS / 2,
     }));
-    const seenDrops = this.#seenDrops;
-    const acknowledger = (this.#acknowledger = new Acknowledger({
+    this.#acknowledger = new Acknowledger({
       relays: this.relays,
       receivers,
       pool,
       outbox,
       seenDrops,
       runtime,
-    }));
-    this.#opener = new DropOpener({ receivers, outbox, acknowledger, seenDrops, runtime });
+    });
     this.#sender = new Sender(
       { pool, runtime, miner: options.miner ?? workerMiner, closing: this.#closing.signal },
       { maxProofOfWork: options.maxProofOfWork ?? DEFAULT_MAX_PROOF_OF_WORK },
@@ -116,7 +119,8 @@ export class DeadDrop {
   /**
    * Sends a message, a text (NIP-17) or any event to be wrapped (NIP-59), to a recipient's key. Resolves when a quorum of relays holds it, or when
    * all have answered and it does not: `isDelivered` says which; relays that have not answered are waited for in the background. Rejects with
-   * NoRelaysError when nobody knows where the recipient receives, with a RangeError for wrong options or a message that is too long.
+   * NoRelaysError when nobody knows where the recipient receives; with a RangeError, before anything is signed or sent, for wrong options, a message that is
+   * too long, and what no reader would take for an event; and as the signer does.
    */
   async send(
     recipient: string,
@@ -125,14 +129,10 @@ export class DeadDrop {
   ): Promise<Delivery> {
     mustBeHex(recipient, "key");
     const given = options.relays && relayUrls(options.relays);
-    const relays = given ?? (await this.lookUpRelays(recipient)) ?? [];
-    if (relays.length === 0) {
-      throw new NoRelaysError(
-        given === undefined
-          ? "the recipient has published no relays to receive at (kind 10050), or not where it was looked for"
-          : "no relays were given",
-      );
-    }
+    if (given !== undefined) this.#pool.trust(given);
+    if (given?.length === 0) throw new NoRelaysError("no relays were given");
+    const relays =
+      given ?? relaysIn(options.lookup ?? (await this.lookUpRelays(recipient, options)));
     const outgoing = { recipient, message, from: options.from ?? this.#author };
     return this.#sender.send(outgoing, relays, options);
   }
@@ -160,7 +160,10 @@ export class DeadDrop {
     return this.#pickUp(options, false);
   }
 
-  /** The same, and then whatever comes, until it is stopped by the signal or by leaving the loop. Relays that are not there are tried again. */
+  /**
+   * The same, and then whatever comes, until it is stopped: by the signal, by leaving the loop, or by `close`. Nothing that a relay says or does ends it: it is
+   * told to `progress`, and the relay is tried again.
+   */
   watch(options: CollectOptions = {}): Collection {
     return this.#pickUp(options, true);
   }
@@ -195,15 +198,34 @@ export class DeadDrop {
     return Promise.all(this.relays.map((url) => boxStatus(this.#pool, url)));
   }
 
-  /** The relays where somebody receives, by the kind 10050 list that the discovery relays have; undefined when they have none. */
-  lookUpRelays(person: string): Promise<string[] | undefined> {
-    const connections = this.#discovery.map((url) => this.#pool.forDrops(url));
-    return lookUpRelays(person, connections, this.#pool.patienceSeconds);
+  /**
+   * Whom a text names: npub1…, nprofile1…, both behind nostr:, hex digits, or an address at a domain (NIP-05), which is asked. The hints are for `send` and
+   * `lookUpRelays`. Rejects with a TypeError for what names nobody, and with a Nip05Error when the domain does not say.
+   */
+  async findPerson(text: string): Promise<Person> {
+    const { patienceSeconds, strangersFetch: fetch } = this.#pool;
+    // A page that knows its people's keys does without it.
+    const { findPerson } = await import("./nip05.ts");
+    return findPerson(text, { patienceSeconds, fetch });
   }
 
-  /** Publishes one's own list (NIP-17) to the discovery relays and one's own. Answers which took it, or why not: a dead drop itself keeps nothing public. */
+  /**
+   * The relays where somebody receives (NIP-17), by the newest kind 10050 list that the discovery relays and those of the hints have, and which of them could
+   * not be asked.
+   */
+  lookUpRelays(
+    person: string,
+    { hints = [] }: Pick<SendOptions, "hints"> = {},
+  ): Promise<RelayLookup> {
+    return lookUpRelays(this.#pool, person, this.#discovery, hints);
+  }
+
+  /**
+   * Publishes one's own list (NIP-17) to the discovery relays and one's own. Answers which took it, or why not: a dead drop itself keeps nothing public. Rejects
+   * with a RangeError for more relays than a list is read of, and as the signer does.
+   */
   async publishRelays(): Promise<{ readonly url: string; readonly refusal: string | undefined }[]> {
-    const list = await this.#author.sign(relayList(this.relays, this.#runtime));
+    const list = await signedBy(this.#author, relayList(this.relays, this.#runtime));
     const urls = [...new Set([...this.#discovery, ...this.relays])];
     return Promise.all(
       urls.map(async (url) => {
@@ -222,8 +244,15 @@ export class DeadDrop {
   }
 
   #pickUp(options: CollectOptions, isLive: boolean): Collection {
-    const { relays } = this;
-    const parts = { relays, pool: this.#pool, outbox: this.#outbox, opener: this.#opener };
+    const parts = {
+      relays: this.relays,
+      pool: this.#pool,
+      outbox: this.#outbox,
+      receivers: this.#receivers,
+      acknowledger: this.#acknowledger,
+      seenDrops: this.#seenDrops,
+      runtime: this.#runtime,
+    };
     return pickUp(parts, options, isLive);
   }
 }

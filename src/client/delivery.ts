@@ -6,6 +6,7 @@
 
 import { expiryOf } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
+import { isBlocked } from "./private-host.ts";
 import { bitsAskedFor, isPassing, mayAcceptLater } from "./refusal.ts";
 import type { PublishResult, RelayConnection } from "./relay-connection.ts";
 import { type RelayInformation, ruleOf } from "./relay-information.ts";
@@ -29,7 +30,10 @@ export type DeliverySettings = {
   readonly progress: ((delivery: Delivery) => void) | undefined;
 };
 
-type Target = { readonly url: string; wrap: NostrEvent | undefined; report: DeliveryReport };
+type Target = Pick<DeliveryTarget, "url" | "isFound"> & {
+  wrap: NostrEvent | undefined;
+  report: DeliveryReport;
+};
 
 const FIRST_PAUSE_SECONDS = 1;
 
@@ -53,9 +57,10 @@ export class Delivery {
     this.#settings = settings;
     this.message = settings.message;
     this.quorum = settings.quorum;
-    this.#targets = targets.map(({ url, wrap, why = "", had }) => {
+    this.#targets = targets.map(({ url, wrap, why = "", had, isFound = false }) => {
       const state = wrap === undefined ? "refused" : "waiting";
-      return { url, wrap, report: { url, state, reason: why, heldUntil: undefined, ...had } };
+      const report = { url, state, reason: why, heldUntil: undefined, ...had } as const;
+      return { url, isFound, wrap, report };
     });
   }
 
@@ -107,10 +112,12 @@ export class Delivery {
   /** What `DeadDrop.resume` needs to go on with the relays that have not accepted. */
   save(): SavedDelivery {
     const { message, quorum } = this;
-    const targets = this.#targets.map(({ url, wrap, report }): DeliveryTarget => {
-      if (wrap === undefined) return { url, why: report.reason };
+    const targets = this.#targets.map(({ url, isFound = false, wrap, report }): DeliveryTarget => {
+      const target = { url, ...(isFound && { isFound }) };
+      if (wrap === undefined) return { ...target, why: report.reason };
       const { state, reason, heldUntil } = report;
-      return isAccepted(report) ? { url, wrap, had: { state, reason, heldUntil } } : { url, wrap };
+      const had = isAccepted(report) && { had: { state, reason, heldUntil } };
+      return { ...target, wrap, ...had };
     });
     return { message, quorum, targets };
   }
@@ -161,8 +168,11 @@ export class Delivery {
   }
 
   async #conclude(target: Target, result: PublishResult): Promise<void> {
-    if ("unreachable" in result) this.#report(target, "unreachable", result.unreachable);
-    else if (!result.accepted) this.#report(target, "refused", result.reason);
+    if ("unreachable" in result) {
+      const { unreachable: why } = result;
+      // What its name resolved to when it was connected to.
+      this.#report(target, isBlocked(why) ? "refused" : "unreachable", why);
+    } else if (!result.accepted) this.#report(target, "refused", result.reason);
     else {
       const { retentionSeconds } = await this.#parts.informationOf(target.url);
       const heldUntil =

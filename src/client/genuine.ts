@@ -1,4 +1,4 @@
-// Whether an event is what it says it is: relays are not believed.
+// Whether an event is what it says it is: neither relays nor signers are believed.
 
 import { schnorr } from "@noble/curves/secp256k1.js";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -9,8 +9,12 @@ import { isIdOf, preimageOf, type Unidentified } from "../nostr/event-id.ts";
 
 /** Whether the id and the signature of an event are right (NIP-01). */
 export function isGenuine(event: NostrEvent): boolean {
-  const { id, pubkey, sig } = event;
-  return hasOwnId(event) && schnorr.verify(hexToBytes(sig), hexToBytes(id), hexToBytes(pubkey));
+  return hasOwnId(event) && isSigned(event);
+}
+
+/** Whether the signature of an event is that of its id. */
+export function isSigned({ id, pubkey, sig }: NostrEvent): boolean {
+  return schnorr.verify(hexToBytes(sig), hexToBytes(id), hexToBytes(pubkey));
 }
 
 /** Whether an event's id is the hash of the rest: a relay could otherwise have the wrong drop acknowledged. */

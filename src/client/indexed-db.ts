@@ -1,4 +1,4 @@
-import type { OutboxRecord, OutboxStore } from "./outbox-store.ts";
+import { type OutboxRecord, type OutboxStore, readRecord } from "./outbox-store.ts";
 
 // The part of IndexedDB that is used. Named here because the relay, which is compiled with the library, has no browser's types.
 type Request<Result> = {
@@ -27,8 +27,22 @@ type Factory = { open(name: string, version: number): Request<Database> };
 
 const RECORDS = "records";
 
-/** An outbox in the browser's IndexedDB, which outlives the page. `name`: one for each person who uses this browser. */
-export function indexedDbOutbox(name: string): OutboxStore {
+/** A record in IndexedDB that is damaged. It stays there, and nothing else is held up by it. */
+export type DamagedRecord = { readonly id: string; readonly why: string };
+
+export type IndexedDbOutboxOptions = {
+  /** Told of each record that is damaged: what it was to tell a relay is not told. Default: a warning on the console. */
+  readonly damaged?: (record: DamagedRecord) => void;
+};
+
+/**
+ * An outbox in the browser's IndexedDB, which outlives the page. `name`: one for each person who uses this browser. A damaged record is left where it is,
+ * and so is one of a type that is not known here.
+ */
+export function indexedDbOutbox(
+  name: string,
+  { damaged = warn }: IndexedDbOutboxOptions = {},
+): OutboxStore {
   const opened = open(`deaddrop-outbox-${name}`);
   // Whoever asks hears of it.
   opened.catch(() => {});
@@ -36,7 +50,11 @@ export function indexedDbOutbox(name: string): OutboxStore {
     async load() {
       const database = await opened;
       const request = database.transaction(RECORDS, "readonly").objectStore(RECORDS).getAll();
-      return (await answer(request)) as OutboxRecord[];
+      return (await answer(request)).flatMap((value) => {
+        const { record, why } = readRecord(value);
+        if (why !== undefined) damaged({ id: (value as OutboxRecord).id, why });
+        return record ?? [];
+      });
     },
     async put(record) {
       await write(await opened, (records) => records.put(record));
@@ -45,6 +63,10 @@ export function indexedDbOutbox(name: string): OutboxStore {
       await write(await opened, (records) => records.delete(id));
     },
   };
+}
+
+function warn({ id, why }: DamagedRecord): void {
+  console.warn(`the record ${id} of an outbox is damaged: ${why}`);
 }
 
 function open(name: string): Promise<Database> {

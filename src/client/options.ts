@@ -1,14 +1,26 @@
 // How a client is set up.
 
+import type { Fetch } from "./document.ts";
 import type { Miner } from "./mining.ts";
 import type { OutboxStore } from "./outbox-store.ts";
 import type { ReceiptOptions } from "./receipts.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Signer } from "./signer.ts";
+import { oneAtATime } from "./signing-queue.ts";
 import type { WebSocketFactory } from "./socket.ts";
 import type { Receiver } from "./unwrap.ts";
 
-export type DeadDropOptions = {
+/** How relays are connected to. */
+export type Network = {
+  /** Default: the global one, of browsers and of Node 22. On Node 20 the class of the package `ws`. */
+  readonly webSocket?: WebSocketFactory;
+  /** What fetches documents of relays (NIP-11) and domains (NIP-05). Default: the global one. */
+  readonly fetch?: Fetch;
+  /** The same, for what other people name: a recipient's list, an nprofile, a domain. Default: the same. */
+  readonly strangers?: Pick<Network, "webSocket" | "fetch">;
+};
+
+export type DeadDropOptions = Network & {
   /** One's own relays: where others drop for one, and where acknowledgements go. */
   readonly relays: readonly string[];
   /** One's keys. The first signs what is sent. A `Receiver` is a key that was made for receiving (NIP-RK) and the identity behind it. */
@@ -17,8 +29,6 @@ export type DeadDropOptions = {
   readonly discovery?: readonly string[];
   /** Where acknowledgements wait for relays that are down. Default: memory. */
   readonly outbox?: OutboxStore;
-  /** Default: the global one, of browsers and of Node 22. On Node 20 the class of the package `ws`. */
-  readonly webSocket?: WebSocketFactory;
   /**
    * How many connections to each relay the keys are spread over, so that it does not see them all together; receiving keys are never on one with one's
    * own. Default: 1.
@@ -47,6 +57,10 @@ export const DEFAULT_RETRY_SECONDS = 1;
 
 /** One's keys by the key that is addressed: one's own are addressed themselves. */
 export function receiversOf(keys: DeadDropOptions["keys"]): ReadonlyMap<string, Receiver> {
-  const receivers = keys.map((key) => ("address" in key ? key : { address: key, identity: key }));
+  const receivers = keys.map((given): Receiver => {
+    const { address, identity, ...rest } =
+      "address" in given ? given : { address: given, identity: given };
+    return { ...rest, address: oneAtATime(address), identity: oneAtATime(identity) };
+  });
   return new Map(receivers.map((receiver) => [receiver.address.key, receiver]));
 }

@@ -1,17 +1,20 @@
-import type { AcknowledgementRecord, OutboxRecord } from "./outbox-store.ts";
+import type { AcknowledgementRecord, ReceiptRecord } from "./outbox-store.ts";
+
+/** What waits to be told, or was told and is remembered. */
+export type WaitingRecord = AcknowledgementRecord | ReceiptRecord;
 
 /** The records of an outbox in memory, found by their ids, and by those of the drops and messages that they acknowledge. */
 export class OutboxRecords {
-  readonly #records = new Map<string, OutboxRecord>();
+  readonly #records = new Map<string, WaitingRecord>();
   // By the id of a drop or of a message: the records that name it.
   readonly #acknowledged = new Map<string, Set<AcknowledgementRecord>>();
 
-  get(id: string): OutboxRecord | undefined {
+  get(id: string): WaitingRecord | undefined {
     return this.#records.get(id);
   }
 
   /** All of them, oldest first. Records may be removed meanwhile. */
-  all(): Iterable<OutboxRecord> {
+  all(): Iterable<WaitingRecord> {
     return this.#records.values();
   }
 
@@ -32,7 +35,7 @@ export class OutboxRecords {
   }
 
   /** Replaces one with the same id. */
-  put(record: OutboxRecord): void {
+  put(record: WaitingRecord): void {
     this.remove(record.id);
     this.#records.set(record.id, record);
     if (record.type !== "acknowledgement") return;
@@ -54,7 +57,7 @@ export class OutboxRecords {
 }
 
 /** Whether a record is still to be told to somebody. */
-export function isWaiting(record: OutboxRecord): boolean {
+export function isWaiting(record: WaitingRecord): boolean {
   return record.type === "receipt" || record.relays.length > 0;
 }
 

@@ -1,42 +1,44 @@
 // Reads one's boxes at all of one's relays into one collection: each drop once, whichever relays have it.
 
-import { Collection } from "./collection.ts";
-import type { DropOpener } from "./drop-opener.ts";
-import type { Outbox } from "./outbox.ts";
+import { Collection, type CollectionReport } from "./collection.ts";
+import { DropOpener, type DropOpenerParts } from "./drop-opener.ts";
 import { DROP_KINDS, readBoxes } from "./reader.ts";
-import type { RelayPool } from "./relay-pool.ts";
-import { MAX_SEEN } from "./seen-drops.ts";
+import type { KeyGroup, RelayPool } from "./relay-pool.ts";
 
 export type CollectOptions = {
   readonly signal?: AbortSignal;
   /** Default: gift wraps and old messages of kind 4. */
   readonly kinds?: readonly number[];
+  /** Told whenever a relay has come further, or has failed. */
+  readonly progress?: (report: CollectionReport) => void;
 };
 
-export type PickupParts = {
+export type PickupParts = DropOpenerParts & {
   readonly relays: readonly string[];
   readonly pool: RelayPool;
-  readonly outbox: Outbox;
-  readonly opener: DropOpener;
 };
 
 /** A collection of what the relays hold, and of what comes later if it `isLive`. Nothing is asked before the caller begins to go through it. */
 export function pickUp(
   parts: PickupParts,
-  { signal, kinds = DROP_KINDS }: CollectOptions,
+  { signal, progress, kinds = DROP_KINDS }: CollectOptions,
   isLive: boolean,
 ): Collection {
-  const given = new Set<string>();
+  const opener = new DropOpener(parts);
   return new Collection({
     signal,
-    open: (received) => parts.opener.open(received, given),
-    start: (collection) => start(parts, collection, kinds, isLive),
+    progress,
+    open: (received) => opener.open(received),
+    admit: (unreadable) => opener.admit(unreadable),
+    keep: () => parts.seenDrops.keep(),
+    start: (collection) => start(parts, collection, opener, kinds, isLive),
   });
 }
 
 function start(
   parts: PickupParts,
   collection: Collection,
+  opener: DropOpener,
   kinds: readonly number[],
   isLive: boolean,
 ): () => void {
@@ -47,7 +49,7 @@ function start(
     // What was acknowledged is not brought again, so what was acknowledged has to be known first.
     await outbox.loaded();
     if (isStopped) return;
-    stop = readAll(parts, collection, kinds, isLive);
+    stop = readAll(parts, collection, opener, kinds, isLive);
     // What cannot be told now is told later.
     void outbox.flush().catch(() => {});
   };
@@ -66,18 +68,26 @@ function start(
 function readAll(
   { relays, pool }: PickupParts,
   collection: Collection,
+  opener: DropOpener,
   kinds: readonly number[],
   isLive: boolean,
 ): () => void {
-  const seen = new Set<string>();
   const running = new Set<object>();
   const stops: (() => void)[] = [];
   for (const url of relays) {
-    // The boxes of this relay that were not read to their end yet.
-    const unread = new Set<object>();
-    collection.report(url, "reading");
+    // How far each of its connections is; the relay is as far as the last of them.
+    const states = new Map<KeyGroup, Pick<CollectionReport, "state" | "reason">>();
+    const report = (group: KeyGroup, state: CollectionReport["state"], reason = ""): void => {
+      states.set(group, { state, reason });
+      const all = [...states.values()];
+      const least =
+        all.find((each) => each.state === "failed") ??
+        all.find((each) => each.state === "reading") ??
+        all[0];
+      collection.report(url, least?.state ?? state, least?.reason);
+    };
+    for (const group of pool.groups) report(group, "reading");
     for (const group of pool.groups) {
-      unread.add(group);
       const reader = {};
       running.add(reader);
       const stop = readBoxes(
@@ -85,19 +95,11 @@ function readAll(
         { url, group, kinds, isLive },
         {
           event(drop) {
-            if (seen.has(drop.id)) return;
-            if (seen.size >= MAX_SEEN) seen.clear();
-            seen.add(drop.id);
-            collection.receive({ drop, relay: url });
+            if (!opener.wasHanded(drop.id)) collection.receive({ drop, relay: url });
           },
-          complete() {
-            unread.delete(group);
-            if (unread.size === 0) collection.report(url, "complete");
-          },
-          failed(why) {
-            unread.add(group);
-            collection.report(url, "failed", why);
-          },
+          reading: () => report(group, "reading"),
+          complete: () => report(group, "complete"),
+          failed: (why) => report(group, "failed", why),
           over() {
             running.delete(reader);
             if (running.size === 0) collection.end();

@@ -11,12 +11,16 @@ export function mayAcceptLater(reason: string): boolean {
 }
 
 /**
- * Whether waiting some seconds can change a relay's answer: a rate, a hiccup. A box or a disk that is full has room again when somebody picks up, not in a
+ * Whether waiting some seconds can change a relay's refusal: a rate, a hiccup. A box or a disk that is full has room again when somebody picks up, not in a
  * few seconds.
  */
+export function passesSoon(reason: string): boolean {
+  return /^(rate-limited|error):/.test(reason) && !/\bfull\b/.test(reason);
+}
+
+/** The same of an answer to an event. */
 export function isPassing(result: PublishResult): boolean {
-  if ("unreachable" in result || result.accepted) return false;
-  return /^(rate-limited|error):/.test(result.reason) && !/\bfull\b/.test(result.reason);
+  return "accepted" in result && !result.accepted && passesSoon(result.reason);
 }
 
 /** The leading zero bits that a refusal asks for (NIP-13's `pow:`): the largest number it names, as no relay says two of which the smaller is meant. */

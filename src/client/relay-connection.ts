@@ -8,7 +8,7 @@
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import { GIFT_WRAP } from "../nostr/kinds.ts";
 import { isReason } from "../nostr/reason.ts";
-import { Authentication } from "./authentication.ts";
+import { Authentication, type Refusal } from "./authentication.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Signer } from "./signer.ts";
 import { RelaySocket, type SocketSettings, type WebSocketFactory } from "./socket.ts";
@@ -37,6 +37,8 @@ export type SubscriptionListener = {
   event(event: NostrEvent): void;
   /** What is stored was sent. NIP-67's hint where the relay gives one. */
   eose?(hint: "finish" | "more" | undefined): void;
+  /** The relay is not there, or not any more. It is tried again, and asked again. */
+  lost?(why: string): void;
   /** The relay ended it. Nothing is called after this. */
   closed?(reason: string): void;
 };
@@ -112,10 +114,13 @@ export class RelayConnection {
         this.#release();
       };
       const aborted = (): void => done({ unreachable: GIVEN_UP });
-      const timer = setTimeout(
-        () => done({ unreachable: this.#socket.failure }),
-        this.#patienceSeconds * 1_000,
-      );
+      const wait = (): ReturnType<typeof setTimeout> =>
+        setTimeout(() => {
+          // As long as it takes to sign is not the relay's silence.
+          if (this.isAuthenticating) timer = wait();
+          else done({ unreachable: this.#socket.failure });
+        }, this.#patienceSeconds * 1_000);
+      let timer = wait();
       const publication = { event, answered: done };
       this.#publications.set(id, publication);
       if (this.#isClosed || signal?.aborted === true) return aborted();
@@ -148,13 +153,24 @@ export class RelayConnection {
     return this.#socket.failure;
   }
 
-  /** Whether keys are being shown to the relay, which takes as long as there are keys. */
+  /** Whether the relay is there. */
+  get isOpen(): boolean {
+    return this.#socket.isOpen;
+  }
+
+  /** Connects anew, to be asked for the keys once more. */
+  renew(): void {
+    this.#socket.close();
+    if (this.#isWanted) this.#socket.connect();
+  }
+
+  /** Whether keys are being shown to the relay, which takes as long as there are keys and as their signers take. */
   get isAuthenticating(): boolean {
     return this.#authentication.isRunning;
   }
 
   /** Why one of its keys is not authenticated; undefined when it is, or has not been tried. */
-  refusalOf(key: string): string | undefined {
+  refusalOf(key: string): Refusal | undefined {
     return this.#authentication.refusalOf(key);
   }
 
@@ -227,6 +243,8 @@ export class RelayConnection {
     clearTimeout(this.#unchallenged);
     this.#isReady = false;
     this.#authentication.closed();
+    const { failure } = this.#socket;
+    for (const { listener } of this.#subscriptions.values()) listener.lost?.(failure);
   }
 
   #heartbeat(): boolean {
@@ -258,7 +276,7 @@ export class RelayConnection {
         this.#subscriptions.get(id)?.listener.eose?.(hintIn(rest[0]));
         break;
       case "CLOSED":
-        this.#receiveClosed(id, textOf(rest[0]));
+        this.#receiveClosed(id, textOf(rest[0]) || "closed without a reason");
         break;
       case "NOTICE":
         this.#parts.notice?.(id);
@@ -275,7 +293,10 @@ export class RelayConnection {
     const wantsKey = !accepted && reason.startsWith("auth-required:");
     if (wantsKey && this.#authentication.isAnonymous && this.#authentication.hide()) return;
     this.#socket.resetBackoff();
-    publication.answered({ accepted, reason });
+    publication.answered({
+      accepted,
+      reason: accepted ? reason : reason || "refused without a reason",
+    });
   }
 
   #receiveEvent(id: string, value: unknown): void {

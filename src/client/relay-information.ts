@@ -1,7 +1,12 @@
 import type { RetentionRule } from "../nostr/drop.ts";
+import { type DocumentRequest, fetchDocument } from "./document.ts";
 
 /** What a client needs to know of a relay before it sends (NIP-11, NIP-DD). */
 export type RelayInformation = {
+  /** Whether it is a dead drop: its document has a `dead_drop` object, or has none; `unknown`: no document could be read. */
+  readonly deadDrop: "yes" | "no" | "unknown";
+  /** In words, why no document could be read; else empty. */
+  readonly why: string;
   /** Leading zero bits that ids must have (NIP-13). */
   readonly proofOfWork: number;
   /** How long drops are held, seconds; undefined for a relay that is no dead drop. */
@@ -11,62 +16,52 @@ export type RelayInformation = {
   readonly maxAcknowledgementIds: number;
 };
 
-/** What is taken for granted of a relay that says nothing. */
-export const UNKNOWN: RelayInformation = {
+// What is taken for granted of a relay that says nothing.
+const SILENT = {
   proofOfWork: 0,
   retentionSeconds: undefined,
   maxEventBytes: undefined,
   // Few enough for whatever it takes: one that takes less refuses for good.
   maxAcknowledgementIds: 100,
-};
+} as const;
 
 // A relay does not set how long, or in how many pieces, a client keeps what it has to tell all relays.
 const MAX_RETENTION_SECONDS = 2 * 365 * 24 * 60 * 60;
 const LEAST_IDS = 50;
 const MOST_IDS = 1_000;
 
-const MAX_DOCUMENT_CHARS = 256 * 1024;
-
-/** Asks a relay for its NIP-11 document. One that does not answer in time, or nonsense, is a relay of which nothing is known. */
+/** Asks a relay for its NIP-11 document. Never rejects: of one that does not answer in time, or nonsense, nothing is known, and `why` says the reason. */
 export async function fetchRelayInformation(
   url: string,
-  patienceSeconds: number,
+  options: Omit<DocumentRequest, "accept">,
 ): Promise<RelayInformation> {
   try {
-    const response = await fetch(url.replace(/^ws/i, "http"), {
-      headers: { accept: "application/nostr+json" },
-      signal: AbortSignal.timeout(patienceSeconds * 1_000),
-    });
-    if (!response.ok) return UNKNOWN;
-    return informationIn(JSON.parse(await textOf(response)));
-  } catch {
-    return UNKNOWN;
+    const accept = "application/nostr+json";
+    return informationIn(await fetchDocument(url.replace(/^ws/i, "http"), { accept, ...options }));
+  } catch (error) {
+    return unknown((error as Error).message);
   }
 }
 
-async function textOf({ body }: Response): Promise<string> {
-  const reader = body?.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
-  for (;;) {
-    const { done = true, value } = (await reader?.read()) ?? {};
-    if (done) return text;
-    text += decoder.decode(value as Uint8Array, { stream: true });
-    if (text.length > MAX_DOCUMENT_CHARS) {
-      await reader?.cancel();
-      throw new Error("the document does not end");
-    }
-  }
+/** Of a relay that was not, or could not be, asked. */
+export function unknown(why: string): RelayInformation {
+  return { deadDrop: "unknown", why, ...SILENT };
 }
 
-function informationIn(document: unknown): RelayInformation {
-  const { limitation, dead_drop } = Object(document) as Record<string, unknown>;
+function informationIn({
+  limitation,
+  dead_drop,
+}: Readonly<Record<string, unknown>>): RelayInformation {
   const limits = Object(limitation) as Record<string, unknown>;
-  const deadDrop = Object(dead_drop) as Record<string, unknown>;
+  const isDeadDrop =
+    typeof dead_drop === "object" && dead_drop !== null && !Array.isArray(dead_drop);
+  const deadDrop = (isDeadDrop ? dead_drop : {}) as Record<string, unknown>;
   const retention = count(deadDrop["retention"]);
-  const ids = count(deadDrop["max_acknowledgement_ids"]) ?? UNKNOWN.maxAcknowledgementIds;
+  const ids = count(deadDrop["max_acknowledgement_ids"]) ?? SILENT.maxAcknowledgementIds;
   return {
-    proofOfWork: count(limits["min_pow_difficulty"]) ?? UNKNOWN.proofOfWork,
+    deadDrop: isDeadDrop ? "yes" : "no",
+    why: "",
+    proofOfWork: count(limits["min_pow_difficulty"]) ?? SILENT.proofOfWork,
     retentionSeconds:
       retention === undefined ? undefined : Math.min(retention, MAX_RETENTION_SECONDS),
     maxEventBytes: count(deadDrop["max_event_bytes"]) ?? count(limits["max_message_length"]),

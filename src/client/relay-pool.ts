@@ -1,4 +1,7 @@
-import { fetchRelayInformation, type RelayInformation, UNKNOWN } from "./relay-information.ts";
+import type { Fetch } from "./document.ts";
+import type { Network } from "./options.ts";
+import { isPrivateHost, refusalOfPrivate } from "./private-host.ts";
+import { fetchRelayInformation, type RelayInformation, unknown } from "./relay-information.ts";
 import { RelayConnection } from "./relay-connection.ts";
 import type { Runtime } from "./runtime.ts";
 import type { SocketSettings, WebSocketFactory } from "./socket.ts";
@@ -6,8 +9,9 @@ import type { Receiver } from "./unwrap.ts";
 
 export type PoolParts = {
   readonly runtime: Runtime;
-  /** Undefined: the global one. */
-  readonly webSocket: WebSocketFactory | undefined;
+  readonly network: Network;
+  /** Relays that one's own configuration names. */
+  readonly trusted: readonly string[];
   /** One's keys, by the key that is addressed. */
   readonly receivers: ReadonlyMap<string, Receiver>;
   /** A relay that one picks up at is there, after whatever time. */
@@ -40,15 +44,20 @@ const HEARTBEAT_SECONDS = 60;
 /**
  * The connections of one client. A drop travels over connections that never authenticate with one's keys, and a pickup over others: over one and the same, a
  * relay would learn who sends. So there are up to two sockets to a relay that is used for both, or more where the keys are spread, and one otherwise.
+ *
+ * Nobody else decides what the client connects to within the network it is in: a relay that is not `trusted` is contacted for drops and look-ups alone, by the
+ * `strangers`' network, and not at all when its host is a private one. All that others name passes through here: lists, hints, domains' relays.
  */
 export class RelayPool {
   /** The keys, spread over connections. */
   readonly groups: readonly KeyGroup[];
   readonly patienceSeconds: number;
   readonly retrySeconds: number;
+  readonly runtime: Runtime;
   readonly #parts: PoolParts;
   readonly #settings: SocketSettings;
-  readonly #webSocket: WebSocketFactory;
+  readonly #network: Network & { readonly webSocket: WebSocketFactory };
+  readonly #trusted: Set<string>;
   readonly #connections = new Map<string, RelayConnection>();
   readonly #information = new Map<string, Promise<RelayInformation>>();
   #isClosed = false;
@@ -56,9 +65,11 @@ export class RelayPool {
   /** Throws when there is no WebSocket. */
   constructor(parts: PoolParts, settings: PoolSettings) {
     this.#parts = parts;
-    this.#webSocket = parts.webSocket ?? globalWebSocket();
+    this.#network = { ...parts.network, webSocket: parts.network.webSocket ?? globalWebSocket() };
+    this.#trusted = new Set(parts.trusted);
     this.patienceSeconds = settings.patienceSeconds;
     this.retrySeconds = settings.retrySeconds;
+    this.runtime = parts.runtime;
     this.#settings = {
       patienceSeconds: settings.patienceSeconds,
       retrySeconds: settings.retrySeconds,
@@ -76,9 +87,29 @@ export class RelayPool {
     ];
   }
 
-  /** For drops, and whatever else does not say who one is. */
+  /** From now on these are relays that one has named oneself. */
+  trust(urls: Iterable<string>): void {
+    for (const url of urls) this.#trusted.add(url);
+  }
+
+  isTrusted(url: string): boolean {
+    return this.#trusted.has(url);
+  }
+
+  /** Why a relay is not contacted, in words; undefined when it may be. */
+  refusalOf(url: string): string | undefined {
+    const { hostname } = new URL(url);
+    const isRefused = !this.isTrusted(url) && isPrivateHost(hostname);
+    return isRefused ? refusalOfPrivate(hostname) : undefined;
+  }
+
+  /** For drops, and whatever else does not say who one is. Throws for a relay that is refused. */
   forDrops(url: string): RelayConnection {
-    return this.#connection(`drops ${url}`, url, []);
+    const refusal = this.refusalOf(url);
+    if (refusal !== undefined) throw new Error(refusal);
+    if (this.isTrusted(url)) return this.#connection(`drops ${url}`, url, []);
+    const { webSocket, strangers } = this.#network;
+    return this.#connection(`strangers ${url}`, url, [], strangers?.webSocket ?? webSocket);
   }
 
   /** For what one of one's keys picks up and acknowledges; also one that was among them once, as a receiving key of a past week. */
@@ -93,20 +124,32 @@ export class RelayPool {
     return this.#connection(`public ${url}`, url, []);
   }
 
+  /** Fetches what strangers name; undefined: the global one does. */
+  get strangersFetch(): Fetch | undefined {
+    const { fetch, strangers } = this.#network;
+    return strangers?.fetch ?? fetch;
+  }
+
   /** What a relay says of itself, asked for once. */
-  informationOf(url: string): Promise<RelayInformation> {
+  async informationOf(url: string): Promise<RelayInformation> {
+    const refusal = this.refusalOf(url);
+    if (refusal !== undefined) return unknown(refusal);
     const known = this.#information.get(url);
     if (known !== undefined) return known;
-    const asked = fetchRelayInformation(
-      url,
-      Math.min(this.patienceSeconds, INFORMATION_SECONDS),
-    ).then((information) => {
+    const asked = fetchRelayInformation(url, {
+      patienceSeconds: Math.min(this.patienceSeconds, INFORMATION_SECONDS),
+      fetch: this.isTrusted(url) ? this.#network.fetch : this.strangersFetch,
+    }).then((information) => {
       // Whoever was away is asked again.
-      if (information === UNKNOWN) this.#information.delete(url);
+      if (information.deadDrop === "unknown") this.#information.delete(url);
       return information;
     });
     this.#information.set(url, asked);
     return asked;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   close(): void {
@@ -115,7 +158,12 @@ export class RelayPool {
     this.#connections.clear();
   }
 
-  #connection(name: string, url: string, keys: readonly string[]): RelayConnection {
+  #connection(
+    name: string,
+    url: string,
+    keys: readonly string[],
+    webSocket = this.#network.webSocket,
+  ): RelayConnection {
     const known = this.#connections.get(name);
     if (known !== undefined) return known;
     const { runtime, notice, receivers, ready } = this.#parts;
@@ -123,7 +171,7 @@ export class RelayPool {
     const connection = new RelayConnection(
       url,
       {
-        webSocket: this.#webSocket,
+        webSocket,
         runtime,
         signers,
         ready: () => {

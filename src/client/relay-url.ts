@@ -13,6 +13,15 @@ export function relayUrls(texts: Iterable<string>): string[] {
   return [...new Set(Array.from(texts, relayUrl))];
 }
 
+/** Whether it is a relay's URL, however it is spelled. */
+export function isRelayUrl(value: unknown): value is string {
+  try {
+    return typeof value === "string" && relayUrl(value) !== "";
+  } catch {
+    return false;
+  }
+}
+
 /** A relay's URL as an event may name it: without a user name and a password, which are between client and proxy. */
 export function withoutPassword(text: string): string {
   const url = new URL(text);

@@ -1,6 +1,7 @@
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import { isHex32 } from "../nostr/hex.ts";
 import { isReason } from "../nostr/reason.ts";
+import { isRelayUrl } from "./relay-url.ts";
 
 /** What one relay said to a drop. */
 export type DeliveryReport = {
@@ -21,6 +22,8 @@ export type DeliveryTarget = {
   readonly wrap?: NostrEvent;
   readonly why?: string;
   readonly had?: Pick<DeliveryReport, "state" | "reason" | "heldUntil">;
+  /** The relay was found in the recipient's list, and not named by whoever sends. */
+  readonly isFound?: boolean;
 };
 
 /** A delivery to be gone on with later, by `DeadDrop.resume`: JSON, without the text of the message. */
@@ -31,14 +34,35 @@ export type SavedDelivery = {
   readonly targets: readonly DeliveryTarget[];
 };
 
-/** Throws a TypeError unless the value is what `Delivery.save` made. */
-export function mustBeSaved({ message, quorum, targets }: SavedDelivery): void {
-  const isTarget = ({ url, wrap }: DeliveryTarget): boolean =>
-    typeof url === "string" && (wrap === undefined || !isReason(parseEvent(wrap)));
-  const isSaved =
+/** Whether the value has the shape of what `Delivery.save` made. */
+export function isSavedDelivery(value: unknown): value is SavedDelivery {
+  const { message, quorum, targets } = Object(value) as Partial<SavedDelivery>;
+  return (
     isHex32(message) &&
     Number.isInteger(quorum) &&
     Array.isArray(targets) &&
-    (targets as DeliveryTarget[]).every((target) => isTarget(Object(target) as DeliveryTarget));
-  if (!isSaved) throw new TypeError("that is no saved delivery");
+    targets.every(isTarget)
+  );
+}
+
+const NOTHING_HAD = { state: "held", reason: "" } as const;
+
+function isTarget(value: unknown): boolean {
+  const { url, wrap, why, had, isFound = false } = Object(value) as Partial<DeliveryTarget>;
+  const {
+    state,
+    reason,
+    heldUntil = 0,
+  }: Partial<DeliveryReport> = had === undefined
+    ? NOTHING_HAD
+    : (Object(had) as Partial<DeliveryReport>);
+  return (
+    isRelayUrl(url) &&
+    (wrap === undefined || !isReason(parseEvent(wrap))) &&
+    (why === undefined || typeof why === "string") &&
+    (state === "held" || state === "known") &&
+    typeof reason === "string" &&
+    Number.isFinite(heldUntil) &&
+    typeof isFound === "boolean"
+  );
 }

@@ -1,4 +1,5 @@
-import { mustBeHex, wholeSeconds } from "./arguments.ts";
+import { mustBeHex, pointOf, wholeSeconds } from "./arguments.ts";
+import { mustFit } from "./message-size.ts";
 import type { Runtime } from "./runtime.ts";
 import type { SendOptions } from "./send-options.ts";
 import type { EventTemplate, Signer } from "./signer.ts";
@@ -19,32 +20,28 @@ export type SealedMessage = {
 };
 
 /**
- * Seals a message for its recipient, to be wrapped once or for each relay anew. Rejects with a RangeError for wrong options or a message that is too long to
- * be encrypted (NIP-44).
+ * Seals a message for its recipient, to be wrapped once or for each relay anew. Rejects with a RangeError for wrong options, for what no reader would take for
+ * a message, and for one that is too long: before the signer is asked for anything. And as the signer does.
  */
 export async function sealMessage(
   { recipient, message, from }: OutgoingMessage,
   { address = recipient, expiresInSeconds }: Pick<SendOptions, "address" | "expiresInSeconds">,
   runtime: Runtime,
 ): Promise<SealedMessage> {
-  mustBeHex(recipient, "key");
-  mustBeHex(address, "key");
-  const rumor = rumorOf(from.key, recipient, message, runtime);
-  const sealed = await seal(rumor, from, recipient, runtime).catch(tooLong);
+  mustBeHex(from.key, "key");
+  pointOf(recipient, "the recipient");
+  pointOf(address, "the address");
   const seconds =
     expiresInSeconds === undefined ? undefined : wholeSeconds(expiresInSeconds, "expiresInSeconds");
+  const rumor = rumorOf(from.key, recipient, message, runtime);
+  mustFit(rumor);
+  const sealed = await seal(rumor, from, recipient, runtime);
   return {
     id: rumor.id,
-    wrap() {
+    async wrap() {
       // Another one for each wrap: the same would tell that it is the same message.
       const expiration = seconds === undefined ? undefined : expirationAfter(seconds, runtime);
-      return wrap(sealed, address, expiration, runtime).catch(tooLong);
+      return wrap(sealed, address, expiration, runtime);
     },
   };
-}
-
-function tooLong(error: unknown): never {
-  throw new RangeError(`the message cannot be encrypted: ${(error as Error).message}`, {
-    cause: error,
-  });
 }

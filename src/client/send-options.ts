@@ -1,11 +1,16 @@
 // What a caller may ask of a sending.
 
 import type { Delivery } from "./delivery.ts";
+import type { RelayLookup } from "./relay-list.ts";
 import type { Signer } from "./signer.ts";
 
 export type SendOptions = {
   /** The recipient's relays. Default: looked up in their kind 10050 list. */
   readonly relays?: readonly string[];
+  /** Relays that may have that list beside the discovery relays, as the recipient's nprofile or domain names them. */
+  readonly hints?: readonly string[];
+  /** What `lookUpRelays` answered for the recipient, so that it is not asked again. The relays in it are a stranger's word, unlike those that are given. */
+  readonly lookup?: RelayLookup;
   /** Who writes. Default: the first of one's keys. */
   readonly from?: Signer;
   /** The receiving key to address, where the recipient has one for the sender (NIP-RK). Default: the recipient's own key. */

@@ -3,12 +3,15 @@
 import type { NostrEvent } from "../nostr/event.ts";
 import { Delivery } from "./delivery.ts";
 import { type Miner, type MiningOptions, signed } from "./mining.ts";
+import { isBlocked } from "./private-host.ts";
 import type { RelayPool } from "./relay-pool.ts";
 import type { Runtime } from "./runtime.ts";
-import { type DeliveryTarget, mustBeSaved, type SavedDelivery } from "./saved-delivery.ts";
+import { type DeliveryTarget, isSavedDelivery, type SavedDelivery } from "./saved-delivery.ts";
 import { type OutgoingMessage, sealMessage } from "./sealed-message.ts";
 import type { ResumeOptions, SendOptions, WrapOptions } from "./send-options.ts";
 import type { UnsignedWrap } from "./wrap.ts";
+
+const MAX_ID_BITS = 256;
 
 export type SenderParts = {
   readonly pool: RelayPool;
@@ -30,8 +33,11 @@ export class Sender {
 
   /** A wrap alone, that goes nowhere. */
   async wrap(outgoing: OutgoingMessage, options: WrapOptions): Promise<NostrEvent> {
-    const sealed = await sealMessage(outgoing, options, this.#parts.runtime);
     const { signal, mining: progress, proofOfWork = 0 } = options;
+    if (!(Number.isInteger(proofOfWork) && proofOfWork >= 0 && proofOfWork <= MAX_ID_BITS)) {
+      throw new RangeError(`proofOfWork: ${proofOfWork} is no number of bits of an id`);
+    }
+    const sealed = await sealMessage(outgoing, options, this.#parts.runtime);
     return this.#mine(await sealed.wrap(), proofOfWork, { signal, progress });
   }
 
@@ -61,7 +67,9 @@ export class Sender {
 
   /** Goes on with a delivery that was saved. Rejects with a TypeError for what is none. */
   async resume(saved: SavedDelivery, options: ResumeOptions): Promise<Delivery> {
-    mustBeSaved(Object(saved) as SavedDelivery);
+    if (!isSavedDelivery(saved)) throw new TypeError("that is no saved delivery");
+    const named = saved.targets.filter(({ isFound = false }) => !isFound);
+    this.#parts.pool.trust(named.map(({ url }) => url));
     // The key that signed the wraps was thrown away, so they are what they are.
     return this.#deliver(saved, options, async () => undefined);
   }
@@ -71,15 +79,20 @@ export class Sender {
     unsigned: ReadonlyMap<string, UnsignedWrap>,
     mining: MiningOptions,
   ): Promise<DeliveryTarget[]> {
+    const { pool } = this.#parts;
     const asked = await Promise.all(
       [...unsigned].map(async ([url, wrapped]) => {
-        const { proofOfWork: bits, maxEventBytes } = await this.#parts.pool.informationOf(url);
-        return { url, wrapped, bits, maxEventBytes };
+        const { proofOfWork: bits, maxEventBytes, why } = await pool.informationOf(url);
+        return { url, isFound: !pool.isTrusted(url), wrapped, bits, maxEventBytes, why };
       }),
     );
     const targets: DeliveryTarget[] = [];
     const mined = new Map<UnsignedWrap, NostrEvent>();
-    for (const { url, wrapped, bits, maxEventBytes = Infinity } of asked) {
+    for (const { url, isFound, wrapped, bits, maxEventBytes = Infinity, why: unread } of asked) {
+      if (isBlocked(unread)) {
+        targets.push({ url, why: unread });
+        continue;
+      }
       if (bits > this.#maxBits) {
         const why = `pow: the relay asks for ${bits} bits, at most ${this.#maxBits} are mined here`;
         targets.push({ url, why });
@@ -95,7 +108,7 @@ export class Sender {
       targets.push(
         bytes > maxEventBytes
           ? { url, why: `invalid: a drop of ${bytes} bytes, the relay takes ${maxEventBytes}` }
-          : { url, wrap: event },
+          : { url, wrap: event, isFound },
       );
     }
     return targets;

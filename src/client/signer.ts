@@ -1,8 +1,14 @@
-import * as nip04 from "nostr-tools/nip04";
+import { schnorr } from "@noble/curves/secp256k1.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import * as nip44 from "nostr-tools/nip44";
-import { finalizeEvent, generateSecretKey, getPublicKey } from "nostr-tools/pure";
 
-import type { NostrEvent } from "../nostr/event.ts";
+import { type NostrEvent, parseEvent } from "../nostr/event.ts";
+import { isReason, withoutPrefix } from "../nostr/reason.ts";
+import { hasOwnId, idOf, isSigned } from "./genuine.ts";
+import { MAX_PLAINTEXT_BYTES, utf8Length } from "./message-size.ts";
+
+// 32 bytes each, and as many others as may write within a box full of wraps.
+const MAX_CONVERSATIONS = 1_024;
 
 /** An event before it has an author, an id and a signature. */
 export type EventTemplate = {
@@ -14,35 +20,118 @@ export type EventTemplate = {
 
 /**
  * One of a person's keys: whatever can sign and decrypt with it. `secretSigner` makes one of a secret key; a browser extension (NIP-07) or a remote
- * signer (NIP-46) fits behind the same four members.
+ * signer (NIP-46) fits behind the same four members. Each may reject for whatever reason: it was away, the person said no.
  */
 export type Signer = {
   /** 64 lowercase hex digits. */
   readonly key: string;
+  /** The event of just this template, signed by `key`. */
   sign(template: EventTemplate): Promise<NostrEvent>;
-  /** NIP-44 with the other's key. Rejects when the text does not fit. */
+  /** NIP-44 with the other's key, of 1 to 65535 bytes. */
   encrypt(other: string, text: string): Promise<string>;
-  /** NIP-44. Rejects when the ciphertext is not for this key. */
+  /**
+   * NIP-44. Rejects with an UndecryptableError when this key can never decrypt it. After any other rejection the drop is tried again at the next pickup, so a
+   * signer that cannot tell the two apart rejects with another error.
+   */
   decrypt(other: string, ciphertext: string): Promise<string>;
-  /** NIP-04, for old messages of kind 4. */
+  /** NIP-04, for old messages of kind 4. Rejects like `decrypt`. */
   decryptLegacy?(other: string, ciphertext: string): Promise<string>;
 };
+
+/** A ciphertext is malformed, or not for this key: it is the same whenever it is tried. */
+export class UndecryptableError extends Error {
+  override readonly name = "UndecryptableError";
+}
 
 /** A signer that holds the secret key, 32 bytes. Throws when that is no key. */
 export function secretSigner(secret: Uint8Array): Signer {
   const own = Uint8Array.from(secret);
-  const key = getPublicKey(own);
+  const key = bytesToHex(schnorr.getPublicKey(own));
+  const conversationKey = conversationsOf(own);
   return {
     key,
     async sign({ kind, created_at, tags, content }) {
-      const template = { kind, created_at, tags: tags.map((tag) => [...tag]), content };
-      const { id, pubkey, sig } = finalizeEvent(template, own);
-      return { id, pubkey, created_at, kind, tags, content, sig };
+      const unsigned = { pubkey: key, created_at, kind, tags, content };
+      const id = idOf(unsigned);
+      return { id, ...unsigned, sig: bytesToHex(schnorr.sign(hexToBytes(id), own)) };
     },
-    encrypt: async (other, text) => nip44.encrypt(text, nip44.getConversationKey(own, other)),
-    decrypt: async (other, text) => nip44.decrypt(text, nip44.getConversationKey(own, other)),
-    decryptLegacy: async (other, text) => nip04.decrypt(own, other, text),
+    async encrypt(other, text) {
+      const bytes = utf8Length(text);
+      // nostr-tools goes on beyond, in a form that older clients do not read.
+      if (bytes < 1 || bytes > MAX_PLAINTEXT_BYTES) {
+        throw new RangeError(`NIP-44 takes 1 to ${MAX_PLAINTEXT_BYTES} bytes, not ${bytes}`);
+      }
+      return nip44.encrypt(text, conversationKey(other));
+    },
+    async decrypt(other, text) {
+      const key = orUndecryptable(
+        () => conversationKey(other),
+        () => "it is by a key that belongs to nobody",
+      );
+      return orUndecryptable(() => nip44.decrypt(text, key), whyNot);
+    },
+    async decryptLegacy(other, text) {
+      // Its AES is brought when the first old message is there, which for most people is never.
+      const nip04 = await import("nostr-tools/nip04");
+      return orUndecryptable(
+        () => nip04.decrypt(own, other, text),
+        () => "it is no NIP-04 ciphertext, or for another key",
+      );
+    },
   };
+}
+
+// What a secret key shares with each of the others (NIP-44), in the order of its last use. To work it out is most of what opening a message costs, and those who
+// write once write again; the keys of wraps, which are new each time, are forgotten first.
+function conversationsOf(own: Uint8Array): (other: string) => Uint8Array {
+  const known = new Map<string, Uint8Array>();
+  return (other) => {
+    const shared = known.get(other) ?? nip44.getConversationKey(own, other);
+    known.delete(other);
+    known.set(other, shared);
+    const [oldest = other] = known.keys();
+    if (known.size > MAX_CONVERSATIONS) known.delete(oldest);
+    return shared;
+  };
+}
+
+// In words of ours, for what nostr-tools says may quote from a content that is not encrypted at all.
+function orUndecryptable<T>(decrypt: () => T, words: (error: Error) => string): T {
+  try {
+    return decrypt();
+  } catch (error) {
+    throw new UndecryptableError(words(error as Error), { cause: error });
+  }
+}
+
+function whyNot({ message }: Error): string {
+  if (message.includes("MAC")) return "it is for another key, or was changed on its way";
+  if (message.includes("version")) return "it is encrypted in a way that is not known here";
+  return "it is no NIP-44 ciphertext";
+}
+
+/** Signs a template, and reads what came of it as others will. Throws when that is not just this event, signed by the signer's own key. */
+export async function signedBy(signer: Signer, template: EventTemplate): Promise<NostrEvent> {
+  const event = parseEvent(await signer.sign(template));
+  if (isReason(event)) throw new Error(`the signer made no event: ${withoutPrefix(event)}`);
+  const { kind, created_at, tags, content } = template;
+  const wanted = { pubkey: signer.key, kind, created_at, tags, content };
+  if (!hasOwnId({ ...wanted, id: event.id })) {
+    throw new Error("the signer signed something else than it was asked to, or with another key");
+  }
+  if (!isSigned(event)) throw new Error("the signer's signature is wrong");
+  return { ...event, ...wanted };
+}
+
+/** What an error says, whatever was thrown: signers come from everywhere. */
+export function wordsOf(error: unknown): string {
+  const message: unknown = Object(error) === error ? (error as Error).message : error;
+  return typeof message === "string" && message !== "" ? message : "no reason was given";
+}
+
+/** A secret key that nobody has: 32 random bytes. */
+export function generateSecretKey(): Uint8Array {
+  return schnorr.utils.randomSecretKey();
 }
 
 /** A signer with a key that nobody saw before and that is forgotten with it. */

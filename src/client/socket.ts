@@ -1,11 +1,12 @@
 // One WebSocket to one relay, kept while something is wanted of it.
 //
-// - Connects when asked to `connect`, and again when it breaks while it is still wanted. Between two tries it waits, each time up to twice as long, a random part
-//   of that: a relay that comes back is not met by everybody at once.
+// - Connects when asked to `connect`, and again when it breaks while it is still wanted. Between two tries it waits, longer each time.
 // - A relay that does not take part in the handshake, or does not answer what is `expected` of it, counts as broken; so does one that goes silent and
 //   does not answer a heartbeat.
-// - `opened` and `received` are called for the newest socket alone; `closed` whenever there was one and is none any more, for whatever reason, `close` included.
+// - `opened` and `received` are called for the newest socket alone; `closed` whenever there was one and is none any more, for whatever
+//   reason, `close` included, and when one could not be made.
 
+import { backoffSeconds } from "./backoff.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** The WebSocket of browsers and of Node 22; `ws` is one too. */
@@ -77,6 +78,10 @@ export class RelaySocket {
     return this.#socket;
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   send(message: readonly unknown[]): void {
     if (this.#isOpen) this.#socket?.send(JSON.stringify(message));
   }
@@ -123,6 +128,7 @@ export class RelaySocket {
       socket = new this.#parts.webSocket(this.#url);
     } catch (error) {
       this.#failure = (error as Error).message;
+      this.#parts.closed();
       this.#reconnectLater();
       return;
     }
@@ -192,9 +198,9 @@ export class RelaySocket {
 
   #reconnectLater(): void {
     const { retrySeconds, maxRetrySeconds } = this.#settings;
-    const most = Math.min(maxRetrySeconds, retrySeconds * 2 ** this.#attempts);
+    const { runtime } = this.#parts;
+    const seconds = backoffSeconds(retrySeconds, this.#attempts, maxRetrySeconds, runtime);
     this.#attempts += 1;
-    const seconds = most * (0.5 + this.#parts.runtime.random() / 2);
     this.#retryTimer = setTimeout(() => {
       if (this.#parts.isWanted() && this.#socket === undefined) this.#open();
     }, seconds * 1_000);

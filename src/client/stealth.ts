@@ -20,7 +20,7 @@ import {
 } from "@noble/curves/utils.js";
 
 import { CLOCK_SKEW_SECONDS, TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
-import { isHex32 } from "../nostr/hex.ts";
+import { pointOf } from "./arguments.ts";
 
 const { Point } = schnorr;
 const { Fn } = Point;
@@ -165,13 +165,7 @@ function ownKey(secret: Uint8Array, name: string): Own {
 
 /** BIP-340's lift_x. Half of all 32-byte numbers are no x coordinate: such a key belongs to nobody. */
 function theirKey(key: string, name: string): Their {
-  if (!isHex32(key)) throw new RangeError(`${name} must be a key of 64 lowercase hex digits`);
-  const bytes = hexToBytes(key);
-  try {
-    return { point: schnorr.utils.lift_x(bytesToNumberBE(bytes)), key: bytes };
-  } catch (error) {
-    throw new RangeError(`${name} must be the x coordinate of a point`, { cause: error });
-  }
+  return { point: pointOf(key, name), key: hexToBytes(key) };
 }
 
 function whole(value: number, name: string): number {

@@ -2,16 +2,34 @@
 // for whom. `unwrap.ts` opens them.
 
 import { TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
-import type { NostrEvent } from "../nostr/event.ts";
+import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import { CHAT_MESSAGE, GIFT_WRAP, SEAL } from "../nostr/kinds.ts";
+import { isReason, type Reason, withoutPrefix } from "../nostr/reason.ts";
 import { idOf } from "./genuine.ts";
+import { ciphertextLength, utf8Length } from "./message-size.ts";
 import type { Runtime } from "./runtime.ts";
-import { type EventTemplate, type Signer, throwAwaySigner } from "./signer.ts";
+import { type EventTemplate, signedBy, type Signer, throwAwaySigner } from "./signer.ts";
 
 /** What was written: an event without a signature. Its id is the same in every copy and every wrap. */
 export type Rumor = Omit<NostrEvent, "sig">;
 
-/** The rumor of a text (NIP-17, kind 14), or of any event template, by this author. */
+const NO_ID = "0".repeat(64);
+const NO_SIGNATURE = "0".repeat(128);
+
+/** Takes what JSON.parse made of a rumor and answers the rumor, or why it is none. One without an id gets its own; that another has its own is another fact. */
+export function parseRumor(value: unknown): Rumor | Reason {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  const event = parseEvent(isObject ? { id: NO_ID, ...value, sig: NO_SIGNATURE } : value);
+  if (isReason(event)) return event;
+  const { pubkey, created_at, kind, tags, content } = event;
+  const id = Object.hasOwn(value as object, "id") ? event.id : idOf(event);
+  return { id, pubkey, created_at, kind, tags, content };
+}
+
+/**
+ * The rumor of a text (NIP-17, kind 14), or of any event template, by this author: what its reader will make of it, or a RangeError that says why a reader could
+ * make nothing of it.
+ */
 export function rumorOf(
   author: string,
   recipient: string,
@@ -27,21 +45,32 @@ export function rumorOf(
           content: message,
         }
       : message;
-  const { kind, created_at, content } = template;
-  const tags = template.tags.map((tag) => tag.slice());
-  const rumor = { pubkey: author, created_at, kind, tags, content };
-  return { id: idOf(rumor), ...rumor };
+  // Whoever writes JavaScript may hand in anything.
+  const { kind, created_at, tags, content } = Object(template) as EventTemplate;
+  const rumor = parseRumor({ pubkey: author, created_at, kind, tags, content });
+  if (isReason(rumor)) {
+    throw new RangeError(`nobody could read this message: ${withoutPrefix(rumor)}`);
+  }
+  return rumor;
 }
 
-/** Seals a rumor for a recipient. */
+/** Seals a rumor for a recipient. Rejects as the signer does, and when what the signer made is no seal. */
 export async function seal(
   rumor: Rumor,
   author: Signer,
   recipient: string,
   runtime: Runtime,
 ): Promise<NostrEvent> {
-  const content = await author.encrypt(recipient, JSON.stringify(rumor));
-  return author.sign({ kind: SEAL, created_at: fuzzed(runtime), tags: [], content });
+  const created_at = fuzzed(runtime);
+  const text = JSON.stringify(rumor);
+  const content: unknown = await author.encrypt(recipient, text);
+  // Its length is all that can be told of it, and the same for all who do what NIP-44 says.
+  const isOfLength = (written: string): boolean =>
+    written.length === ciphertextLength(utf8Length(text));
+  if (typeof content !== "string" || !isOfLength(content)) {
+    throw new Error("the signer did not encrypt the message as NIP-44 says");
+  }
+  return signedBy(author, { kind: SEAL, created_at, tags: [], content });
 }
 
 /** A gift wrap that only lacks its proof of work and its signature, and the throw-away key that signs it. */
@@ -63,7 +92,9 @@ export async function wrap(
 
 // NIP-59: "created_at SHOULD be tweaked to thwart time-analysis attacks", up to two days into the past.
 function fuzzed({ now, random }: Runtime): number {
-  return now() - Math.floor(random() * TIMESTAMP_FUZZ_SECONDS);
+  const created_at = now() - Math.floor(random() * TIMESTAMP_FUZZ_SECONDS);
+  if (Number.isSafeInteger(created_at) && created_at >= 0) return created_at;
+  throw new RangeError(`the clock shows no time in whole seconds since 1970: ${now()}`);
 }
 
 const HOUR_SECONDS = 60 * 60;

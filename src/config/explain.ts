@@ -14,6 +14,8 @@ export function explain(issue: z.core.$ZodIssue, given: unknown): string {
     value = (value as Record<string, unknown>)[step];
   }
   const name = path.join(".");
+  const sentence = issue.code === "custom" ? issue.params?.["sentence"] : undefined;
+  if (typeof sentence === "string") return `${name}: ${JSON.stringify(value)} ${sentence}`;
   const allowed =
     issue.code === "invalid_union" ? (deepest(issue) ?? issue.message) : issue.message;
   return `${name}: ${JSON.stringify(value)} is not allowed; allowed: ${allowed}`;

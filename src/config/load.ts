@@ -24,6 +24,7 @@ const OTHER_VARIABLES = new Set([
   "DEADDROP_PASSPHRASE",
   "DEADDROP_RELAYS",
   "DEADDROP_DISCOVERY",
+  "DEADDROP_SOCKS",
 ]);
 const DEFAULT_FILE = "deaddrop.yaml";
 

@@ -11,6 +11,8 @@ import {
   key,
   listOf,
   oneOf,
+  seconds,
+  size,
   WS_URL,
   wsUrl,
   yesOrNo,
@@ -57,12 +59,12 @@ const limits = z.strictObject({
   filterBytes: bytes
     .prefault("1MiB")
     .describe("What the filters of one connection's subscriptions take, bytes of memory."),
-  memoryPerAddress: bytes
+  memoryPerAddress: size
     .prefault("32MiB")
     .describe(
       "What one address has kept in memory, bytes: filters, keys, open reconciliations, messages that wait, answers that are not read.",
     ),
-  memory: bytes.prefault("256MiB").describe("The same of all addresses together, bytes."),
+  memory: size.prefault("256MiB").describe("The same of all addresses together, bytes."),
   connections: count(1)
     .prefault(50_000)
     .describe("Open connections, and HTTP requests being answered, in all."),
@@ -87,7 +89,7 @@ const limits = z.strictObject({
   requestsBurst: count(1)
     .prefault(4_000)
     .describe("Messages other than EVENT, and HTTP requests, of one address at once."),
-  waitSeconds: duration
+  waitSeconds: seconds
     .prefault("60s")
     .describe(
       "How long a pickup over HTTP may wait for a drop. Less than proxies wait for an answer.",
@@ -95,11 +97,11 @@ const limits = z.strictObject({
   verifying: count(64)
     .prefault(20_000)
     .describe("Events that wait for their signature check, all connections together."),
-  handshakeSeconds: duration
+  handshakeSeconds: seconds
     .prefault("10s")
     .describe("How long a peer may take to open a connection. With uws it is always about 10 s."),
-  pingSeconds: duration.prefault("30s").describe("How often a connection is pinged."),
-  deadSeconds: duration
+  pingSeconds: seconds.prefault("30s").describe("How often a connection is pinged."),
+  deadSeconds: seconds
     .prefault("75s")
     .describe("A connection that was silent for so long is closed."),
   diskReserveBytes: bytes
@@ -176,7 +178,7 @@ export const schema = z.strictObject({
     .describe(
       "Whether the key that signed a gift wrap may delete it (NIP-09). A wrap belongs to its recipient: false.",
     ),
-  sweepSeconds: duration.prefault("60s").describe("How often what is past is deleted from disk."),
+  sweepSeconds: seconds.prefault("60s").describe("How often what is past is deleted from disk."),
   log: oneOf("debug", "info", "warn", "error", "silent")
     .prefault("info")
     .describe("The least severity that is logged."),

@@ -4,7 +4,7 @@ import { z } from "zod";
 
 import { hostOf } from "../nostr/url.ts";
 import { publicKeyOf } from "../nostr/public-key.ts";
-import { durationSeconds } from "./duration.ts";
+import { durationSeconds, withUnit } from "./duration.ts";
 
 const UNIT_BYTES: Record<string, number> = {
   "": 1,
@@ -14,19 +14,48 @@ const UNIT_BYTES: Record<string, number> = {
   GiB: 2 ** 30,
 };
 
-export const duration = z.union([z.string(), z.number()]).transform((value, context) => {
-  const seconds = durationSeconds(String(value));
-  if (seconds !== undefined) return seconds;
-  context.addIssue("a duration: seconds, or a number with s, m, h or d, such as 30d");
-  return z.NEVER;
-});
+// A number alone is in the unit that the setting's name says, or else may mean anything: 30 days of retention are no 30 seconds.
+export const duration = durationWhere(false);
+/** For a setting whose name says seconds. */
+export const seconds = durationWhere(true);
+export const size = sizeWhere(false);
+/** For a setting whose name says bytes. */
+export const bytes = sizeWhere(true);
 
-export const bytes = z.union([z.string(), z.number()]).transform((value, context) => {
-  const [, amount, unit] = /^(\d{1,15}) ?(|B|KiB|MiB|GiB)$/.exec(String(value)) ?? [];
-  if (amount !== undefined) return Number(amount) * (UNIT_BYTES[unit ?? ""] ?? 1);
-  context.addIssue("a size: bytes, or a number with KiB, MiB or GiB, such as 64KiB");
-  return z.NEVER;
-});
+function durationWhere(nameHasUnit: boolean) {
+  return z.union([z.string(), z.number()]).transform((value, context) => {
+    const text = String(value);
+    const inSeconds = nameHasUnit && /^\d{1,9}$/.test(text) ? Number(text) : durationSeconds(text);
+    if (inSeconds !== undefined) return inSeconds;
+    const also = nameHasUnit ? "seconds, or " : "";
+    context.addIssue(
+      withoutUnit(text) ?? `a duration: ${also}a number with s, m, h or d, such as 30d`,
+    );
+    return z.NEVER;
+  });
+}
+
+function sizeWhere(nameHasUnit: boolean) {
+  return z.union([z.string(), z.number()]).transform((value, context) => {
+    const text = String(value);
+    const [, amount, unit = ""] = /^(\d{1,15}) ?(|B|KiB|MiB|GiB)$/.exec(text) ?? [];
+    const isClear = unit !== "" || nameHasUnit || Number(amount) === 0;
+    if (amount !== undefined && isClear) return Number(amount) * (UNIT_BYTES[unit] ?? 1);
+    const also = nameHasUnit ? "bytes, or " : "";
+    context.addIssue(
+      withoutUnit(text, ["MiB", "KiB", "GiB", "B"]) ??
+        `a size: ${also}a number with KiB, MiB or GiB, such as 64KiB`,
+    );
+    return z.NEVER;
+  });
+}
+
+// As `explain` tells it: a sentence in the place of "is not allowed".
+function withoutUnit(text: string, units?: readonly string[]) {
+  const write = withUnit(text, units);
+  if (write === undefined) return undefined;
+  return { code: "custom" as const, params: { sentence: `has no unit: write ${write}` } };
+}
 
 export const count = (least: number): z.ZodType<number> =>
   z.union([z.string(), z.number()]).transform((value, context) => {

@@ -37,6 +37,7 @@ export class Connection {
   readonly #waiting = new Set<Waiting>();
   #heardChars = 0;
   #broken: string | undefined;
+  #isLost = false;
 
   private constructor(socket: WebSocket, { name, transcript, patienceMs }: ConnectionSettings) {
     this.name = name;
@@ -44,10 +45,15 @@ export class Connection {
     this.#transcript = transcript;
     this.#patienceMs = patienceMs;
     socket.on("message", (frame: Buffer, isBinary) => this.#hear(frame.toString(), isBinary));
-    socket.on("error", ({ message }) => this.#break(`the connection failed: ${message}`));
-    socket.on("close", (code, reason) =>
-      this.#break(`the relay closed the connection (${code} ${reason.toString()})`),
-    );
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      // What ws says of a relay that breaks its rules: it is there.
+      this.#isLost ||= this.#broken === undefined && !error.code?.startsWith("WS_ERR");
+      this.#break(`the connection failed: ${error.message}`);
+    });
+    socket.on("close", (code, reason) => {
+      this.#isLost ||= this.#broken === undefined;
+      this.#break(`the relay closed the connection (${code} ${reason.toString()})`);
+    });
   }
 
   /** Throws Failed when there is no connection within the patience. */
@@ -69,10 +75,18 @@ export class Connection {
         transcript.add(name, "note", `connected to ${url}`);
         resolve();
       });
-      socket.once("error", ({ message }) => reject(new Failed(`no connection: ${message}`)));
+      socket.once("error", ({ message, code }: NodeJS.ErrnoException) =>
+        // Of a host with several addresses there is no message, but one for each of them.
+        reject(new Failed(`no connection: ${message || code}`)),
+      );
       socket.once("close", (code) => reject(new Failed(`no connection: closed with ${code}`)));
     });
     return connection;
+  }
+
+  /** Whether it ended, and neither of us ended it for what the relay said. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** Where the next message will stand: what was said until now lies before it. */

@@ -3,7 +3,7 @@
 
 import { parseArgs } from "node:util";
 
-import { ALL_WELL, conformance, WRONG_USE } from "./command.ts";
+import { ALL_WELL, conformance, SOMETHING_FAILED, timeLimit, WRONG_USE } from "./command.ts";
 import { conformanceHelp } from "./help.ts";
 
 const PROGRAM = "deaddrop-conformance";
@@ -20,8 +20,11 @@ const OPTIONS = {
 // Whoever reads what is printed may stop early, as `head` does. That is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(ALL_WELL);
-  throw error;
+  process.stderr.write(`${PROGRAM}: cannot write to standard output: ${error.message}\n`);
+  process.exit(SOMETHING_FAILED);
 });
+// Nobody is there to be told of it.
+process.stderr.on("error", () => {});
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -35,7 +38,7 @@ async function main(args: string[]): Promise<number> {
   }
   const [url, surplus] = given.positionals;
   if (surplus !== undefined) return misused(`takes one relay; "${surplus}" is one too many`);
-  const timeoutSeconds = timeout === undefined ? undefined : Number(timeout);
+  const timeoutSeconds = timeLimit(timeout);
   return conformance({ program: PROGRAM, url, json, only, all, list, timeoutSeconds }, process);
 }
 

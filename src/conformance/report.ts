@@ -102,7 +102,7 @@ function asText({ at, connection, direction, text }: Line): string {
 }
 
 // A relay must not write to the terminal of whoever tests it: no control characters, nothing that turns the direction of text.
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,

@@ -1,5 +1,6 @@
 import type { Check } from "./check.ts";
 import { Context } from "./context.ts";
+import { whyAbsent, whyUnreachable } from "./presence.ts";
 import type { Session } from "./session.ts";
 import type { Line } from "./transcript.ts";
 import { Failed, Skipped } from "./verdict.ts";
@@ -20,21 +21,28 @@ export type RunOptions = {
   readonly force: boolean;
   readonly began?: (check: Check, index: number) => void;
   readonly ended?: (result: Result) => void;
+  /** Told why the relay is not there, or not there any more: then nothing else is checked. */
+  readonly absent?: (why: string) => void;
 };
 
-/** Runs the checks one after the other. Whatever the relay does, every check has a result, and the run ends. */
+/** Runs the checks one after the other. Whatever a relay does that is there, every check has a result, and the run ends. */
 export async function run(
   session: Session,
   checks: readonly Check[],
-  { timeoutMs, force, began, ended }: RunOptions,
+  { timeoutMs, force, began, ended, absent }: RunOptions,
 ): Promise<Result[]> {
   const results: Result[] = [];
+  let absence = await whyAbsent(session);
   for (const [index, check] of checks.entries()) {
+    if (absence !== undefined) break;
     began?.(check, index);
     const result = await runOne(session, check, timeoutMs, force);
     ended?.(result);
     results.push(result);
+    // The relay may fail in what was asked, or may have failed altogether: then the checks to come say nothing of it.
+    if (result.outcome === "failed") absence = await whyUnreachable(session);
   }
+  if (absence !== undefined) absent?.(absence);
   return results;
 }
 

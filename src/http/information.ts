@@ -7,11 +7,10 @@ import type { Policy } from "../policy/policy.ts";
 /** NIPs the relay speaks; docs/BEHAVIOR.md says how far. */
 const SUPPORTED_NIPS = [1, 4, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 70, 77, 98];
 
-const SOFTWARE = "https://www.npmjs.com/package/deaddrop";
-
 /**
  * The relay information document (NIP-11). Every number in it is read from the configuration or told by the policy that enforces it. `dead_drop` is
- * NIP-DD's: what a sender must know to compute how long a drop is held, and what a recipient can send.
+ * NIP-DD's: what a sender must know to compute how long a drop is held, and what a recipient can send. There is no `software`: that "MUST be a URL to the
+ * project's homepage", and there is none yet that nobody else could have.
  */
 export function relayInformation(
   config: Config,
@@ -25,7 +24,6 @@ export function relayInformation(
     ...(config.pubkey !== "" && { pubkey: config.pubkey }),
     ...(config.contact !== "" && { contact: config.contact }),
     supported_nips: SUPPORTED_NIPS,
-    software: SOFTWARE,
     version,
     limitation: {
       max_message_length: limits.messageBytes,

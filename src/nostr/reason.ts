@@ -22,3 +22,8 @@ export const ALREADY_HAVE: Reason = "duplicate: already have this event";
 export function isReason(value: unknown): value is Reason {
   return typeof value === "string";
 }
+
+/** A refusal for people, without its prefix. */
+export function withoutPrefix(reason: Reason): string {
+  return reason.slice(reason.indexOf(":") + 1).trimStart();
+}

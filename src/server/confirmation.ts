@@ -10,7 +10,7 @@ const FILE = "clock-is-right";
 export function askToConfirm(folder: string, now: number): void {
   const file = join(folder, FILE);
   writeFileSync(`${file}.part`, `${now}\n`);
-  // Seen whole or not at all.
+  // Seen whole or not at all. It need not outlive a power cut, as whoever asks does not either.
   renameSync(`${file}.part`, file);
 }
 

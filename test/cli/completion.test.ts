@@ -62,6 +62,7 @@ describe("deaddrop completion", () => {
     const script = await scriptFor("bash");
     expect(offered(script, ["deaddrop", "pi"])).toEqual(["pickup"]);
     expect(offered(script, ["deaddrop", "send", "--exp"])).toEqual(["--expires"]);
+    expect(offered(script, ["deaddrop", "keys", "new", "--no"])).toEqual(["--no-passphrase"]);
     const actions = offered(script, ["deaddrop", "keys", ""]).filter(
       (word) => !word.startsWith("-"),
     );

@@ -31,13 +31,15 @@ const newKey = told(keys.newKey);
 const showKey = told(keys.showKey);
 const importKey = told(keys.importKey);
 
+type Options = Parameters<typeof keys.newKey>[0] & keys.KeysOptions;
+
 function told(
-  verb: (options: keys.KeysOptions, terminal: Terminal) => Promise<number>,
-): (options: keys.KeysOptions, terminal: Terminal) => Promise<number> {
+  verb: (options: Options, terminal: Terminal) => Promise<number>,
+): (options: Options, terminal: Terminal) => Promise<number> {
   return (options, terminal) => exitCodeOf(() => verb(options, terminal), terminal.stderr);
 }
 
-const DEFAULTS = { key: undefined, json: false, secret: false };
+const DEFAULTS = { key: undefined, json: false, secret: false, noPassphrase: false };
 // scrypt that takes no time.
 const QUICK_LOGN = 4;
 const LEAST_SHOWN = 12;
@@ -139,6 +141,16 @@ describe("keys new", () => {
     expect(err()).toBe("");
   });
 
+  it.each([
+    ["on a terminal", { typed: "open\ropen\r" }],
+    ["whatever the environment says", { env: { DEADDROP_PASSPHRASE: "open" } }],
+  ])("asks for no passphrase with --no-passphrase, and sets none, %s", async (_, given) => {
+    const { terminal, file, err } = scene(given);
+    expect(await newKey({ ...DEFAULTS, noPassphrase: true }, terminal)).toBe(0);
+    expect(readFileSync(file, "utf8")).toMatch(/^nsec1/);
+    expect(err()).toBe("");
+  });
+
   it("writes to the file that is named", async () => {
     const { terminal, home } = scene();
     const key = join(temporaryFolder(), "deep", "down", "mine");
@@ -160,7 +172,7 @@ describe("keys new", () => {
     const { terminal, out, err } = scene({ typed: "open\ropen\r" });
     expect(await newKey({ ...DEFAULTS, key }, terminal)).toBe(FAILED);
     expect(err()).toBe(
-      `deaddrop: ${key} exists, and a key is never written over; move it away, or name another file with --key\n`,
+      `deaddrop: ${key} exists, and a key is never written over\n  move it away, or name another file with --key\n`,
     );
     expect(out()).toBe("");
     expect(readFileSync(key, "utf8")).toBe("anything\n");
@@ -219,8 +231,10 @@ describe("keys show", () => {
     const file = keyFile(encrypt(secret, "open", QUICK_LOGN));
     const env = { DEADDROP_PASSPHRASE: "open" };
     const [text, json] = [scene({ env }), scene({ env })];
-    expect(await showKey({ key: file, json: false, secret: true }, text.terminal)).toBe(0);
-    expect(await showKey({ key: file, json: true, secret: true }, json.terminal)).toBe(0);
+    expect(await showKey({ ...DEFAULTS, key: file, secret: true }, text.terminal)).toBe(0);
+    expect(await showKey({ ...DEFAULTS, key: file, json: true, secret: true }, json.terminal)).toBe(
+      0,
+    );
     expect(text.out()).toBe(`${nsec}\n`);
     expect(json.out()).toBe(`${JSON.stringify({ nsec })}\n`);
     expect(text.err() + json.err()).toBe("");
@@ -237,7 +251,7 @@ describe("keys show", () => {
     const { terminal, file, err } = scene();
     expect(await showKey(DEFAULTS, terminal)).toBe(FAILED);
     expect(err()).toBe(
-      `deaddrop: there is no key at ${file}; make one with "deaddrop keys new", or name a file with --key\n`,
+      `deaddrop: there is no key at ${file}\n  make one with "deaddrop keys new", or name a file with --key\n`,
     );
   });
 });
@@ -277,6 +291,22 @@ describe("keys import", () => {
     expect(await importKey({ ...DEFAULTS, json: true }, piped.terminal)).toBe(0);
     expect(readFileSync(piped.file, "utf8")).toBe(`${encrypted}\n`);
     expect(JSON.parse(piped.out())).toMatchObject({ hex: publicKey, encrypted: true });
+  });
+
+  it("asks for no passphrase with --no-passphrase, and sets none", async () => {
+    const { terminal, file, raw } = scene({ typed: `${nsecEncode(secret)}\ropen\ropen\r` });
+    expect(await importKey({ ...DEFAULTS, noPassphrase: true }, terminal)).toBe(0);
+    expect(readFileSync(file, "utf8")).toBe(`${nsecEncode(secret)}\n`);
+    expect(raw).toEqual([true, false]);
+  });
+
+  it("takes no passphrase off an encrypted key, and asks for none with --no-passphrase", async () => {
+    for (const given of [{ piped: encrypted }, { typed: `${encrypted}\ropen\r` }]) {
+      const { terminal, home, err } = scene({ ...given, env: { DEADDROP_PASSPHRASE: "open" } });
+      expect(await importKey({ ...DEFAULTS, noPassphrase: true }, terminal)).toBe(WRONG_USE);
+      expect(err()).toContain("the key is encrypted and stays so\n  leave out --no-passphrase");
+      expect(existsSync(home)).toBe(false);
+    }
   });
 
   it("keeps nothing when the passphrase is wrong", async () => {
@@ -398,7 +428,7 @@ describe("loadSecret", () => {
       const { terminal, err } = scene({ typed: "open\r", env: { DEADDROP_KEY: demanding(logn) } });
       expect(await showKey(DEFAULTS, terminal)).toBe(FAILED);
       expect(err()).toBe(
-        `deaddrop: $DEADDROP_KEY: opening this key would take too much memory (logn ${logn}, at most 20); encrypt it again with less\n`,
+        `deaddrop: $DEADDROP_KEY: opening this key would take too much memory (logn ${logn}, at most 20)\n  encrypt it again with less\n`,
       );
     }
     expect(parseSecret(demanding(20), "here")).toBe(demanding(20));
@@ -621,6 +651,14 @@ function needPty(skip: (reason: string) => void): void {
 }
 
 describe("on a real terminal", () => {
+  it("makes a key without a question when --no-passphrase is given", async ({ skip }) => {
+    needPty(skip);
+    const key = join(temporaryFolder(), "key");
+    const ran = await onTerminal(["keys", "new", "--no-passphrase", "--key", key]);
+    expect(ran).toMatchObject({ code: 0, terminal: "" });
+    expect(readFileSync(key, "utf8")).toMatch(/^nsec1/);
+  });
+
   const secret = person().secret;
   const line = encrypt(secret, "open sesame", QUICK_LOGN);
 

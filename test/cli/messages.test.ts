@@ -47,7 +47,7 @@ function day(time: number): string {
 describe.concurrent("a message", () => {
   it("goes from one key file to another, by the list that the recipient published, and is forgotten when it is acknowledged", async () => {
     const { url: discovery } = await directory();
-    const [alice, bob] = [seat(), seat({ discovery })];
+    const [alice, bob] = [seat({ relays: [relay(), other()] }), seat({ discovery })];
     for (const { home, runs } of [alice, bob]) {
       const made = await runs(["keys", "new"]);
       expect(made).toMatchObject({ code: 0, err: "" });
@@ -77,7 +77,7 @@ describe.concurrent("a message", () => {
     for (const url of urls) {
       expect(full.out).toMatch(
         new RegExp(
-          `^${url}/ 1 drop, the oldest from about \\d{4}-.* UTC, the next expires \\d{4}-.* UTC$`,
+          `^${url}/ holds 1 message, the oldest from about \\d{4}-.* UTC, the next one goes \\d{4}-.* UTC$`,
           "m",
         ),
       );
@@ -92,19 +92,29 @@ describe.concurrent("a message", () => {
     expect(await bob.runs(["pickup"])).toEqual(picked);
 
     const told = await bob.runs(["ack", id]);
-    expect(told).toEqual({ code: 0, out: urls.map((url) => `${url}/ done\n`).join(""), err: "" });
+    expect(told).toEqual({
+      code: 0,
+      out: `acknowledged 1 message at ${urls.map((url) => `${url}/`).join(" and ")}\n`,
+      err: "",
+    });
     const empty = await bob.runs(["status"]);
     expect(empty).toEqual({
       code: 0,
-      out: urls.map((url) => `${url}/ 0 drops\n`).join(""),
+      out: urls.map((url) => `${url}/ holds nothing for you\n`).join(""),
       err: "",
     });
-    expect(await bob.runs(["pickup"])).toEqual({ code: 0, out: "", err: "" });
+    expect(await bob.runs(["pickup"])).toEqual({
+      code: 0,
+      out: "",
+      err: `deaddrop: no new messages at ${urls.map((url) => `${url}/`).join(" and ")}\n`,
+    });
   });
 
   it("goes the same way for a program, in lines of JSON", async () => {
     const { url: discovery } = await directory();
-    const [alice, bob] = [seat({ discovery }), seat({ discovery })];
+    // Whom a list sends into their own network has to name these relays.
+    const alice = seat({ discovery, relays: [relay(), other()] });
+    const bob = seat({ discovery });
     const json = async ({ runs }: typeof alice, ...args: string[]): Promise<unknown[]> => {
       const ran = await runs([...args, "--json"]);
       expect({ args, ...ran }).toMatchObject({ code: 0, err: "" });
@@ -234,10 +244,26 @@ describe.concurrent("a message", () => {
     expect(await boxOf(bob, relay())).toEqual([]);
   });
 
+  it("cannot be longer than fits, and how much does is said", async () => {
+    const [alice, bob] = pair();
+    const args = ["send", bob.npub, "--print"];
+    const long = await alice.runs(args, { input: '"'.repeat(60_000) });
+    expect(long).toMatchObject({ code: 2, out: "" });
+    const [, fits = ""] =
+      /60,000 bytes long, of which the first ([\d,]+) fit$/m.exec(long.err) ?? [];
+    const input = '"'.repeat(Number(fits.replace(",", "")));
+    const printed = await alice.runs(args, { input });
+    expect(printed).toMatchObject({ code: 0, err: "" });
+    const opened = await bob.runs(["open", "--json"], { input: printed.out });
+    expect(jsonLines(opened.out)).toMatchObject([{ content: input }]);
+  });
+
   it("says nothing to a terminal that a stranger wants it to say", async () => {
     const [mallory, bob] = pair();
     const hostile = "safe\u001b[2J\u009b31m\u0007\r\u202egnp.exe\u2066\u200f\u061c\ttab\nline";
-    await drop(mallory, bob, hostile, [relay()], [["subject", "Re:\u001b]0;owned\u0007\u202e"]]);
+    await drop(mallory, bob, hostile, [relay()], {
+      tags: [["subject", "Re:\u001b]0;owned\u0007\u202e"]],
+    });
     const { out } = await bob.runs(["pickup"]);
     expect(out).toContain("safe");
     expect(out).toContain("\ttab\n  line");
@@ -252,7 +278,9 @@ describe.concurrent("a message", () => {
 
   it("cannot put lines at its head that look as if they were not its own", async () => {
     const [mallory, bob] = pair();
-    await drop(mallory, bob, "text", [relay()], [["subject", `hello\nfrom: ${bob.npub}`]]);
+    await drop(mallory, bob, "text", [relay()], {
+      tags: [["subject", `hello\nfrom: ${bob.npub}`]],
+    });
     const { out } = await bob.runs(["pickup"]);
     expect(out.match(/^from: .*$/gm)).toEqual([`from: ${mallory.npub}`]);
   });
@@ -264,7 +292,11 @@ describe.concurrent("deaddrop pickup", () => {
     await alice.runs(["send", bob.npub, "one", ...at(relay(), other())]);
     await alice.runs(["send", bob.npub, "two", ...at(other())]);
     const picked = await bob.runs(["pickup", "--ack"]);
-    expect(picked).toMatchObject({ code: 0, err: "" });
+    const told = `${relay().url}/ and ${other().url}/`;
+    expect(picked).toMatchObject({
+      code: 0,
+      err: `deaddrop: acknowledged 2 messages at ${told}\n`,
+    });
     expect(picked.out).toContain("\n  one\n");
     expect(picked.out).toContain("\n  two\n");
     expect(await boxOf(bob, relay())).toEqual([]);
@@ -287,7 +319,7 @@ describe.concurrent("deaddrop pickup", () => {
     expect(picked.code).toBe(0);
     expect(picked.out).toContain("readable");
     expect(picked.out).not.toContain(garbage.id);
-    expect(picked.err).toMatch(new RegExp(`^deaddrop: drop ${garbage.id} cannot be opened: `));
+    expect(picked.err).toMatch(new RegExp(`^deaddrop: message ${garbage.id} cannot be opened: `));
     expect(picked.err).toContain(`deaddrop ack ${garbage.id}`);
     expect(await boxOf(bob, relay())).toEqual([garbage.id]);
 
@@ -353,7 +385,7 @@ describe.concurrent("deaddrop status", () => {
     const shown = await bob.runs(["status"]);
     expect(shown).toMatchObject({ code: 0, err: "" });
     expect(shown.out).toBe(
-      `${box.url} 3 drops, the oldest from about ${day(noon)} 11:58 UTC, the next expires ${day(Number(expiration))} 12:00 UTC\n`,
+      `${box.url} holds 3 messages, the oldest from about ${day(noon)} 11:58:00 UTC, the next one goes ${day(Number(expiration))} 12:00:00 UTC\n`,
     );
   });
 });
@@ -367,7 +399,10 @@ describe.concurrent("deaddrop watch", () => {
     const later = await drop(alice, bob, "came", [relay()]);
     await watch.prints("came");
     const ran = await watch.interrupt();
-    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(ran).toMatchObject({
+      code: 0,
+      err: `deaddrop: watching ${relay().url}/; Ctrl-C ends it\ndeaddrop: stopped; 2 messages printed\n`,
+    });
     expect([...ran.out.matchAll(/^id: +(\w+)$/gm)].map(([, id]) => id)).toEqual([id, later.id]);
     expect((await boxOf(bob, relay())).toSorted()).toEqual([id, later.id].toSorted());
   });
@@ -383,7 +418,7 @@ describe.concurrent("deaddrop watch", () => {
       timeout: 30_000,
     });
     const ran = await watch.interrupt();
-    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(ran).toMatchObject({ code: 0, err: "deaddrop: stopped; 2 messages printed\n" });
     expect(jsonLines(ran.out).map(({ content }) => content)).toEqual(["held", "came"]);
   });
 
@@ -453,8 +488,10 @@ describe.concurrent("over HTTP", () => {
     const ran = await bob.runs(["open"], { input });
     expect(ran.code).toBe(3);
     expect(ran.out).toContain("opened");
-    expect(ran.err).toMatch(/not JSON.*\n.*no event.*\n.*cannot be opened/);
-    expect(ran.err).toContain(garbage.id);
+    expect(ran.err).toMatch(/not JSON.*\n.*no event: id must be.*\n.*cannot be opened/);
+    expect(ran.err).toContain(`${garbage.id} cannot be opened: the wrap cannot be decrypted`);
+    const json = await bob.runs(["open", "--json"], { input: JSON.stringify(garbage) });
+    expect(jsonLines(json.out)).toMatchObject([{ type: "unreadable", isFinal: true }]);
   });
 });
 
@@ -472,7 +509,11 @@ describe.concurrent("progress", () => {
     const sent = await alice.runs(["send", bob.npub, "hello", ...at(relay())]);
     expect(sent).toMatchObject({ code: 0, err: "" });
     expect(sent.out).not.toContain("answered");
-    expect(await bob.runs(["pickup", "--ack"])).toMatchObject({ code: 0, err: "" });
+    const picked = await bob.runs(["pickup", "--ack"]);
+    expect(picked).toMatchObject({
+      code: 0,
+      err: `deaddrop: acknowledged 1 message at ${relay().url}/\n`,
+    });
     expect(await bob.runs(["status"])).toMatchObject({ code: 0, err: "" });
   });
 });

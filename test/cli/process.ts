@@ -2,6 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import type { Readable } from "node:stream";
 
 import { afterAll } from "vitest";
 
@@ -29,6 +30,8 @@ export type Ran = { readonly code: number | null; readonly out: string; readonly
 export type Running = {
   /** Resolves once it has printed all of these; rejects when it ends before. */
   prints(...texts: readonly string[]): Promise<void>;
+  /** The same on standard error. */
+  says(...texts: readonly string[]): Promise<void>;
   /** Interrupts it as Ctrl-C does, and answers how it ended. */
   interrupt(): Promise<Ran>;
 };
@@ -79,17 +82,19 @@ export function start(
   child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
   if (unread) child.stdout.destroy();
   const ended = closed.then(() => ({ code: child.exitCode, out, err }));
+  const wrote = (stream: Readable, all: () => string, texts: readonly string[]): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (texts.every((text) => all().includes(text))) resolve();
+      };
+      stream.on("data", look);
+      void ended.then((ran) => reject(new Error(`it ended: ${JSON.stringify(ran)}`)));
+      look();
+    });
   return {
     ended,
-    prints: (...texts) =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          if (texts.every((text) => out.includes(text))) resolve();
-        };
-        child.stdout.on("data", look);
-        void ended.then((ran) => reject(new Error(`it ended: ${JSON.stringify(ran)}`)));
-        look();
-      }),
+    prints: (...texts) => wrote(child.stdout, () => out, texts),
+    says: (...texts) => wrote(child.stderr, () => err, texts),
     interrupt() {
       child.kill("SIGINT");
       return ended;

@@ -22,7 +22,7 @@ const PACKAGE = JSON.parse(
 const PATIENCE = { timeout: 20_000 };
 
 describe.concurrent("deaddrop", PATIENCE, () => {
-  it.each([[[]], [["help"]], [["-h"]], [["help", "nonsense"]]])(
+  it.each([[[]], [["help"]], [["-h"]], [["help", "help"]]])(
     "lists its commands and options: %j",
     async (args) => {
       const { code, out, err } = await run(args);
@@ -48,24 +48,22 @@ describe.concurrent("deaddrop", PATIENCE, () => {
     expect(await run([flag])).toEqual({ code: 0, out: `${PACKAGE.version}\n`, err: "" });
   });
 
-  it("knows no other command, and says which there are", async () => {
+  it("knows no other command, and says where they are listed", async () => {
     const { code, out, err } = await run(["sevre"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toMatch(/^deaddrop: unknown command "sevre"\n/);
-    expect(err).toMatch(/serve +run the relay/);
+    expect(err).toBe('deaddrop: there is no command "sevre"; "deaddrop help" lists them all\n');
   });
 
   it("knows no other option, and says where they are listed", async () => {
     const { code, out, err } = await run(["serve", "--port", "80"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toMatch(/^deaddrop: .*'--port'.*deaddrop help/);
+    expect(err).toMatch(/^deaddrop: there is no option --port; see "deaddrop help"\n/);
   });
 
-  it("takes no option of another command, and says which it has", async () => {
+  it("takes no option of another command, and says where its own are", async () => {
     const { code, out, err } = await run(["serve", "--ack"]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toMatch(/^deaddrop: serve has no option --ack\n/);
-    expect(err).toContain("Usage: deaddrop serve [--config <file>]");
+    expect(err).toBe('deaddrop: serve has no option --ack; see "deaddrop help serve"\n');
   });
 });
 
@@ -76,7 +74,7 @@ describe.concurrent("deaddrop config", PATIENCE, () => {
     expect(parse(out)).toMatchObject({
       listen: "127.0.0.1:7777",
       data: "./data",
-      retention: 14 * 86_400,
+      retention: "1209600s",
       limits: { eventBytes: 65_536 },
     });
   });
@@ -295,10 +293,10 @@ describe.concurrent("deaddrop info", PATIENCE, () => {
   });
 
   it.each(["nonsense", "drop.example.com", "ftp://drop.example.com", ""])(
-    "exits with 1 for what is no relay's URL: %j",
+    "exits with 2 for what is no relay's URL: %j",
     async (url) => {
       const { code, out, err } = await run(["info", url]);
-      expect({ code, out }).toEqual({ code: 1, out: "" });
+      expect({ code, out }).toEqual({ code: 2, out: "" });
       expect(err).toContain("wss://drop.example.com");
     },
   );

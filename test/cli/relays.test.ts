@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { nprofileEncode } from "nostr-tools/nip19";
 import { describe, expect, it } from "vitest";
 
 import { person } from "../support/people.ts";
@@ -45,7 +46,7 @@ describe.concurrent("deaddrop relays", () => {
     const bob = keyholder({ discovery: `${discovery},${NOWHERE}` });
     const ran = await bob.runs(["relays", "set", relay().url, ...PATIENTLY]);
     expect(ran.code).toBe(3);
-    expect(ran.out).toMatch(new RegExp(`^${NOWHERE}/ .*ECONNREFUSED`, "m"));
+    expect(ran.out).toMatch(new RegExp(`^${NOWHERE}/ nothing listens there$`, "m"));
     expect(lists.has(bob.key)).toBe(true);
   });
 
@@ -54,7 +55,7 @@ describe.concurrent("deaddrop relays", () => {
     const bob = keyholder();
     const ran = await bob.runs(["relays", "set", relay().url, ...PATIENTLY]);
     expect(ran.code).toBe(1);
-    expect(ran.err).toMatch(/^deaddrop: nobody published the list.*--discovery\n$/);
+    expect(ran.err).toMatch(/^deaddrop: nobody published the list.*--discovery\n$/s);
     const later = await bob.runs(["relays", "publish", "--discovery", discovery]);
     expect(later).toMatchObject({ code: 0, err: "" });
     expect(lists.get(bob.key)?.tags).toEqual([["relay", `${relay().url}/`]]);
@@ -76,9 +77,9 @@ describe.concurrent("deaddrop relays", () => {
     writeFileSync(join(folderOf(bob), "relays.json"), "{");
     const damaged = await bob.runs(["pickup"]);
     expect(damaged).toMatchObject({ code: 1, out: "" });
-    expect(damaged.err).toContain("set your relays again");
+    expect(damaged.err).toContain("set yours again");
     expect(await bob.runs(["relays", "set", relay().url])).toMatchObject({ code: 0, err: "" });
-    expect(await bob.runs(["pickup"])).toEqual({ code: 0, out: "", err: "" });
+    expect(await bob.runs(["pickup", "--json"])).toEqual({ code: 0, out: "", err: "" });
   });
 
   it("keeps those of each key apart", async () => {
@@ -99,17 +100,76 @@ describe.concurrent("deaddrop relays", () => {
     const { out } = await runs(["relays"], { env });
     expect(out).toBe("wss://one.example/\nwss://two.example/\n");
     const status = await runs(["status", "--relay", relay().url], { env });
-    expect(status.out).toBe(`${relay().url}/ 0 drops\n`);
+    expect(status.out).toBe(`${relay().url}/ holds nothing for you\n`);
   });
 
   it("exits with 1 when no list is found, and says what to do", async () => {
     const { url: discovery } = await directory();
     const { runs } = keyholder({ discovery });
-    const looked = await runs(["relays", "of", person().key]);
+    const commands = [
+      ["relays", "of", person().key],
+      ["send", person().key, "hello"],
+    ];
+    for (const ran of await Promise.all(commands.map((args) => runs(args)))) {
+      expect(ran).toMatchObject({ code: 1, out: "" });
+      expect(ran.err).toMatch(
+        /^deaddrop: no list of the recipient's relays .*--relay.*--discovery\n$/s,
+      );
+    }
+  });
+
+  it("says who could not be asked, so that nobody takes it for a recipient without relays", async () => {
+    const { url: discovery, lists } = await directory();
+    const [alice, bob] = [keyholder(), keyholder({ discovery })];
+    const looked = await alice.runs(["relays", "of", bob.npub, ...PATIENTLY]);
     expect(looked).toMatchObject({ code: 1, out: "" });
-    expect(looked.err).toMatch(/^deaddrop: no list .*--discovery\n$/);
-    const sent = await runs(["send", person().key, "hello"]);
-    expect(sent).toMatchObject({ code: 1, out: "" });
-    expect(sent.err).toMatch(/^deaddrop: .*no relays .*--relay.*--discovery\n$/);
+    expect(looked.err).toMatch(
+      new RegExp(
+        `^deaddrop: ${NOWHERE}/ could not be asked: nothing listens there\ndeaddrop: nobody could be asked `,
+      ),
+    );
+    await bob.runs(["relays", "set", relay().url]);
+    expect(lists.has(bob.key)).toBe(true);
+    const both = ["--discovery", discovery, "--discovery", NOWHERE, "--timeout", "5s"];
+    const found = await alice.runs(["relays", "of", bob.npub, ...both]);
+    expect(found).toMatchObject({ code: 0, out: `${relay().url}/\n` });
+    expect(found.err).toBe(`deaddrop: ${NOWHERE}/ could not be asked: nothing listens there\n`);
+  });
+
+  it("finds the relays of somebody as people write them, also by the relays of an nprofile", async () => {
+    const { url } = await directory();
+    const [alice, bob] = [keyholder({ relays: [{ url }] }), keyholder({ discovery: url })];
+    await bob.runs(["relays", "set", relay().url]);
+    const profile = nprofileEncode({ pubkey: bob.key, relays: [url] });
+    const named = [profile, ` nostr:${profile}`, profile.toUpperCase()];
+    const known = [bob.npub.toUpperCase(), `nostr:${bob.npub}\n`, bob.key.toUpperCase()];
+    const asked = await Promise.all([
+      ...named.map((text) => alice.runs(["relays", "of", text, ...PATIENTLY])),
+      ...known.map((text) => bob.runs(["relays", "of", text])),
+    ]);
+    for (const ran of asked) expect(ran).toMatchObject({ code: 0, out: `${relay().url}/\n` });
+    const sent = await alice.runs(["send", profile, "hello", ...PATIENTLY]);
+    expect(sent.out).toMatch(/^ws:\S+ refused: blocked: 127\.0\.0\.1 is within/);
+  });
+
+  it("looks nobody up at a domain within one's own network", async () => {
+    const ran = await keyholder().runs(["relays", "of", "bob@nas.local"]);
+    expect(ran).toEqual({
+      code: 1,
+      out: "",
+      err: "deaddrop: nas.local is within a private network, and is not asked for bob@nas.local\n",
+    });
+  });
+
+  it("sends nothing into one's own network because a list says so", async () => {
+    const { url: discovery } = await directory();
+    const [alice, bob] = [keyholder({ discovery }), keyholder({ discovery })];
+    await bob.runs(["relays", "set", relay().url]);
+    const sent = await alice.runs(["send", bob.npub, "hello"]);
+    expect(sent.code).toBe(1);
+    expect(sent.out).toMatch(/^ws:\S+ refused: blocked: 127\.0\.0\.1 is within a private network/);
+    expect(await alice.runs(["send", bob.npub, "hello", "--relay", relay().url])).toMatchObject({
+      code: 0,
+    });
   });
 });

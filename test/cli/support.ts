@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 
@@ -10,7 +11,7 @@ import { verifyEvent } from "nostr-tools/pure";
 import { expect } from "vitest";
 import { WebSocketServer } from "ws";
 
-import { Client } from "../support/client.ts";
+import { Client, now } from "../support/client.ts";
 import { type Person, person } from "../support/people.ts";
 import {
   type RelayOptions,
@@ -50,8 +51,11 @@ export type Seat = {
   /** Runs `deaddrop` to its end. */
   readonly runs: (args: readonly string[], circumstances?: Circumstances) => Promise<Ran>;
   readonly starts: (args: readonly string[]) => Running;
-  /** The same on a terminal; standard output is none. `terminal` is what it showed. */
-  readonly runsOnTerminal: (args: readonly string[]) => ReturnType<typeof onTerminal>;
+  /** The same on a terminal, where somebody types; standard output is none. `terminal` is what it showed. */
+  readonly runsOnTerminal: (
+    args: readonly string[],
+    steps?: Parameters<typeof onTerminal>[1],
+  ) => ReturnType<typeof onTerminal>;
 };
 
 /** A seat with a key in its home. */
@@ -79,7 +83,7 @@ export function seat({ discovery = NOWHERE, relays }: Settings = {}): Seat {
     runs: (args, circumstances = {}) =>
       run(args, { cwd: folder, ...circumstances, env: { ...env, ...circumstances.env } }),
     starts: (args) => start(args, { cwd: folder, env }),
-    runsOnTerminal: (args) => onTerminal(args, [], env),
+    runsOnTerminal: (args, steps) => onTerminal(args, steps, env),
   };
 }
 
@@ -103,9 +107,9 @@ export async function drop(
   to: Person,
   content: string,
   relays: readonly Place[],
-  tags: string[][] = [],
+  { tags = [], created_at = now() }: { tags?: string[][]; created_at?: number } = {},
 ): Promise<NostrEvent> {
-  const message = { kind: 14, content, tags: [["p", to.key], ...tags] };
+  const message = { kind: 14, content, created_at, tags: [["p", to.key], ...tags] };
   const wrap = wrapEvent(message, from.secret, to.key);
   for (const { url } of relays) await publish(url, wrap);
   return wrap;
@@ -146,17 +150,38 @@ export async function boxOf(owner: Person, { url }: Place): Promise<string[]> {
   return ids;
 }
 
+/** Somebody who takes connections and never says a word. */
+export async function silent(): Promise<Place & { readonly reached: Promise<unknown> }> {
+  const server = createServer().listen(0, "127.0.0.1");
+  const reached = once(server, "connection");
+  await once(server, "listening");
+  atEnd(() => void server.close());
+  server.on("connection", (socket) => {
+    socket.on("error", () => {});
+    atEnd(() => void socket.destroy());
+  });
+  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`, reached };
+}
+
+/** The same relay once more, after it was stopped: its store and its port. */
+export async function restarted({ url, data }: RelayProcess): Promise<RelayProcess> {
+  return newRelay({ data, env: { DEADDROP_LISTEN: url.replace("ws://", "") } });
+}
+
 /** A relay that keeps everybody's newest kind 10050 list and nothing else, as those do where lists are looked up. */
 export async function directory(): Promise<{
   readonly url: string;
   readonly lists: Map<string, NostrEvent>;
 }> {
   const lists = new Map<string, NostrEvent>();
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  // Its document (NIP-11) says nothing of a dead drop.
+  const http = createHttpServer((_, response) => response.end("{}")).listen(0, "127.0.0.1");
+  const server = new WebSocketServer({ server: http });
   await once(server, "listening");
   atEnd(() => {
     for (const socket of server.clients) socket.terminate();
-    server.close();
+    http.closeAllConnections();
+    http.close();
   });
   server.on("connection", (socket) => {
     const say = (...message: readonly unknown[]): void => socket.send(JSON.stringify(message));

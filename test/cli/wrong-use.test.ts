@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
+import { noteEncode } from "nostr-tools/nip19";
 import { describe, expect, it } from "vitest";
 
 import { sharedRelay } from "../support/relay.ts";
@@ -34,7 +35,7 @@ describe.concurrent("a secret", () => {
     ]) {
       const ran = await runs(args, { env: { DEADDROP_PASSPHRASE: "wrong staple" } });
       expect({ args, ...ran }).toMatchObject({ code: 1, out: "" });
-      expect(ran.err).toMatch(/^deaddrop: .*wrong passphrase.*DEADDROP_PASSPHRASE/);
+      expect(ran.err).toMatch(/^deaddrop: .*wrong passphrase.*DEADDROP_PASSPHRASE/s);
       expectNone(ran, ["right horse", "wrong staple", encrypted]);
     }
     const right = await runs(["keys", "show"], { env: { DEADDROP_PASSPHRASE: "right horse" } });
@@ -89,12 +90,40 @@ describe.concurrent("wrong use", () => {
     ["an unknown action of keys", ["keys", "forge"], /new, show, import or auth/],
     ["an unknown action of relays", ["relays", "forge"], /"forge".*set, publish, of/],
     ["no recipient", ["send"], /recipient is missing.*npub1/],
-    ["a recipient that is none", ["send", "bob", "hello"], /recipient is no public key.*npub1/],
-    ["a damaged npub", ["send", `npub1${"q".repeat(58)}`, "hello"], /no public key.*npub1/],
+    [
+      "a recipient that is none",
+      ["send", "bob", "hello"],
+      /recipient: that is no person.*npub1.*bob@example\.com/,
+    ],
+    [
+      "a damaged npub",
+      ["send", `npub1${"q".repeat(58)}`, "hello"],
+      /npub has a typing error.*checksum.*copy it again/,
+    ],
+    ["an npub that is cut short", ["send", "npub1qqqqqq", "hello"], /npub is cut short/],
+    ["a message for a person", ["relays", "of", noteEncode(HEX)], /note1… names a message/],
+    [
+      "a secret key for a person",
+      ["send", "nsec1qqqqqq", "hello"],
+      /SECRET key.*nothing was sent.*make a new key/,
+    ],
     ["no person", ["relays", "of"], /person is missing.*npub1/],
     ["no relays to set", ["relays", "set"], /which relays\?.*URLs/],
     ["no time", ["send", HEX, "hello", "--expires", "soon"], /--expires takes.*7d.*"soon"/],
     ["a time of nothing", ["send", HEX, "hello", "--expires", "0"], /--expires takes.*7d.*"0"/],
+    [
+      "a time without a unit",
+      ["send", HEX, "hello", "--expires", "30"],
+      /--expires 30 has no unit: write 30s, 30m, 30h or 30d/,
+    ],
+    ["a grace without a unit", ["pickup", "--ack", "--grace", "12"], /--grace 12 has no unit.*12h/],
+    ["patience without a unit", ["status", "--timeout", "10"], /--timeout 10 has no unit.*10s/],
+    [
+      "a limit of no time",
+      ["conformance", NOWHERE, "--timeout", "soon"],
+      /time limit is.*30 or 2m/,
+    ],
+    ["a limit with a unit", ["conformance", NOWHERE, "--timeout", "2m"], /no relay answers/],
     ["no grace", ["pickup", "--ack", "--grace", "-1h"], /--grace/],
     ["no patience", ["status", "--timeout", "10 s"], /--timeout takes.*90s.*"10 s"/],
     ["no number", ["send", HEX, "hello", "--quorum", "most"], /--quorum takes.*at least 1.*"most"/],
@@ -102,25 +131,40 @@ describe.concurrent("wrong use", () => {
     [
       "a quorum that is more than the relays",
       ["send", HEX, "hello", "--quorum", "2", "--relay", NOWHERE],
-      /quorum of 2 .* 1 relays/,
+      /quorum of 2 .* 1 relay\n/,
     ],
     ["no relay URL", ["send", HEX, "hello", "--relay", "drop.example.com"], /wss:\/\/drop/],
     ["another URL", ["relays", "set", "https://drop.example.com"], /wss:\/\/drop/],
     ["a discovery relay that is none", ["relays", "of", HEX, "--discovery", "x"], /wss:\/\/drop/],
-    ["no ids", ["ack"], /which drops\?.*ids/],
+    ["no ids", ["ack"], /which messages\?.*ids/],
     ["a malformed id", ["ack", "5d02"], /64 hex digits.*pickup/],
     ["one malformed id of two", ["ack", HEX, HEX.slice(1)], /64 hex digits.*pickup/],
-    ["no URL", ["keys", "auth"], /which URL\?.*https:\/\//],
-    ["a URL of a relay", ["keys", "auth", "wss://drop.example.com"], /which URL\?.*https:\/\//],
+    ["no URL", ["keys", "auth"], /which URL\?.*https:\/\//s],
+    ["a URL of a relay", ["keys", "auth", "wss://drop.example.com"], /which URL\?.*https:\/\//s],
     ["an option of another command", ["pickup", "--quorum", "1"], /pickup has no option --quorum/],
     ["an option of no command", ["pickup", "--fast"], /--fast.*deaddrop help/],
-    ["an option without its value", ["send", HEX, "hello", "--relay"], /--relay.*deaddrop help/s],
-    ["another action's option", ["relays", "--secret"], /relays has no option --secret/],
+    [
+      "an option without its value",
+      ["send", HEX, "hello", "--relay"],
+      /--relay needs a value.*help/,
+    ],
+    ["an option as a value", ["send", HEX, "hello", "--relay", "--json"], /--relay needs a value/],
+    ["a value that is not wanted", ["status", "--json=yes"], /--json takes no value.*help/],
+    ["a text that begins with -", ["send", HEX, "-- hello"], /no option .*stand after "--"/s],
+    ["another command's option", ["relays", "--secret"], /relays has no option --secret/],
+    ["another action's option", ["keys", "new", "--secret"], /--secret is for keys show/],
+    ["a method for a key", ["keys", "import", "--method", "POST"], /--method is for keys auth/],
+    [
+      "no passphrase for a header",
+      ["keys", "auth", "--no-passphrase"],
+      /--no-passphrase is for keys new and keys import/,
+    ],
   ])("exits with 2 and says what to do: %s", async (_, args, message) => {
     const { runs } = keyholder();
     const ran = await runs(args);
     expect(ran).toMatchObject({ code: 2, out: "" });
-    expect(ran.err).toMatch(/^deaddrop: /);
+    // The error stands last, where it is seen.
+    expect(ran.err).toMatch(/^deaddrop: .*\n( {2}.*\n)?$/);
     expect(ran.err).toMatch(message);
   });
 
@@ -134,7 +178,7 @@ describe.concurrent("wrong use", () => {
   ])("exits with 2 where there are no relays yet, and says how to set them: %j", async (args) => {
     const ran = await keyholder().runs(args);
     expect(ran).toMatchObject({ code: 2, out: "" });
-    expect(ran.err).toMatch(/^deaddrop: no relays .*deaddrop relays set wss:/);
+    expect(ran.err).toMatch(/^deaddrop: no relays .*deaddrop relays set wss:/s);
   });
 
   it.each([[["pickup"]], [["send", HEX, "hello"]], [["status"]], [["keys", "show"]], [["open"]]])(
@@ -142,7 +186,7 @@ describe.concurrent("wrong use", () => {
     async (args) => {
       const ran = await seat().runs(args);
       expect(ran).toMatchObject({ code: 1, out: "" });
-      expect(ran.err).toMatch(/^deaddrop: there is no key .*deaddrop keys new/);
+      expect(ran.err).toMatch(/^deaddrop: there is no key .*deaddrop keys new/s);
     },
   );
 

@@ -202,7 +202,7 @@ describe("a receipt", () => {
     let time = now();
     const outbox = memoryOutbox();
     const recipient = deadDrop(bob, [shared()], {
-      discovery: [discovery.url],
+      discovery: [discovery.url, refusing.url],
       outbox,
       receipts: { minDelaySeconds: 0, maxDelaySeconds: 0 },
       runtime: { now: () => time, random: Math.random },

@@ -1,63 +1,33 @@
-// The library in a real browser: Debian's chromium, driven by playwright-core. Where there is none the tests are skipped; in CI they fail.
+// The library in a real browser. Where there is none the tests are skipped; in CI they fail.
 
-import { existsSync, readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { extname, join } from "node:path";
-
-import { type Browser, chromium, type Page } from "playwright-core";
-import { build } from "vite";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
 import { secretSigner } from "../../src/client/client.ts";
+import { noBrowser, servePage, startBrowser } from "../support/chromium.ts";
 import { now } from "../support/client.ts";
 import { type Person, person } from "../support/people.ts";
-import { startRelay, temporaryFolder } from "../support/relay.ts";
+import { startRelay } from "../support/relay.ts";
 import type { Verbs } from "./browser/page.ts";
 import { held, startAgain } from "./support.ts";
 
-const CHROMIUM = process.env["DEADDROP_TEST_CHROMIUM"] ?? "/usr/bin/chromium";
-const isMissing = !existsSync(CHROMIUM);
-const reason = isMissing ? ` (no ${CHROMIUM}: install chromium)` : "";
-const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript" };
+const reason = noBrowser === undefined ? "" : ` (${noBrowser})`;
 
 // In CI it is no reason: there it fails.
 const maySkip = process.env["CI"] === undefined;
 
-describe.skipIf(isMissing && maySkip)(
+describe.skipIf(noBrowser !== undefined && maySkip)(
   `the library in chromium${reason}`,
   { timeout: 120_000 },
   () => {
-    const atEnd: (() => unknown)[] = [];
+    const atEnd: (() => void | Promise<void>)[] = [];
     let browser: Browser | undefined;
     let origin = "";
 
     beforeAll(async () => {
-      const outDir = temporaryFolder((clean) => atEnd.push(clean));
-      await build({
-        root: new URL("browser/", import.meta.url).pathname,
-        base: "./",
-        logLevel: "error",
-        configFile: false,
-        build: { outDir, emptyOutDir: true },
-      });
-      const server = createServer((request, response) => {
-        const path = join(outDir, request.url === "/" ? "index.html" : (request.url ?? ""));
-        if (!path.startsWith(outDir) || !existsSync(path)) return response.writeHead(404).end();
-        const type = TYPES[extname(path)] ?? "text/plain";
-        return response.writeHead(200, { "content-type": type }).end(readFileSync(path));
-      });
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      atEnd.push(() => server.close());
-      origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-      const args = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-background-networking",
-      ];
-      browser = await chromium.launch({ executablePath: CHROMIUM, args });
-      atEnd.push(() => browser?.close());
+      const root = new URL("browser/", import.meta.url).pathname;
+      ({ origin } = await servePage(root, (clean) => atEnd.push(clean)));
+      browser = await startBrowser((clean) => atEnd.push(clean));
     }, 120_000);
 
     afterAll(async () => {
@@ -119,6 +89,23 @@ describe.skipIf(isMissing && maySkip)(
       expect(await call(page, "pickup", hex(bob), urls, "kept")).toEqual({ texts: [], told: [] });
       expect(await call(page, "flush", hex(bob), urls, "kept")).toBe(0);
       expect(await held(bob, relays)).toEqual([0, 0]);
+    });
+
+    it("is not held up by damaged records in IndexedDB, and tells of them", async () => {
+      const relay = await startRelay();
+      const [alice, bob] = [person(), person()];
+      const page = await newPage();
+      await call(page, "send", hex(alice), bob.key, "still here", [relay.url]);
+      await call(page, "damage", "torn", { id: "1", type: "acknowledgement", until: 2 ** 40 });
+      await call(page, "damage", "torn", { id: "2", type: "of a later version" });
+      expect(await call(page, "pickup", hex(bob), [relay.url], "torn")).toEqual({
+        texts: ["still here"],
+        told: ["done"],
+      });
+      const { loaded, damaged } = await call(page, "records", "torn");
+      expect(damaged).toEqual(["1"]);
+      expect(loaded).toContainEqual(expect.stringMatching(/^[0-9a-f]{64}$/));
+      expect(loaded).not.toContain("2");
     });
 
     it("may read the HTTP door of a relay of another origin", async () => {

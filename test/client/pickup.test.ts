@@ -2,7 +2,7 @@ import * as nip44 from "nostr-tools/nip44";
 import { finalizeEvent, generateSecretKey, getEventHash } from "nostr-tools/pure";
 import { describe, expect, it } from "vitest";
 
-import { receivers, receivingKey, secretSigner } from "../../src/client/client.ts";
+import { type PickedUp, receivers, receivingKey, secretSigner } from "../../src/client/client.ts";
 import { epochAt } from "../../src/client/stealth.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import type { NostrEvent as ToolsEvent } from "nostr-tools";
@@ -38,6 +38,30 @@ describe("pickup", () => {
     expect(texts(picked).sort()).toEqual(["one", "three", "two"]);
     const urls = relays.map(({ url }) => new URL(url).href);
     for (const each of picked) expect(urls).toContain(each.relay);
+  });
+
+  it("has caught up when all that is held was handed out, whichever relay is not there, and watches on", async () => {
+    const relays = [shared(), await startRelay(), { url: "ws://127.0.0.1:1" }];
+    const bob = person();
+    const sender = deadDrop(ALICE, []);
+    for (const text of ["one", "two", "three"]) {
+      const [first, second] = relays.map(({ url }) => url);
+      const sent = sender.send(bob.key, text, {
+        relays: [text === "two" ? first : second] as string[],
+      });
+      await (await sent).settled();
+    }
+    const watch = deadDrop(bob, relays, { patienceSeconds: 1 }).watch();
+    const picked: PickedUp[] = [];
+    const before = watch.caughtUp.then(() => texts(picked).toSorted());
+    for await (const each of watch) {
+      picked.push(each);
+      if (picked.length < 3) continue;
+      void before.then(() => sender.send(bob.key, "later", { relays: [shared().url] }));
+      if (picked.length > 3) break;
+    }
+    expect(await before).toEqual(["one", "three", "two"]);
+    expect(texts(picked).at(-1)).toBe("later");
   });
 
   it("follows a box to its end, page by page, also where many drops share one second", async () => {
@@ -273,7 +297,7 @@ describe("acknowledge", () => {
   const shared = sharedRelay();
 
   it("tells every relay, and the messages are not brought again, by any of them", async () => {
-    // A relay that knows no acknowledgements goes on holding it.
+    // A relay that refuses acknowledgements goes on holding it.
     const bob = person();
     const kept: NostrEvent[] = [];
     const forgetful = await scriptedRelay({
@@ -297,7 +321,7 @@ describe("acknowledge", () => {
     const told = await client.acknowledge(idsOf(picked));
     expect(told.map(({ state, reason }) => [state, reason])).toEqual([
       ["done", ""],
-      ["refused", "blocked: no"],
+      ["later", "blocked: no"],
     ]);
     expect(await all(client.pickup())).toEqual([]);
     expect(kept).toHaveLength(1);

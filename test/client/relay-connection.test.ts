@@ -136,7 +136,7 @@ describe("a connection to a relay", () => {
     expect(notices).toEqual([`${doubted.key} is not authenticated: restricted: not you`]);
     expect([trusted, doubted].map(({ key }) => own.refusalOf(key))).toEqual([
       undefined,
-      "restricted: not you",
+      { by: "relay", why: "restricted: not you" },
     ]);
     const heard = relay.heard.filter(([, id]) => id !== "challenge");
     expect(heard.map(([verb]) => verb)).toEqual(["AUTH", "AUTH", "REQ"]);

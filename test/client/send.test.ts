@@ -149,8 +149,10 @@ describe("send", () => {
       forged,
     ];
     for (const event of events) await client(event);
-    const sender = deadDrop(ALICE, [], { discovery: [discovery.url] });
-    expect(await sender.lookUpRelays(bob.key)).toEqual([new URL(shared().url).href]);
+    const sender = deadDrop(ALICE, [shared()], { discovery: [discovery.url] });
+    expect(await sender.lookUpRelays(bob.key)).toMatchObject({
+      relays: [new URL(shared().url).href],
+    });
     const delivery = await sender.send(bob.key, "found");
     expect(statesOf(delivery.reports)).toEqual(["held"]);
     expect(texts(await all(deadDrop(bob, [shared()]).pickup()))).toEqual(["found"]);
@@ -164,7 +166,9 @@ describe("send", () => {
     expect(published[0]).toEqual({ url: discovery.url, refusal: undefined });
     expect(published[1]?.refusal).toMatch(/^blocked: kind 10050/);
     const sender = deadDrop(ALICE, [], { discovery: [discovery.url] });
-    expect(await sender.lookUpRelays(bob.key)).toEqual([new URL(shared().url).href]);
+    expect(await sender.lookUpRelays(bob.key)).toMatchObject({
+      relays: [new URL(shared().url).href],
+    });
   });
 
   it("names relays in what it signs without the password that they are reached with", async () => {
@@ -173,8 +177,10 @@ describe("send", () => {
     const url = shared().url.replace("//", "//bob:secret@");
     const own = deadDrop(bob, [{ url }], { discovery: [discovery.url] });
     await own.publishRelays();
-    const sender = deadDrop(ALICE, [], { discovery: [discovery.url] });
-    expect(await sender.lookUpRelays(bob.key)).toEqual([new URL(shared().url).href]);
+    const sender = deadDrop(ALICE, [shared()], { discovery: [discovery.url] });
+    expect(await sender.lookUpRelays(bob.key)).toMatchObject({
+      relays: [new URL(shared().url).href],
+    });
     await sender.send(bob.key, "still here");
     // The relay believes no AUTH with a password in its relay tag.
     expect(texts(await all(own.pickup()))).toEqual(["still here"]);
@@ -202,12 +208,24 @@ describe("send", () => {
 
   it("does not trouble a relay with a message that is too long for it, and says so", async () => {
     const sender = deadDrop(ALICE, []);
-    const text = "x".repeat(100_000);
+    const text = "x".repeat(40_000);
     const delivery = await sender.send(person().key, text, { relays: [shared().url] });
     expect(delivery.isDelivered).toBe(false);
     expect(delivery.reports[0]?.reason).toMatch(
       /^invalid: a drop of \d+ bytes, the relay takes 65536$/,
     );
+  });
+
+  it("leaves 28,672 of a relay's 64 KiB for the message as JSON", async () => {
+    const bob = person();
+    const [id, tags] = ["0".repeat(64), [["p", bob.key]]];
+    const empty = { id, pubkey: ALICE.key, created_at: now(), kind: 14, tags, content: "" };
+    const text = "x".repeat(28_672 - JSON.stringify(empty).length);
+    const sender = deadDrop(ALICE, []);
+    const fits = await sender.send(bob.key, text, { relays: [shared().url] });
+    expect(statesOf(fits.reports)).toEqual(["held"]);
+    const longer = await sender.send(bob.key, `${text}x`, { relays: [shared().url] });
+    expect(longer.reports[0]?.reason).toMatch(/^invalid: a drop of \d+ bytes/);
   });
 
   it("tells each relay's refusal", async () => {

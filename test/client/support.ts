@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
 import { onTestFinished } from "vitest";
@@ -86,10 +87,15 @@ type Scripted = {
   readonly drop: () => void;
 };
 
-/** A relay that behaves as ours never would, to see what the client makes of it. */
-export async function scriptedRelay(script: Script): Promise<Scripted> {
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
-  await once(server, "listening");
+/** A relay that behaves as ours never would, to see what the client makes of it. `document` is what it says of itself: by default that it is a dead drop. */
+export async function scriptedRelay(
+  script: Script,
+  document: object = { dead_drop: {} },
+): Promise<Scripted> {
+  const http = createServer((_, response) => response.end(JSON.stringify(document)));
+  const server = new WebSocketServer({ server: http });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
   const heard: Said[] = [];
   server.on("connection", (socket) => {
     const say = (...message: unknown[]): void => socket.send(JSON.stringify(message));
@@ -106,8 +112,9 @@ export async function scriptedRelay(script: Script): Promise<Scripted> {
   onTestFinished(() => {
     drop();
     server.close();
+    http.close();
   });
-  const { port } = server.address() as AddressInfo;
+  const { port } = http.address() as AddressInfo;
   return { url: `ws://127.0.0.1:${port}/`, heard, drop };
 }
 

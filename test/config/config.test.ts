@@ -28,8 +28,8 @@ type Row = {
   readonly allowed: RegExp;
 };
 
-const DURATION = /a duration: seconds, or a number with s, m, h or d/;
-const SIZE = /a size: bytes, or a number with KiB, MiB or GiB/;
+const DURATION = /a duration: (seconds, or )?a number with s, m, h or d/;
+const SIZE = /a size: (bytes, or )?a number with KiB, MiB or GiB/;
 const URLS = /a ws:\/\/ or wss:\/\/ URL/;
 const PUBLIC_KEY = /a public key: npub1… or 64 lowercase hex digits/;
 const ENDPOINT = /an address and a port/;
@@ -337,14 +337,27 @@ describe("the configuration", () => {
   );
 
   it.each([
-    ["90", 90],
     ["90s", 90],
     ["2m", 120],
     ["3h", 10_800],
     ["4d", 345_600],
-    [90, 90],
+    ["0", 0],
+    [0, 0],
   ])("reads the duration %j", (given, seconds) => {
     expect(loadConfig({}, fileWith({ retention: given })).retention).toBe(seconds);
+  });
+
+  it.each([
+    ["90", 90],
+    [90, 90],
+    ["2m", 120],
+  ])("reads the duration %j where the name says seconds", (given, seconds) => {
+    const config = loadConfig(
+      {},
+      fileWith({ sweepSeconds: given, limits: { deadSeconds: given } }),
+    );
+    expect(config.sweepSeconds).toBe(seconds);
+    expect(config.limits.deadSeconds).toBe(seconds);
   });
 
   it.each([
@@ -380,6 +393,22 @@ describe("a start with a bad configuration", () => {
     expect(message).toMatch(allowed);
   });
 
+  const MEASURED = ROWS.filter(({ allowed }) => allowed === DURATION || allowed === SIZE);
+
+  it.each(MEASURED)("takes a number alone for $key only if the name says the unit", (row) => {
+    const { key, variable, allowed } = row;
+    const saysUnit = /(Seconds|Bytes|bytesPerSecond|bytesBurst)$/.test(key);
+    const units =
+      allowed === DURATION ? "600s, 600m, 600h or 600d" : "600MiB, 600KiB, 600GiB or 600B";
+    const said = `has no unit: write ${units}`;
+    const refusals = saysUnit ? [] : [`${key}: 600 ${said}`, `${key}: "600" ${said}`];
+    const heard = [
+      complaint({}, fileWith(nested(key, 600))),
+      complaint({ [variable]: "600" }),
+    ].filter((message) => message.includes("unit"));
+    expect(heard).toEqual(refusals);
+  });
+
   it.each(["name", "description", "contact"])("names %s when it is no text", (key) => {
     expect(refusal({}, fileWith({ [key]: 5 }))).toMatch(new RegExp(`^${key}: 5 .*string`));
   });
@@ -390,7 +419,8 @@ describe("a start with a bad configuration", () => {
   });
 
   it.each([
-    ["retention", ["1.5h", "-1", "1w", "30 d", "", "1d12h", -1, 1.5, true]],
+    ["retention", ["1.5h", "-1", "1w", "30 d", "", "1d12h", "30", 30, "00", -1, 1.5, true]],
+    ["limits.memory", ["256", 256, "1.5MiB"]],
     ["limits.boxBytes", ["1.5MiB", "-1", "1kb", "1MB", "", "0x10", -1, 1.5]],
     ["limits.tags", ["1.5", "ten", "", "1e3", "9999999999999999", 0, -1, 1.5]],
     ["listen", ["127.0.0.1", ":7777", "a b:1", "127.0.0.1:65536", "::1:7777", "ws://x:1", "x:"]],
@@ -524,6 +554,16 @@ describe("the example file", () => {
     }
   });
 });
+
+// What is said against it, if anything.
+function complaint(environment: Record<string, string>, file?: string): string {
+  try {
+    loadConfig(environment, file);
+    return "";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
 
 function refusal(environment: Record<string, string>, file?: string): string {
   try {

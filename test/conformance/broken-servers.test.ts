@@ -10,6 +10,7 @@ import { describe, expect, it } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 
 import { SUITE } from "../../src/conformance/suite.ts";
+import { startRelay } from "../support/relay.ts";
 import { type AtEnd, checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
 
 /** What every relay owes; no dead_drop object exempts it. */
@@ -88,7 +89,10 @@ function unmasked(text: string): Buffer {
   return Buffer.concat([header, Buffer.from(text)]);
 }
 
-const BROKEN_SERVERS: Record<string, { serve: (atEnd: AtEnd) => Promise<string>; seen: RegExp }> = {
+type Strange = { readonly serve: (atEnd: AtEnd) => Promise<string>; readonly seen: RegExp };
+
+/** Where there is no relay of which anything could be said. */
+const NO_RELAYS: Record<string, Strange> = {
   "a closed port": { serve: closedPort, seen: /no connection: .*ECONNREFUSED/ },
   "a plain HTTP server": {
     serve: (atEnd) => {
@@ -99,7 +103,7 @@ const BROKEN_SERVERS: Record<string, { serve: (atEnd: AtEnd) => Promise<string>;
       });
       return listening(server);
     },
-    seen: /no connection: Unexpected server response: 200/,
+    seen: /no connection: it answers with HTTP status 200, not with a WebSocket/,
   },
   "a server that speaks something else": {
     serve: (atEnd) =>
@@ -110,18 +114,29 @@ const BROKEN_SERVERS: Record<string, { serve: (atEnd: AtEnd) => Promise<string>;
     serve: (atEnd) => strangeServer(atEnd, () => {}),
     seen: /no connection: Opening handshake has timed out/,
   },
-  "a relay that never answers": {
-    serve: (atEnd) => strangeRelay(atEnd, () => {}),
-    seen: /nothing for \d+ ms, before OK for EVENT/,
-  },
   "a relay that hangs up": {
     serve: (atEnd) => strangeRelay(atEnd, (socket) => socket.close(1013, "try again later")),
-    seen: /the relay closed the connection \(1013 try again later\), before/,
+    seen: /the relay closed the connection \(1013 try again later\), before an answer/,
   },
   "a relay that hangs up at the first word": {
     serve: (atEnd) =>
       strangeRelay(atEnd, (socket) => socket.on("message", () => socket.terminate())),
-    seen: /the relay closed the connection \(1006 \), before OK/,
+    seen: /the relay closed the connection \(1006 \), before an answer/,
+  },
+  "a host that there is not": {
+    serve: () => Promise.resolve("ws://relay.invalid"),
+    seen: /no connection: getaddrinfo (ENOTFOUND|EAI_AGAIN) relay\.invalid/,
+  },
+  "a relay that says farewell in colours": {
+    serve: (atEnd) => strangeRelay(atEnd, (socket) => socket.close(1013, "\u001b[2J")),
+    seen: /\(1013 \\u001b\[2J\)/,
+  },
+};
+
+const BROKEN_SERVERS: Record<string, Strange> = {
+  "a relay that never answers": {
+    serve: (atEnd) => strangeRelay(atEnd, () => {}),
+    seen: /nothing for \d+ ms, before OK for EVENT/,
   },
   "a relay that sends garbage": {
     serve: (atEnd) => strangeRelay(atEnd, (socket) => socket.send("\u001b[2J{{{")),
@@ -159,7 +174,40 @@ const BROKEN_SERVERS: Record<string, { serve: (atEnd: AtEnd) => Promise<string>;
   },
 };
 
-describe.concurrent("a URL that is no relay, or a broken one", () => {
+describe.concurrent("where there is no relay", () => {
+  it.for(Object.entries(NO_RELAYS))(
+    "that is said in one line, and no check is held against it: %s",
+    async ([, { serve, seen }], { onTestFinished }) => {
+      const url = await serve(onTestFinished);
+      for (const json of [false, true]) {
+        const ran = await conformanceText(url, { json, timeoutSeconds: 1.5 });
+        expect(ran).toMatchObject({ status: 2, stdout: "" });
+        expect(ran.stderr).toMatch(/^deaddrop: no relay answers at [^\n]*\n$/);
+        expect(ran.stderr).toContain(url);
+        expect(ran.stderr).toMatch(seen);
+      }
+    },
+  );
+
+  it("any more, that is said after what was seen until then", async ({ onTestFinished }) => {
+    const relay = await startRelay({}, onTestFinished);
+    const { status, stdout, stderr } = await conformanceText(relay.url, {}, false, (text) => {
+      if (text.includes("basics/verbs")) void relay.kill();
+    });
+    expect(status).toBe(1);
+    const [, done, all] =
+      /^deaddrop: the relay is gone after (\d+) of (\d+) checks: \S.*\n$/.exec(stderr) ?? [];
+    const marks = [...stdout.matchAll(/^[✓✗–](?= )/gm)].map(([mark]) => mark);
+    expect(marks).toHaveLength(Number(done));
+    expect(marks.indexOf("✗")).toBe(marks.length - 1);
+    expect(Number(all)).toBe(SUITE.length);
+    expect(Number(done)).toBeLessThan(SUITE.length);
+    // The table and what became of the drops are there all the same.
+    expect(stdout).toMatch(/\nall +\d+ +1 +\d+\n/);
+  });
+});
+
+describe.concurrent("a relay that is broken", () => {
   it.for(Object.keys(BROKEN_SERVERS))(
     "%s is reported, check by check, to the end",
     async (name, { onTestFinished }) => {

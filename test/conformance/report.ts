@@ -37,6 +37,7 @@ export async function conformanceText(
   url: string | undefined,
   options: Partial<ConformanceOptions> = {},
   isTTY = false,
+  printed?: (text: string) => void,
 ): Promise<{ status: number; stdout: string; stderr: string }> {
   const written = { stdout: "", stderr: "" };
   const status = await conformance(
@@ -51,7 +52,13 @@ export async function conformanceText(
       ...options,
     },
     {
-      stdout: { isTTY, write: (text) => (written.stdout += text) },
+      stdout: {
+        isTTY,
+        write(text) {
+          written.stdout += text;
+          printed?.(text);
+        },
+      },
       stderr: { isTTY, write: (text) => (written.stderr += text) },
     },
   );

@@ -9,6 +9,9 @@ export type Held = { event: NostrEvent; recipient: string; expiry: number; until
 
 type SmallBoxesParts = {
   readonly faults: ReadonlySet<Fault>;
+  /** Unix seconds. */
+  readonly now: () => number;
+  readonly boxDrops: number;
   /** The names of the relay, for kind 62. */
   readonly urls: readonly OwnUrl[];
   /** Sends a drop to who listens, and answers how many there were. */
@@ -29,7 +32,8 @@ export class SmallBoxes {
   readonly acknowledged: Held[] = [];
   readonly #parts: SmallBoxesParts;
   readonly #drops = new Map<string, Held>();
-  readonly #tombstones = new Set<string>();
+  // From when on each holds: where there is a grace, that second.
+  readonly #tombstones = new Map<string, number>();
   readonly #consumed = new Set<string>();
 
   constructor(parts: SmallBoxesParts) {
@@ -43,7 +47,7 @@ export class SmallBoxes {
   /** What a recipient may still pick up. */
   of(recipient: string): NostrEvent[] {
     return this.held
-      .filter((held) => held.recipient === recipient && now() < held.until)
+      .filter((held) => held.recipient === recipient && this.#parts.now() < held.until)
       .map(({ event }) => event);
   }
 
@@ -80,7 +84,7 @@ export class SmallBoxes {
       if (!faults.has("reads a malformed expiration as none")) return [false, expiry.reason];
       expiry = event.created_at + 172_800 + RETENTION;
     }
-    const why = untimely(event.created_at, expiry, now());
+    const why = untimely(event.created_at, expiry, this.#parts.now());
     const isForgiven = faults.has(
       why === "invalid: expired" ? "takes what has expired" : "takes the distant future",
     );
@@ -101,22 +105,21 @@ export class SmallBoxes {
     if (faults.has("evicts the oldest") && box.length >= EVICTION_BOX) {
       const oldest = box.toSorted((a, b) => a.event.created_at - b.event.created_at)[0];
       if (oldest !== undefined) this.#drops.delete(oldest.event.id);
-    } else if (box.length >= BOX) return [false, "rate-limited: mailbox full"];
+    } else if (box.length >= this.#parts.boxDrops) return [false, "rate-limited: mailbox full"];
     this.#drops.set(event.id, held);
-    const isOld = event.created_at < now() - 600;
+    const isOld = event.created_at < this.#parts.now() - 600;
     if (!isOld || !faults.has("delivers live by created_at")) this.#parts.deliver(held);
     return [true, ""];
   }
 
   #isAcknowledged(id: string, recipient: string): boolean {
-    return (
-      !this.#parts.faults.has("forgets what was acknowledged") &&
-      this.#tombstones.has(`${id} ${recipient}`)
-    );
+    const { faults, now } = this.#parts;
+    const from = this.#tombstones.get(`${id} ${recipient}`) ?? Infinity;
+    return !faults.has("forgets what was acknowledged") && from <= now();
   }
 
   #acknowledge(event: NostrEvent): [boolean, string] {
-    const { faults } = this.#parts;
+    const { faults, now } = this.#parts;
     const isMalformed = event.kind === 20_221 && !isAcknowledgement(event);
     if (isMalformed && !faults.has("accepts a malformed acknowledgement")) {
       return [false, "invalid: malformed acknowledgement"];
@@ -140,14 +143,11 @@ export class SmallBoxes {
         if (faults.has("extends the expiry by the grace")) held.until = held.expiry = Number(grace);
         if (!faults.has("extends the expiry by the grace")) {
           // The tombstone begins where the grace ends; until then the drop itself answers.
-          setTimeout(
-            () => this.#tombstones.add(`${id} ${owner}`),
-            Number(grace) * 1_000 - Date.now(),
-          ).unref();
+          this.#tombstones.set(`${id} ${owner}`, Number(grace));
         }
         continue;
       }
-      this.#tombstones.add(`${id} ${owner}`);
+      this.#tombstones.set(`${id} ${owner}`, now());
       this.#drops.delete(id);
       if (held !== undefined) this.acknowledged.push(held);
     }
@@ -181,7 +181,7 @@ export class SmallBoxes {
       if (recipient !== event.pubkey || drop.created_at > event.created_at) continue;
       this.#drops.delete(id);
       if (!this.#parts.faults.has("vanishes without tombstones")) {
-        this.#tombstones.add(`${id} ${recipient}`);
+        this.#tombstones.set(`${id} ${recipient}`, this.#parts.now());
       }
     }
     return [true, ""];

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 
 import { verifyEvent } from "nostr-tools/pure";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocketServer } from "ws";
 
 import { isGenuine } from "../../src/client/genuine.ts";
 import { misauthenticated } from "../../src/nostr/auth.ts";
@@ -13,32 +13,56 @@ import { isReason } from "../../src/nostr/reason.ts";
 import { inOrder } from "../support/events.ts";
 import type { Fault } from "./fault.ts";
 import type { AtEnd } from "./report.ts";
-import { BOX, type Held, now, RETENTION, SmallBoxes } from "./small-boxes.ts";
+import { BOX, type Held, now as systemNow, RETENTION, SmallBoxes } from "./small-boxes.ts";
 import { smallDoor } from "./small-door.ts";
 import { SmallReconciliations } from "./small-reconciliations.ts";
 
 const HELD_MS = 500;
 
+type Say = (text: string) => void;
+
 type Peer = {
-  socket: WebSocket;
+  say: Say;
   challenge: string;
   isChallenged: boolean;
   keys: Set<string>;
   /** Requests that came before a key did. */
-  held: (() => void)[];
+  held: (readonly [answer: () => void, timer: NodeJS.Timeout])[];
   subscriptions: Map<string, Filter[]>;
   reconciliations: SmallReconciliations;
 };
 
+export type SmallRelayOptions = {
+  readonly faults?: readonly Fault[];
+  readonly minPow?: number;
+  /** Unix seconds. */
+  readonly now?: () => number;
+  /** The most drops in a box, and the most that one request is answered with. */
+  readonly boxDrops?: number;
+  readonly pageDrops?: number;
+  /** Whether the id and the signature of an event are right. */
+  readonly isGenuine?: (event: NostrEvent) => boolean;
+};
+
+/** A connection, as the relay sees it. */
+export type SmallConnection = {
+  readonly heard: (text: string) => void;
+  readonly closed: () => void;
+  /** The ids of what is open. */
+  readonly subscriptions: () => string[];
+};
+
 /** Serves a small relay on the loopback until the test is over; answers its URL. */
-export async function smallRelay(
-  { faults = [], minPow = 0 }: { faults?: readonly Fault[]; minPow?: number },
-  atEnd: AtEnd,
-): Promise<string> {
-  const relay = new SmallRelay(new Set(faults), minPow);
+export async function smallRelay(options: SmallRelayOptions, atEnd: AtEnd): Promise<string> {
+  const relay = new SmallRelay(options);
   const server = createServer((request, response) => void relay.http(request, response));
   const sockets = new WebSocketServer({ server });
-  sockets.on("connection", (socket) => relay.connected(socket));
+  sockets.on("connection", (socket) => {
+    const connection = relay.connected((text) => socket.send(text));
+    socket.on("close", connection.closed);
+    socket.on("error", () => {});
+    socket.on("message", (frame: Buffer) => connection.heard(frame.toString()));
+  });
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
   });
@@ -52,19 +76,38 @@ export async function smallRelay(
   return `ws://${host}`;
 }
 
-class SmallRelay {
+/** The relay itself, whatever carries its messages. `urls` are its names. */
+export class SmallRelay {
   readonly urls: OwnUrl[] = [];
   readonly #faults: ReadonlySet<Fault>;
   readonly #minPow: number;
+  readonly #now: () => number;
+  readonly #boxDrops: number;
+  readonly #pageDrops: number;
+  readonly #isGenuine: (event: NostrEvent) => boolean;
   readonly #peers = new Set<Peer>();
   readonly #boxes: SmallBoxes;
   readonly #door: ReturnType<typeof smallDoor>;
 
-  constructor(faults: ReadonlySet<Fault>, minPow: number) {
+  constructor({
+    faults: given = [],
+    minPow = 0,
+    now = systemNow,
+    boxDrops = BOX,
+    pageDrops = Infinity,
+    isGenuine: isRight = isGenuine,
+  }: SmallRelayOptions) {
+    const faults = new Set(given);
     this.#faults = faults;
     this.#minPow = minPow;
+    this.#now = now;
+    this.#boxDrops = boxDrops;
+    this.#pageDrops = pageDrops;
+    this.#isGenuine = isRight;
     const boxes = new SmallBoxes({
       faults,
+      now,
+      boxDrops,
       urls: this.urls,
       deliver: (held) => this.#deliver(held),
       broadcast: (event) => this.#broadcast(event),
@@ -91,35 +134,44 @@ class SmallRelay {
       "access-control-allow-headers": "*",
       "access-control-allow-methods": "GET",
     });
-    response.end(
-      JSON.stringify({
-        supported_nips: [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 77],
-        limitation: { restricted_writes: true, min_pow_difficulty: this.#minPow },
-        dead_drop: {
-          kinds: [4, 1059],
-          acknowledgement_kind: 20_221,
-          retention: RETENTION,
-          timestamp_fuzz: 172_800,
-          clock_skew: 900,
-          max_drops: BOX,
-          max_bytes: 1_000_000,
-          max_acknowledgement_ids: 100,
-          max_early_acknowledgements: 100,
-          max_auth_keys: 10,
-          author_deletes_wraps: false,
-          http: !this.#faults.has("has no HTTP door"),
-        },
-      }),
-    );
+    response.end(JSON.stringify(this.document()));
   }
 
-  connected(socket: WebSocket): void {
+  /** Its NIP-11 document. */
+  document(): { readonly dead_drop: object } & Record<string, unknown> {
+    return {
+      supported_nips: [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 77],
+      limitation: { restricted_writes: true, min_pow_difficulty: this.#minPow },
+      dead_drop: {
+        kinds: [4, 1059],
+        acknowledgement_kind: 20_221,
+        retention: RETENTION,
+        timestamp_fuzz: 172_800,
+        clock_skew: 900,
+        max_drops: this.#boxDrops,
+        max_bytes: 1_000_000,
+        max_acknowledgement_ids: 100,
+        max_early_acknowledgements: 100,
+        max_auth_keys: 10,
+        author_deletes_wraps: false,
+        http: !this.#faults.has("has no HTTP door"),
+      },
+    };
+  }
+
+  /** What a recipient may still pick up. */
+  box(recipient: string): NostrEvent[] {
+    return this.#boxes.of(recipient);
+  }
+
+  /** A client is there. `say` sends it a message. */
+  connected(say: Say): SmallConnection {
     const behind = {
       read: (filter: Filter) => this.#reconcilable(peer, filter),
       remove: (id: string) => this.#boxes.remove(id),
     };
     const peer: Peer = {
-      socket,
+      say,
       challenge: Math.random().toString(36),
       isChallenged: false,
       keys: new Set(),
@@ -128,22 +180,32 @@ class SmallRelay {
       reconciliations: new SmallReconciliations(behind, this.#faults),
     };
     this.#peers.add(peer);
-    socket.on("close", () => this.#peers.delete(peer));
-    socket.on("error", () => {});
-    socket.on("message", (frame: Buffer) => {
-      try {
-        this.#hear(peer, JSON.parse(frame.toString()) as unknown[]);
-      } catch {
-        say(peer, "NOTICE", "invalid: what?");
-      }
-    });
     if (this.#faults.has("challenges everybody")) this.#challenge(peer);
+    return {
+      heard: (text) => {
+        try {
+          this.#hear(peer, JSON.parse(text) as unknown[]);
+        } catch {
+          tell(peer, "NOTICE", "invalid: what?");
+        }
+      },
+      closed: () => {
+        this.#peers.delete(peer);
+        for (const [, timer] of peer.held.splice(0)) clearTimeout(timer);
+      },
+      subscriptions: () => [...peer.subscriptions.keys()],
+    };
+  }
+
+  /** Whether it takes an event, and the reason, as in OK. */
+  publish(event: NostrEvent): [accepted: boolean, reason: string] {
+    return this.#outcome(new Set(), event);
   }
 
   #challenge(peer: Peer): void {
     if (peer.isChallenged && this.#faults.has("challenges once")) return;
     peer.isChallenged = true;
-    say(peer, "AUTH", peer.challenge);
+    tell(peer, "AUTH", peer.challenge);
   }
 
   #hear(peer: Peer, message: readonly unknown[]): void {
@@ -167,51 +229,54 @@ class SmallRelay {
         !faults.has("reconciles without AUTH") &&
         !faults.has("refuses NEG-OPEN that overtakes AUTH");
       return this.#ask(peer, isHeld, () => {
-        say(peer, ...reconciliations.open(id, rest[0], rest[1] as string));
+        tell(peer, ...reconciliations.open(id, rest[0], rest[1] as string));
       });
     }
-    if (verb === "NEG-MSG") return say(peer, ...reconciliations.answer(id, rest[0] as string));
+    if (verb === "NEG-MSG") return tell(peer, ...reconciliations.answer(id, rest[0] as string));
     if (verb === "NEG-CLOSE") return reconciliations.close(id);
     throw new Error("unknown verb");
   }
 
   #authenticate(peer: Peer, event: NostrEvent): void {
     this.#believe(peer, event);
-    for (const answer of peer.held.splice(0)) answer();
+    for (const [answer, timer] of peer.held.splice(0)) {
+      clearTimeout(timer);
+      answer();
+    }
   }
 
   #believe(peer: Peer, event: NostrEvent): void {
-    const expected = { challenge: peer.challenge, urls: this.urls, now: now() };
+    const expected = { challenge: peer.challenge, urls: this.urls, now: this.#now() };
     const forgiven: Partial<Record<Fault, RegExp>> = {
       "believes any AUTH": /./,
       "believes any host": /another relay/,
       "believes any challenge": /challenge/,
       "believes an old AUTH": /10 minutes/,
     };
-    const isSigned = isGenuine(event);
+    const isSigned = this.#isGenuine(event);
     const why = isSigned ? misauthenticated(event, expected) : "invalid: bad signature";
     for (const [fault, pattern] of Object.entries(forgiven)) {
       if (why !== undefined && this.#faults.has(fault as Fault) && pattern.test(why)) {
         peer.keys.add(event.pubkey);
-        return say(peer, "OK", event.id, true, "");
+        return tell(peer, "OK", event.id, true, "");
       }
     }
-    if (why !== undefined) return say(peer, "OK", event.id, false, why);
+    if (why !== undefined) return tell(peer, "OK", event.id, false, why);
     if (this.#faults.has("knows one key a connection")) peer.keys.clear();
     peer.keys.add(event.pubkey);
-    say(peer, "OK", event.id, true, "");
+    tell(peer, "OK", event.id, true, "");
   }
 
   #publish(peer: Peer, event: NostrEvent): void {
     const answer = this.#outcome(peer.keys, event);
-    say(peer, "OK", event.id, ...answer);
+    tell(peer, "OK", event.id, ...answer);
   }
 
   #outcome(keys: ReadonlySet<string>, event: NostrEvent): [boolean, string] {
     const faults = this.#faults;
     const isSigned = faults.has("knows one spelling of an id")
       ? verifyEvent({ ...event, tags: event.tags.map((tag) => [...tag]) })
-      : isGenuine(event);
+      : this.#isGenuine(event);
     if (!isSigned && !faults.has("takes forged events")) return [false, "invalid: bad signature"];
     const zeros = 256 - BigInt(`0x${event.id}`).toString(2).length;
     if (zeros < this.#minPow && !faults.has("checks no work")) return [false, "pow: too little"];
@@ -225,23 +290,23 @@ class SmallRelay {
     if (peer.keys.size > 0) return answer();
     if (!peer.isChallenged) this.#challenge(peer);
     if (!isHeld) return answer();
-    peer.held.push(answer);
-    setTimeout(() => {
-      const at = peer.held.indexOf(answer);
-      if (at >= 0) peer.held.splice(at, 1)[0]?.();
+    const timer = setTimeout(() => {
+      peer.held = peer.held.filter(([held]) => held !== answer);
+      answer();
     }, HELD_MS);
+    peer.held.push([answer, timer]);
   }
 
   #read(peer: Peer, verb: "REQ" | "COUNT", id: string, given: readonly unknown[]): void {
     const faults = this.#faults;
     if (peer.keys.size === 0 && !faults.has("reads without AUTH")) {
       this.#challenge(peer);
-      return say(peer, "CLOSED", id, "auth-required: who are you?");
+      return tell(peer, "CLOSED", id, "auth-required: who are you?");
     }
     const filters: Filter[] = [];
     for (const value of given) {
       const filter = parseFilter(value, 1_000);
-      if (isReason(filter)) return say(peer, "CLOSED", id, filter);
+      if (isReason(filter)) return tell(peer, "CLOSED", id, filter);
       filters.push(filter);
     }
     const isOpen =
@@ -259,18 +324,18 @@ class SmallRelay {
       const box = this.#boxes.held.filter(({ recipient }) => named.has(recipient));
       this.#challenge(peer);
       const isTold = faults.has("tells full boxes from empty ones") && box.length > 0;
-      return say(peer, "CLOSED", id, `restricted: not yours${isTold ? ", but not empty" : ""}`);
+      return tell(peer, "CLOSED", id, `restricted: not yours${isTold ? ", but not empty" : ""}`);
     }
     const matching = this.#matching(peer, verb, filters);
     const limit = faults.has("ignores limit")
       ? Infinity
-      : Math.min(...filters.map(({ limit = Infinity }) => limit));
-    if (verb === "COUNT") return say(peer, "COUNT", id, { count: matching.length });
+      : Math.min(this.#pageDrops, ...filters.map(({ limit = Infinity }) => limit));
+    if (verb === "COUNT") return tell(peer, "COUNT", id, { count: matching.length });
     const sent = matching.slice(0, limit);
-    for (const event of sent) say(peer, "EVENT", id, event);
+    for (const event of sent) tell(peer, "EVENT", id, event);
     const isWhole = sent.length === matching.length || faults.has("says finish always");
     const hints = faults.has("gives no hints") ? [] : [[isWhole ? "finish" : "more"]];
-    say(peer, "EOSE", id, ...hints);
+    tell(peer, "EOSE", id, ...hints);
     if (faults.has("acknowledges at EOSE")) {
       for (const event of sent) this.#boxes.remove(event.id);
     }
@@ -310,7 +375,7 @@ class SmallRelay {
         (isEverybodys ||
           peer.keys.has(held.recipient) ||
           (faults.has("shows drops to their author") && peer.keys.has(held.event.pubkey))) &&
-        (now() < held.until || faults.has("keeps what has expired")),
+        (this.#now() < held.until || faults.has("keeps what has expired")),
     );
     const kept = [...visible.map(({ event }) => event), ...this.#boxes.kept];
     return inOrder(kept.filter((event) => filters.some((filter) => matchFilter(filter, event))));
@@ -336,13 +401,13 @@ class SmallRelay {
     let isSent = false;
     for (const [id, filters] of peer.subscriptions) {
       if (!filters.some((filter) => matchFilter(filter, event))) continue;
-      say(peer, "EVENT", id, event);
+      tell(peer, "EVENT", id, event);
       isSent = true;
     }
     return isSent;
   }
 }
 
-function say(peer: Peer, ...message: readonly unknown[]): void {
-  peer.socket.send(JSON.stringify(message));
+function tell(peer: Peer, ...message: readonly unknown[]): void {
+  peer.say(JSON.stringify(message));
 }

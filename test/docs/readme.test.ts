@@ -1,24 +1,31 @@
-import { execFile, type ExecFileException } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-import { decode } from "nostr-tools/nip19";
-import { getPublicKey } from "nostr-tools/pure";
 import { describe, expect, it } from "vitest";
 
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
-import { Client } from "../support/client.ts";
-import { startRelay, temporaryFolder } from "../support/relay.ts";
+import { COMPILED } from "../support/compiled.ts";
+import { type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
+import { isThere, noTerminal, openTerminal } from "../support/terminal.ts";
 
 const ROOT = new URL("../../", import.meta.url);
+const README = readFileSync(new URL("README.md", ROOT), "utf8");
+
+const maySkip = process.env["CI"] === undefined;
+
+// As they are without anybody's settings: a zsh then takes a comment for a command.
+const SHELLS: readonly { name: string; command: [string, ...string[]]; found: boolean }[] = [
+  { name: "bash", command: ["bash", "--norc"], found: isThere("bash", "--version") },
+  { name: "zsh", command: ["zsh", "-f"], found: isThere("zsh", "--version") },
+];
 
 describe("the README", () => {
   it("shows a program that drops, picks up and acknowledges", async () => {
     const relay = await startRelay({ env: { DEADDROP_METRICS: "127.0.0.1:0" } });
-    const readme = readFileSync(new URL("README.md", ROOT), "utf8");
-    const [, program = ""] = /```js\n([^]*?)```/.exec(readme) ?? [];
+    const [, program = ""] = /```js\n([^]*?)```/.exec(README) ?? [];
     expect(program).toContain("ws://127.0.0.1:7777");
     // Inside the project, where its imports are found.
     const folder = new URL(".cache/readme/", ROOT);
@@ -29,66 +36,99 @@ describe("the README", () => {
     const { stdout } = await promisify(execFile)(process.execPath, [file.pathname]);
 
     expect(stdout).toBe("Under the third bench.\n");
-    const metrics = await (await fetch(relay.metrics ?? "")).text();
-    expect(metrics).toMatch(/^deaddrop_drops_held 0$/m);
-    expect(metrics).toMatch(/^deaddrop_tombstones 1$/m);
+    expect(await gauges(relay)).toEqual({ held: 0, tombstones: 1 });
   });
 
-  it("shows the whole way with curl, from one key file to another", async () => {
-    const relay = await startRelay();
-    const readme = readFileSync(new URL("README.md", ROOT), "utf8");
-    const [, script = ""] = /```sh\n(relay=[^]*?)```/.exec(readme) ?? [];
-    const cwd = temporaryFolder();
-    const main = new URL("src/main.ts", ROOT).pathname;
-    const prelude = `set -euo pipefail\ndeaddrop() { "${process.execPath}" "${main}" "$@"; }\n`;
-    const { code, out, err } = await bash(
-      prelude + script.replace("http://127.0.0.1:7777", relay.http),
-      cwd,
-    );
-    expect({ code, err }).toEqual({ code: 0, err: "" });
-    const answers = out.split("\n").filter((line) => line.startsWith("{"));
-    expect(answers.map((line) => JSON.parse(line) as unknown)).toMatchObject([
-      { accepted: true, reason: "" },
-      { accepted: true, reason: "" },
-    ]);
-    expect(out).toContain("\n  Under the third bench.\n");
-    const client = await Client.connect(relay.url);
-    const secret = nsecOf(readFileSync(join(cwd, "bob.key"), "utf8"));
-    await client.authenticate({ secret, key: getPublicKey(secret) });
-    expect(await client.pickup()).toEqual([]);
+  it.skipIf(maySkip)("can be pasted into what there is in CI", () => {
+    expect(noTerminal).toBe(undefined);
+    expect(SHELLS.filter(({ found }) => !found)).toEqual([]);
   });
+
+  // Line by line, as a shell reads it, with whatever would take the rest of it for its own input.
+  for (const { name, command, found } of SHELLS) {
+    const why = noTerminal ?? (found ? undefined : `no ${name}`);
+    const but = why === undefined ? "" : ` (${why})`;
+    it.skipIf(why !== undefined)(
+      `sends, picks up and acknowledges when it is pasted into ${name}${but}`,
+      async () => {
+        const relay = await startRelay({ env: { DEADDROP_METRICS: "127.0.0.1:0" } });
+        const [session, drop, pickup] = shellBlocks(README)
+          .slice(1)
+          .map((block) => block.replaceAll("127.0.0.1:7777", new URL(relay.url).host));
+        const cwd = linkedCheckout();
+        const terminal = await openTerminal({
+          command,
+          cwd,
+          env: { PATH: process.env["PATH"], HOME: cwd, NODE_COMPILE_CACHE: COMPILED },
+          columns: 200,
+        });
+
+        await terminal.paste(`${session}echo "$((100 + 1)) done"\n`);
+        const seen = await terminal.shows(/^101 done$/m);
+        expect(seen).toMatch(/^ {2}Under the third bench\.$/m);
+        expect(await gauges(relay)).toEqual({ held: 0, tombstones: 1 });
+
+        await terminal.paste(`${drop}echo "$((100 + 2)) done"\n`);
+        await terminal.shows(/^102 done$/m);
+        expect(await gauges(relay)).toEqual({ held: 1, tombstones: 1 });
+
+        await terminal.paste(`${pickup}echo "$((100 + 3)) done"\n`);
+        const all = await terminal.shows(/^103 done$/m);
+        expect(all).toMatch(/^ {2}By the old mill\.$/m);
+        expect(await gauges(relay)).toEqual({ held: 0, tombstones: 2 });
+        // Nothing was taken for something else.
+        expect(all).not.toMatch(/not found|no such|error|usage|dquote|refused|Unknown/i);
+      },
+      120_000,
+    );
+  }
 
   it("names commands that exist", () => {
-    const readme = readFileSync(new URL("README.md", ROOT), "utf8");
-    const named = [...readme.matchAll(/^(?:npm run -s deaddrop -- |deaddrop )([a-z]+)/gm)];
+    const named = [...README.matchAll(/^(?:npm run -s deaddrop -- |(?:\| `)?deaddrop )([a-z]+)/gm)];
     expect(named.length).toBeGreaterThan(8);
     for (const [, name = ""] of named) expect(Object.keys(COMMANDS)).toContain(name);
   });
 
   it("names settings that exist", () => {
-    const readme = readFileSync(new URL("README.md", ROOT), "utf8");
     const settings = SETTINGS.map(({ path }) => path.at(-1));
-    const named = [...readme.matchAll(/^\| `([a-zA-Z]+)` /gm)].map(([, name]) => name);
+    const named = [...README.matchAll(/^\| `([a-zA-Z]+)` /gm)].map(([, name]) => name);
     expect(named.length).toBeGreaterThan(5);
     for (const name of named) expect(settings).toContain(name);
   });
 });
 
-function bash(script: string, cwd: string): Promise<{ code: number; out: string; err: string }> {
-  const env = { PATH: process.env["PATH"], DEADDROP_HOME: join(cwd, "home") };
-  return new Promise((resolve) => {
-    execFile(
-      "bash",
-      ["--norc", "-c", script],
-      { cwd, env },
-      (error: ExecFileException | null, out, err) => {
-        resolve({ code: error === null ? 0 : Number(error.code), out, err });
-      },
-    );
+describe("the commands that the documents show", () => {
+  const documents = globSync("{*,docs/*,nips/*,bench/**/*}.md", { cwd: ROOT });
+  const shown = documents.flatMap((file) =>
+    shellBlocks(readFileSync(new URL(file, ROOT), "utf8")).map((block) => [file, block] as const),
+  );
+
+  // A zsh takes a comment for arguments, and its apostrophe for the beginning of a string.
+  it.each(shown)("are no more than what a shell is to read: %s", (_, block) => {
+    expect(block).not.toMatch(/(?:^|\s)#|\t|…|<\w+>/m);
   });
+
+  it("are there", () => {
+    expect(shown.length).toBeGreaterThan(6);
+  });
+});
+
+function shellBlocks(text: string): string[] {
+  return [...text.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, block = ""]) => block);
 }
 
-function nsecOf(line: string): Uint8Array {
-  const decoded: { type: string; data: unknown } = decode(line.trim());
-  return decoded.data as Uint8Array;
+async function gauges({ metrics = "" }: RelayProcess): Promise<Record<string, number>> {
+  const text = await (await fetch(metrics)).text();
+  const value = (name: string): number =>
+    Number(new RegExp(`^deaddrop_${name} (\\d+)$`, "m").exec(text)?.[1]);
+  return { held: value("drops_held"), tombstones: value("tombstones") };
+}
+
+/** A folder in which `npm run` finds this project, and which takes what is written there. */
+function linkedCheckout(): string {
+  const folder = temporaryFolder();
+  for (const name of ["package.json", "src", "node_modules"]) {
+    symlinkSync(new URL(name, ROOT).pathname, join(folder, name));
+  }
+  return folder;
 }

@@ -1,7 +1,6 @@
 // What becomes of a relay whose disk fails in the middle of its work. The failures are made by a small library that is loaded into the relay.
 
-import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
@@ -10,18 +9,10 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { Client } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
+import { preloadable } from "../support/preload.ts";
 import { type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
 
-const CACHE = new URL("../../.cache/", import.meta.url).pathname;
-const SOURCE = new URL("../support/failing-writes.c", import.meta.url).pathname;
-const LIBRARY = join(CACHE, "failing-writes.so");
-
-function canBuild(): boolean {
-  if (process.platform !== "linux") return false;
-  mkdirSync(CACHE, { recursive: true });
-  const built = spawnSync("cc", ["-shared", "-fPIC", "-O1", "-o", LIBRARY, SOURCE, "-ldl"]);
-  return built.status === 0;
-}
+const LIBRARY = preloadable("failing-writes");
 
 /** Writes of the meta pages, at the end of the file, of all others by half, and flushes; with the number of the error. */
 type Failure = "meta 5" | "meta 28" | "grow 28" | "short 28" | "sync 5";
@@ -58,7 +49,7 @@ async function start(env: Record<string, string> = {}): Promise<Failing> {
   await before.stop();
 
   const trigger = join(temporaryFolder(), "fail");
-  const preloaded = { LD_PRELOAD: LIBRARY, FAILING_WRITES: trigger };
+  const preloaded = { LD_PRELOAD: LIBRARY ?? "", FAILING_WRITES: trigger };
   const relay = await startRelay({ data, env: { ...env, ...preloaded } });
   const client = await (await Client.connect(relay.url)).authenticate(bob);
   return {
@@ -78,7 +69,7 @@ async function causeOfDeath({ relay }: Failing): Promise<unknown> {
 
 describe("a relay whose disk fails", () => {
   beforeEach(({ skip }) => {
-    if (!canBuild() && process.env["CI"] === undefined)
+    if (LIBRARY === undefined && process.env["CI"] === undefined)
       skip("failures need Linux and a C compiler");
   });
 

@@ -4,6 +4,7 @@ import {
   DeadDrop,
   type DeadDropOptions,
   indexedDbOutbox,
+  type OutboxRecord,
   type PickedUp,
   secretSigner,
 } from "../../../src/client/client.ts";
@@ -48,6 +49,18 @@ const verbs = {
     const left = await own.flush();
     own.close();
     return left;
+  },
+
+  /** Puts a record as no version of the library does into an outbox. */
+  async damage(outbox: string, record: object) {
+    await indexedDbOutbox(outbox).put(record as OutboxRecord);
+  },
+
+  /** The ids in an outbox, and of what is damaged there. */
+  async records(outbox: string) {
+    const damaged: string[] = [];
+    const store = indexedDbOutbox(outbox, { damaged: ({ id }) => damaged.push(id) });
+    return { loaded: (await store.load()).map(({ id }) => id), damaged };
   },
 
   /** What a page of another origin gets from the HTTP door. */
