@@ -18,9 +18,9 @@ export async function acknowledge(
   client: DeadDrop,
   ids: readonly string[],
   { graceSeconds }: Grace,
-  { stderr }: Pick<Terminal, "stderr">,
+  terminal: Pick<Terminal, "stderr" | "env">,
 ): Promise<AcknowledgementReport[]> {
-  const { progress, done } = progressLine(stderr);
+  const { progress, done } = progressLine(terminal);
   progress(TELLING_RELAYS);
   try {
     return await client.acknowledge(ids, { ...(graceSeconds !== undefined && { graceSeconds }) });

@@ -24,13 +24,13 @@ export type Found = {
 export async function findRelays(
   client: DeadDrop,
   person: string,
-  { stderr }: Pick<Terminal, "stderr">,
+  terminal: Pick<Terminal, "stderr" | "env">,
 ): Promise<Found> {
-  const { progress, done } = progressLine(stderr);
+  const { progress, done } = progressLine(terminal);
   progress(LOOKING_FOR_RELAYS);
   const { key, lookup } = await lookedUp(client, person).finally(done);
   const { relays, asked, failures } = lookup;
-  for (const { url, reason } of failures) tell(stderr, notAsked(url, causeOf(reason)));
+  for (const { url, reason } of failures) tell(terminal.stderr, notAsked(url, causeOf(reason)));
   if (relays !== undefined && relays.length > 0) return { key, relays, lookup };
   if (relays !== undefined) throw new CliError(recipientUnknown(LIST_NAMES_NONE));
   if (asked.length === 0) throw new CliError(recipientUnknown(NOBODY_TO_ASK));

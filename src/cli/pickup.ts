@@ -35,7 +35,7 @@ export async function pickup(
 ): Promise<number> {
   return withClient(await recipient(options, terminal), options, async (client) => {
     const { stderr } = terminal;
-    const { progress, done } = progressLine(stderr);
+    const { progress, done } = progressLine(terminal);
     const collection = client.pickup({ signal });
     const ids: string[] = [];
     let unreadable = 0;

@@ -63,7 +63,7 @@ export async function openProfile(options: ProfileOptions, terminal: Terminal): 
     folder,
     network,
     notice(message) {
-      progressLine(terminal.stderr).done();
+      progressLine(terminal).done();
       return tell(terminal.stderr, message);
     },
     ...("text" in saved ? { relays: [], relaysLost: saved } : { relays: asRelays(given ?? saved) }),

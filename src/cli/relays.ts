@@ -40,7 +40,7 @@ export async function relays(options: RelaysOptions, terminal: Terminal): Promis
     list(profile.relays, options, terminal);
     return DONE;
   }
-  const { progress, done } = progressLine(terminal.stderr);
+  const { progress, done } = progressLine(terminal);
   return withClient(profile, options, async (client) => {
     if (person === undefined) {
       progress(ASKING_RELAYS);

@@ -15,7 +15,7 @@ export async function retryUnsent(
   options: { readonly json: boolean },
   terminal: Terminal,
 ): Promise<number> {
-  const { progress, done } = progressLine(terminal.stderr);
+  const { progress, done } = progressLine(terminal);
   const codes: number[] = [];
   for (const file of await unsentFiles(profile)) {
     const saved = await readUnsent(file, profile);

@@ -129,7 +129,7 @@ async function deliver(
 ): Promise<number> {
   const { expiresInSeconds, quorum, rewrap } = options;
   const { key, ...where } = way;
-  const { progress, done } = progressLine(terminal.stderr);
+  const { progress, done } = progressLine(terminal);
   let delivery: Delivery;
   try {
     delivery = await client.send(key, text, {

@@ -15,7 +15,7 @@ export async function status(options: StatusOptions, terminal: Terminal): Promis
   mustHaveRelays(profile);
   return withClient(profile, options, async (client) => {
     const { stdout, stderr } = terminal;
-    const { progress, done } = progressLine(stderr);
+    const { progress, done } = progressLine(terminal);
     progress(ASKING_RELAYS);
     const boxes = await client.status();
     const waiting = await client.flush();

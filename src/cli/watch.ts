@@ -27,7 +27,7 @@ export async function watch(
 ): Promise<number> {
   return withClient(await recipient(options, terminal), options, async (client) => {
     const { stderr } = terminal;
-    const line = progressLine(stderr);
+    const line = progressLine(terminal);
     const say = (message: Message): void => {
       line.done();
       tell(stderr, message);
@@ -60,8 +60,9 @@ export async function watch(
       isFirst = false;
     }
     await acknowledgements.settled();
-    if (!signal.aborted) return tell(stderr, WATCH_ENDED);
-    return tell(stderr, watchStopped(printed));
+    // Ctrl-C is shown where it was typed, too.
+    line.done();
+    return tell(stderr, signal.aborted ? watchStopped(printed) : WATCH_ENDED);
   });
 }
 

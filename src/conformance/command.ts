@@ -28,7 +28,11 @@ export type ConformanceOptions = {
 };
 
 /** Where the report and the progress line go. `process` is one. */
-type Output = { readonly stdout: Stream; readonly stderr: Stream };
+type Output = {
+  readonly stdout: Stream;
+  readonly stderr: Stream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+};
 
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 60 * 60;
@@ -78,7 +82,7 @@ export async function conformance(options: ConformanceOptions, out: Output): Pro
   const timeoutMs = timeoutSeconds * 1_000;
   const started = performance.now();
   const session = await Session.begin(url, Math.ceil(timeoutMs / ANSWERS_PER_CHECK));
-  const progress = progressLine(out.stderr);
+  const progress = progressLine(out);
   let absence: string | undefined;
   const results = await run(session, checks, {
     timeoutMs,

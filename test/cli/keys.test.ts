@@ -630,13 +630,15 @@ describe("readAll", () => {
 
 describe("progressLine", () => {
   it.each([
-    ["on a terminal", { typed: "" }, "\r\u001b[Kone\r\u001b[Ktwo\r\u001b[K"],
+    ["on a terminal", { typed: "" }, "\r\u001b[Kone\r\u001b[Ktwo three\r\u001b[K"],
+    ["within its width", { typed: "", columns: 8 }, "\r\u001b[Kone\r\u001b[Ktwo thr\r\u001b[K"],
+    ["not where nothing can be taken back", { typed: "", env: { TERM: "dumb" } }, ""],
     ["and nowhere else", { piped: "" }, ""],
   ])("writes over itself %s", (_, given, written) => {
     const { terminal, err } = scene(given);
-    const line = progressLine(terminal.stderr);
+    const line = progressLine(terminal);
     line.progress("one");
-    line.progress("two");
+    line.progress("two three");
     line.done();
     expect(err()).toBe(written);
   });

@@ -10,10 +10,12 @@ type Scene = {
   /** What comes through a pipe; the default is nothing. */
   readonly piped?: string | Buffer;
   readonly env?: Record<string, string>;
+  /** How wide the terminal is; the default is as wide as it has to be. */
+  readonly columns?: number;
 };
 
 /** A terminal or a pipe, an empty home, and all that is written. */
-export function scene({ typed, piped, env }: Scene = {}): {
+export function scene({ typed, piped, env, columns }: Scene = {}): {
   readonly terminal: Terminal;
   readonly home: string;
   readonly file: string;
@@ -34,7 +36,11 @@ export function scene({ typed, piped, env }: Scene = {}): {
     terminal: {
       stdin,
       stdout: { isTTY, write: (text) => (written.out += text) },
-      stderr: { isTTY, write: (text) => (written.err += text) },
+      stderr: {
+        isTTY,
+        ...(columns !== undefined && { columns }),
+        write: (text) => (written.err += text),
+      },
       env: { DEADDROP_HOME: home, ...env },
     },
     home,

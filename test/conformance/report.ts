@@ -60,6 +60,7 @@ export async function conformanceText(
         },
       },
       stderr: { isTTY, write: (text) => (written.stderr += text) },
+      env: {},
     },
   );
   return { status, ...written };
