@@ -294,7 +294,7 @@ export const keptThere = (url: string, exitCode: ExitCode): Message => ({
 });
 export const acknowledgementsWait = (waiting: number): Message =>
   note(
-    `${counted(waiting, "acknowledgement")} could not be told to every relay yet\n  a later command tells it`,
+    `${counted(waiting, "acknowledgement")} could not be told to every relay yet\n  a later command goes on`,
   );
 export const watching = (urls: readonly string[]): Message =>
   note(`watching ${listed(urls)}; Ctrl-C ends it`);

@@ -13,6 +13,7 @@ import {
   DEFAULT_RETRY_SECONDS,
   receiversOf,
 } from "./options.ts";
+import { findPerson } from "./nip05.ts";
 import { type AcknowledgementReport, Outbox } from "./outbox.ts";
 import { memoryOutbox } from "./outbox-store.ts";
 import type { Person } from "./person.ts";
@@ -204,8 +205,6 @@ export class DeadDrop {
    */
   async findPerson(text: string): Promise<Person> {
     const { patienceSeconds, strangersFetch: fetch } = this.#pool;
-    // A page that knows its people's keys does without it.
-    const { findPerson } = await import("./nip05.ts");
     return findPerson(text, { patienceSeconds, fetch });
   }
 

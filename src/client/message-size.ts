@@ -1,8 +1,6 @@
 // How long a message may be. NIP-44 as every client reads it takes 65,535 bytes, and a message goes through it twice: the rumor in the seal, the seal in the
 // wrap. Longer plaintexts have been in NIP-44 since, in a form that older clients do not read, and no sender can know what the recipient's is.
 
-import * as nip44 from "nostr-tools/nip44";
-
 import type { NostrEvent } from "../nostr/event.ts";
 
 /** The longest plaintext that every NIP-44 reader takes, in bytes of UTF-8. */
@@ -14,8 +12,15 @@ export const MAX_RUMOR_BYTES = 40 * 1024;
 /** How many characters the NIP-44 ciphertext of a plaintext of so many bytes has. */
 export function ciphertextLength(plaintextBytes: number): number {
   // Version, nonce, length, padded plaintext and MAC, in base64.
-  const bytes = 1 + 32 + 2 + nip44.v2.utils.calcPaddedLen(plaintextBytes) + 32;
+  const bytes = 1 + 32 + 2 + paddedLength(plaintextBytes) + 32;
   return 4 * Math.ceil(bytes / 3);
+}
+
+// NIP-44, "Padding": to an eighth of the next power of two, and to 32 bytes at least.
+function paddedLength(bytes: number): number {
+  const nextPower = 2 ** Math.ceil(Math.log2(bytes));
+  const chunk = Math.max(32, nextPower / 8);
+  return chunk * Math.ceil(bytes / chunk);
 }
 
 /** Throws a RangeError that says how long the text of a rumor is, and how much of it fits, unless the whole does. */

@@ -1,12 +1,18 @@
 import { schnorr } from "@noble/curves/secp256k1.js";
-import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
-import * as nip44 from "nostr-tools/nip44";
+import { extract } from "@noble/hashes/hkdf.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { base64 } from "@scure/base";
+import { decrypt, encrypt } from "nostr-tools/nip44";
 
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import { isReason, withoutPrefix } from "../nostr/reason.ts";
+import { pointOf } from "./arguments.ts";
 import { hasOwnId, idOf, isSigned } from "./genuine.ts";
 import { MAX_PLAINTEXT_BYTES, utf8Length } from "./message-size.ts";
 
+// NIP-44: "HKDF-extract with sha256, `IKM=shared_x` and `salt=utf8_encode('nip44-v2')`".
+const CONVERSATION = utf8ToBytes("nip44-v2");
 // 32 bytes each, and as many others as may write within a box full of wraps.
 const MAX_CONVERSATIONS = 1_024;
 
@@ -61,20 +67,21 @@ export function secretSigner(secret: Uint8Array): Signer {
       if (bytes < 1 || bytes > MAX_PLAINTEXT_BYTES) {
         throw new RangeError(`NIP-44 takes 1 to ${MAX_PLAINTEXT_BYTES} bytes, not ${bytes}`);
       }
-      return nip44.encrypt(text, conversationKey(other));
+      return encrypt(text, conversationKey(other));
     },
     async decrypt(other, text) {
-      const key = orUndecryptable(
+      const key = await orUndecryptable(
         () => conversationKey(other),
         () => "it is by a key that belongs to nobody",
       );
-      return orUndecryptable(() => nip44.decrypt(text, key), whyNot);
+      return orUndecryptable(() => decrypt(text, key), whyNot);
     },
     async decryptLegacy(other, text) {
-      // Its AES is brought when the first old message is there, which for most people is never.
-      const nip04 = await import("nostr-tools/nip04");
+      const { subtle } = crypto;
+      // A page that did not come by https has none.
+      if (subtle === undefined) throw new Error("this page may not decrypt: it is not secure");
       return orUndecryptable(
-        () => nip04.decrypt(own, other, text),
+        () => decryptLegacy(subtle, own, other, text),
         () => "it is no NIP-04 ciphertext, or for another key",
       );
     },
@@ -86,19 +93,45 @@ export function secretSigner(secret: Uint8Array): Signer {
 function conversationsOf(own: Uint8Array): (other: string) => Uint8Array {
   const known = new Map<string, Uint8Array>();
   return (other) => {
-    const shared = known.get(other) ?? nip44.getConversationKey(own, other);
+    const key = known.get(other) ?? extract(sha256, sharedX(own, other), CONVERSATION);
     known.delete(other);
-    known.set(other, shared);
+    known.set(other, key);
     const [oldest = other] = known.keys();
     if (known.size > MAX_CONVERSATIONS) known.delete(oldest);
-    return shared;
+    return key;
   };
 }
 
+// NIP-44: "`shared_x` must be unhashed, 32-byte encoded x coordinate of the shared point". NIP-04 encrypts with just that.
+function sharedX(own: Uint8Array, other: string): Uint8Array<ArrayBuffer> {
+  const scalar = schnorr.Point.Fn.fromBytes(own);
+  return Uint8Array.from(schnorr.utils.pointToBytes(pointOf(other, "the other").multiply(scalar)));
+}
+
+// NIP-04: "the ciphertext base64-encoded", "?iv=" and the initialization vector. AES-256-CBC, which the platform has.
+async function decryptLegacy(
+  subtle: typeof crypto.subtle,
+  own: Uint8Array,
+  other: string,
+  text: string,
+): Promise<string> {
+  const [ciphertext = "", iv = ""] = text.split("?iv=");
+  const cipher = { name: "AES-CBC", iv: bytesOf(iv) };
+  const key = await subtle.importKey("raw", sharedX(own, other), cipher.name, false, ["decrypt"]);
+  return new TextDecoder().decode(await subtle.decrypt(cipher, key, bytesOf(ciphertext)));
+}
+
+function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(base64.decode(text));
+}
+
 // In words of ours, for what nostr-tools says may quote from a content that is not encrypted at all.
-function orUndecryptable<T>(decrypt: () => T, words: (error: Error) => string): T {
+async function orUndecryptable<T>(
+  work: () => T | Promise<T>,
+  words: (error: Error) => string,
+): Promise<T> {
   try {
-    return decrypt();
+    return await work();
   } catch (error) {
     throw new UndecryptableError(words(error as Error), { cause: error });
   }

@@ -632,6 +632,11 @@ describe("progressLine", () => {
   it.each([
     ["on a terminal", { typed: "" }, "\r\u001b[Kone\r\u001b[Ktwo three\r\u001b[K"],
     ["within its width", { typed: "", columns: 8 }, "\r\u001b[Kone\r\u001b[Ktwo thr\r\u001b[K"],
+    [
+      "whole where no width is known",
+      { typed: "", columns: 0 },
+      "\r\u001b[Kone\r\u001b[Ktwo three\r\u001b[K",
+    ],
     ["not where nothing can be taken back", { typed: "", env: { TERM: "dumb" } }, ""],
     ["and nowhere else", { piped: "" }, ""],
   ])("writes over itself %s", (_, given, written) => {
