@@ -1,125 +1,102 @@
 /**
- * Every sentence of nips/DD.md that says MUST or SHOULD, under the id that stands behind it there. A test compares the two, so that the suite never
- * quotes what the NIP no longer says.
+ * Every sentence of nips/DD.md, DH.md and DR.md that says MUST or SHOULD, in their order, under an id by which checks name it: the drafts have no numbers. A test
+ * compares the two, so that the suite never quotes what they no longer say.
  */
 export const OBLIGATIONS = {
   "drop-1":
-    "A relay MUST refuse a drop, or an event of kind `21059`, with `invalid:` unless it has exactly one `p` tag, with a 64-character lowercase hex key.",
-  "drop-2":
-    "A relay MUST send `OK` `true` for a drop only after the drop would survive a crash of the relay.",
-  "drop-3": "A relay MUST NOT require NIP-42 authentication to publish a drop.",
-  "drop-10":
-    "A relay MUST accept the id of a drop that is the hash of NIP-01's serialization with other control characters than the ones it lists either verbatim or as `\\u00XX`.",
-  "drop-4":
-    "A relay MUST NOT remove a held drop for any reason but acknowledgement, deletion as defined below, or expiry.",
+    "A relay MUST refuse a drop with `invalid:` unless it has exactly one `p` tag, with 64 lowercase hex digits.",
+  "drop-2": "A relay MUST answer a drop with `OK` `true` only when the drop would survive a crash.",
+  "drop-3": "A relay MUST NOT require `AUTH` from those who send drops.",
   "drop-5":
-    "A relay that cannot hold a drop MUST answer `OK` `false`: with `rate-limited:` when the box is full, with `error:` when the storage is.",
-  "drop-6":
-    "A relay MUST deliver an event of kind `21059` to open subscriptions of its recipient only.",
-  "drop-8": "A relay MUST NOT store an event of kind `21059`.",
+    "A relay without room MUST answer `OK` `false`, with `rate-limited:` for a full box and `error:` for a full storage.",
+  "drop-4": "A held drop MUST NOT leave but by acknowledgement, deletion or expiry.",
+  "drop-10":
+    "A relay MUST accept ids for which control characters were hashed verbatim, as in NIP-01, or as `\\u00XX`, as in JSON.",
+  "drop-8":
+    "A relay MUST check kind `21059` likewise, pass it to open subscriptions of its recipient, and not hold it.",
   "drop-9":
-    "A relay MUST give the same answer, `OK` `true`, to an event of kind `21059` whether or not anyone listens.",
-  "drop-7":
-    "A relay SHOULD refuse every other kind, except those this NIP consumes, with `blocked:`.",
-  "expiry-1":
-    "A relay MUST compute the expiry from the event's signed fields and its `retention` alone.",
-  "expiry-2": "A relay MUST use the earliest of several `expiration` tags (NIP-40).",
-  "expiry-3":
-    "A relay MUST refuse a drop whose `expiration` tag is anything but decimal digits, with `invalid:`.",
+    "A relay MUST answer kind `21059` with the same `OK` `true` whether or not anyone listens.",
+  "drop-7": "A relay SHOULD refuse kinds that this NIP does not name with `blocked:`.",
   "expiry-4":
     "A relay MUST refuse a drop with `invalid:` unless `now < expiry` and `created_at <= now + 900`.",
+  "expiry-2":
+    "A relay MUST use the earliest of several `expiration` tags, and refuse one that is not decimal digits with `invalid:`.",
   "expiry-5": "A relay MUST NOT serve or count a drop from its expiry on.",
   "expiry-6":
-    "A relay MUST NOT use the `created_at` of a drop for anything but the expiry rule, kind `62`, order and filters.",
+    "A relay MUST NOT use `created_at` for anything else but kind `62`, order and filters.",
   "expiry-7":
-    "A relay that changes its `retention` MUST keep the former value for every event with a `created_at` that could have been accepted before the change.",
-  "pickup-1":
-    "A relay MUST send an `AUTH` challenge with the first `REQ` or `COUNT` (NIP-45) of a connection that has no authenticated key.",
-  "pickup-15": "A relay MUST NOT send a challenge to a connection that has only published.",
-  "pickup-16": "A relay SHOULD hold such a request for half a second, or until `AUTH` is answered.",
-  "pickup-2":
-    "A relay MUST answer a request that still has no authenticated key then with `CLOSED` and `auth-required:`.",
-  "pickup-17":
-    "A relay SHOULD send the challenge again before each `CLOSED` with `auth-required:` or `restricted:`.",
+    "A relay that changes `retention` MUST apply the former value to events with a `created_at` up to 900 seconds after the change, and list it in `former_retentions` while such events can be held.",
+  "expiry-8":
+    "The advertised `retention` MUST be the least that applies to events made now, whose `created_at` is up to 172800 seconds back.",
   "pickup-3":
-    "A relay MUST send a drop only to connections on which its recipient is authenticated, stored or live, whatever the filter says.",
+    "A relay MUST send a drop only to connections on which its recipient is authenticated, stored or live.",
+  "pickup-1":
+    "A relay MUST challenge a connection without an authenticated key at its first `REQ` or `COUNT`.",
+  "pickup-15": "A relay MUST NOT challenge a connection that has only published.",
+  "pickup-16": "A relay SHOULD hold such a request until `AUTH` is answered, or half a second.",
+  "pickup-2":
+    "A relay MUST answer a request that has no authenticated key then with `CLOSED` and `auth-required:`.",
+  "pickup-17":
+    "A relay SHOULD send the challenge again before `CLOSED` with `auth-required:` or `restricted:`.",
   "pickup-4": "A relay MUST support several authenticated keys on one connection.",
   "pickup-5":
-    "A relay MUST treat a filter without `#p` as if it named the keys that are authenticated when the request comes.",
-  "pickup-6": "A relay MUST leave out of `#p` the keys that are not authenticated.",
-  "pickup-14": "A relay MUST leave out a filter that then names none.",
+    "A relay MUST read a filter without `#p` as naming the keys authenticated when the request came.",
+  "pickup-6":
+    "A relay MUST ignore keys in `#p` that are not authenticated, and filters then left without.",
   "pickup-12":
-    "A relay MUST answer a request of which no filter is left with `CLOSED` and `restricted:`.",
-  "pickup-18":
-    "A relay that supports NIP-77 MUST reconcile only drops that it would send to the same connection on a `REQ` with the same filter.",
-  "pickup-19":
-    "Such a relay MUST challenge, and refuse with `NEG-ERR`, a `NEG-OPEN` where it would challenge and close that `REQ`.",
-  "pickup-20": "Such a relay SHOULD hold a `NEG-OPEN` as it would hold that `REQ`.",
-  "pickup-7":
-    "The answer to a request about another recipient's box MUST be the same whether that box is empty, full or unknown.",
+    "A relay MUST answer a request without a filter left with `CLOSED` and `restricted:`, the same for every box.",
   "pickup-8":
-    "A relay MUST return all drops of the box that were not acknowledged to a `REQ` without `since`, `until` and `limit`, or say `more` as in NIP-67.",
-  "pickup-9": "A relay MUST NOT treat a pickup, or its `EOSE`, as an acknowledgement.",
-  "pickup-10": "A relay SHOULD send the `finish` and `more` hints of NIP-67.",
+    "A relay MUST answer a `REQ` without `since`, `until` and `limit` with the whole box, or say `more` as in NIP-67.",
   "pickup-11":
-    "A relay MUST accept an `AUTH` event whose `relay` tag has the host, with its port, of one of the relay's URLs.",
-  "pickup-13": "A relay MUST refuse an `AUTH` event with any other `relay` tag.",
+    "A relay MUST accept `AUTH` for the host and port of any of its URLs, and for no other.",
+  "pickup-18":
+    "A relay that supports NIP-77 MUST treat `NEG-OPEN` like that `REQ`, with `NEG-ERR` for `CLOSED`.",
   "ack-1": "A relay MUST NOT store, serve or broadcast an acknowledgement.",
   "ack-2": "A relay MUST apply each id to the signer's box only.",
-  "ack-3":
-    "A relay MUST delete the drops that an acknowledgement without an `expiration` tag names before it answers `OK`.",
+  "ack-3": "A relay MUST delete the drops before it answers `OK` `true`.",
   "ack-4":
-    "A relay MUST delete the drops that an acknowledgement with an `expiration` tag names at that time or at their expiry, whichever is earlier.",
-  "ack-5":
-    "A relay MUST keep a tombstone for each acknowledged pair of id and signer until the drop's expiry.",
-  "ack-6": "A relay MUST accept an acknowledgement of a drop it has not seen.",
-  "ack-12": "A relay MUST NOT hold that drop when it comes.",
+    "With `grace` tags it MUST delete them at the earliest of those times or their expiry, and serve them until then.",
+  "ack-5": "A relay MUST keep a _tombstone_, the pair of id and signer, until the drop's expiry.",
+  "ack-6":
+    "A relay MUST take ids of drops it has not seen from an acknowledgement with a `created_at` at most `172800 + 900 + retention` seconds old and 900 ahead, and ignore them in others.",
+  "ack-14": "Such a tombstone MUST last until nothing that exists now could be accepted any more.",
   "ack-7":
-    "A relay MUST answer `OK` `true` to a valid acknowledgement within that bound, whatever became of the drops it names.",
-  "ack-8": "A relay MUST accept acknowledgements of drops it holds while its storage is full.",
-  "ack-13": "A relay SHOULD keep room to remember acknowledgements of drops it has not seen.",
-  "ack-9":
-    "An acknowledgement that is published again, by anyone, MUST have no effect but that of the first time.",
-  "ack-10": "A relay MUST NOT infer an acknowledgement from counts, timestamps or `EOSE`.",
+    "A relay MUST answer a valid acknowledgement with `OK` `true`, whatever became of the drops.",
+  "ack-8": "A relay MUST take acknowledgements of held drops while its storage is full.",
   "ack-11":
-    "A relay MUST refuse with `invalid:` an acknowledgement without an `e` tag, with an `e` tag that is no event id, with a malformed `expiration`, or with more ids than it advertises.",
+    "A relay MUST refuse with `invalid:` an acknowledgement without `e` tag, with a malformed `e` or `grace` tag, or with more ids than advertised.",
+  "ack-10": "A relay MUST NOT take anything else for an acknowledgement: counts, times, `EOSE`.",
   "same-1":
-    'A relay MUST answer a drop that it already holds and one that was acknowledged with the same bytes: `["OK", "<id>", true, "duplicate: already have this event"]`.',
-  "same-2": "A relay SHOULD take the same time for both.",
+    'A relay MUST answer a drop that is held and one that was acknowledged with the same bytes: `["OK", "<id>", true, "duplicate: already have this event"]`.',
+  "same-3":
+    "A relay MUST answer the first arrival of a drop that was acknowledged before as if it were held now, after the same checks, and not hold it.",
+  "same-2": "A relay SHOULD take the same time for each pair.",
   "delete-1":
-    "A relay MUST treat a kind `5` event (NIP-09) by the recipient like an acknowledgement without `expiration`.",
-  "delete-2": "A relay MUST delete a held kind `4` event that its author names in a kind `5`.",
-  "delete-3": "A relay SHOULD NOT let the author of a kind `1059` event delete it.",
-  "delete-4": "A relay MUST NOT store, serve or broadcast a kind `5` or `62` event.",
+    "A relay MUST treat a kind `5` (NIP-09) by the recipient as an acknowledgement, `grace` included.",
+  "delete-2": "A relay MUST delete a kind `4` that its author names in a kind `5`.",
+  "delete-3": "A relay SHOULD NOT delete a kind `1059` for its author.",
+  "delete-4": "A relay MUST NOT store, serve or broadcast kinds `5` and `62`.",
   "delete-5":
-    "A relay MUST delete the signer's drops with a `created_at` up to that of a kind `62` event (NIP-62) that names the relay or `ALL_RELAYS`, and keep their tombstones.",
-  "delete-6":
-    "A kind `62` event that is published again MUST NOT delete drops that came after it, whatever their `created_at`.",
-  "relay-1": "A relay MUST serve a NIP-11 document with a `dead_drop` object.",
-  "relay-2": "A relay MUST NOT set `limitation.auth_required` to `true`.",
-  "relay-3": "A relay SHOULD set `limitation.restricted_writes` to `true`.",
+    "A relay MUST delete, for a kind `62` (NIP-62) to it or `ALL_RELAYS`, drops to its signer and kind `4` by its signer with a `created_at` up to its own, and keep tombstones.",
+  "delete-6": "A kind `62` that is published again MUST NOT delete what came after it.",
+  "delete-7":
+    "A relay MUST refuse with `invalid:` a kind `62` for other relays, or dated more than 900 seconds ahead.",
+  "relay-1": "A relay MUST have a `dead_drop` object in its NIP-11 document.",
+  "relay-2": "A relay MUST NOT set `limitation.auth_required`.",
+  "client-12":
+    "A client MUST NOT send kind `20221` to a relay without `dead_drop`: it would broadcast who received what.",
   "client-1":
-    "A sender SHOULD publish a drop to all relays in the recipient's kind `10050` list (NIP-17) and count it delivered when a majority of them answered `OK` `true`.",
-  "client-2":
-    "A sender SHOULD publish the identical event again when it is not sure that it arrived.",
-  "client-3": "A sender that sets `expiration` SHOULD NOT derive it from the true time alone.",
+    "A sender SHOULD publish to all relays of the recipient's kind `10050` list (NIP-17), and again where it is not sure.",
+  "client-9": "A sender SHOULD NOT publish drops on an authenticated connection.",
   "client-8": "A sender SHOULD round an `expiration` up and add a random part.",
-  "client-4": "A recipient SHOULD ask without `since`.",
-  "client-5": "A recipient SHOULD acknowledge only after it has stored the drops.",
-  "client-6":
-    "A recipient SHOULD acknowledge on all its relays, including those that did not have the drop.",
-  "client-7": "A recipient with several devices SHOULD acknowledge with a grace.",
-  "client-9": "A client SHOULD NOT publish drops on a connection on which it has authenticated.",
-  "client-10": "A recipient SHOULD merge what its relays hold by the id of the message inside.",
-  "client-11": "A recipient SHOULD accept both spellings of an id, too.",
+  "client-4":
+    "A recipient SHOULD ask without `since`, and acknowledge what it has stored at all its relays, with a grace for its other devices.",
+  "http-3": "A relay MUST give an event over HTTP the answer that it gives to the same `EVENT`.",
+  "http-1": "`GET` MUST pass the same checks as a `REQ`.",
+  "http-2": "Reading MUST NOT delete.",
   "receipt-1": "A client MUST NOT send receipts unless its user asked for them.",
   "receipt-2": "A recipient SHOULD send a receipt after a random delay.",
   "receipt-3": "A client MUST NOT answer a receipt with a receipt.",
-  "http-3": "A relay MUST give an event over HTTP the answer that it gives to the same `EVENT`.",
-  "http-1": "`GET /pickup` MUST pass the same checks as a `REQ`.",
-  "http-2": "Reading MUST NOT delete.",
-  "privacy-1": "A relay SHOULD NOT write recipients, ids or addresses to logs.",
-  "privacy-2": "A relay SHOULD NOT publish counters that move with a single pickup.",
 } as const;
 
 export type ObligationId = keyof typeof OBLIGATIONS;
