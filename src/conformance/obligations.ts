@@ -11,7 +11,7 @@ export const OBLIGATIONS = {
     "A relay without room MUST answer `OK` `false`, with `rate-limited:` for a full box and `error:` for a full storage.",
   "drop-4": "A held drop MUST NOT leave but by acknowledgement, deletion or expiry.",
   "drop-10":
-    "A relay MUST accept ids for which control characters were hashed verbatim, as in NIP-01, or as `\\u00XX`, as in JSON.",
+    "A relay MUST accept ids for which control characters were hashed verbatim (NIP-01) or as `\\u00XX` (JSON).",
   "drop-8":
     "A relay MUST check kind `21059` likewise, pass it to open subscriptions of its recipient, and not hold it.",
   "drop-9":
@@ -72,7 +72,7 @@ export const OBLIGATIONS = {
     "A relay MUST answer the first arrival of a drop that was acknowledged before as if it were held now, after the same checks, and not hold it.",
   "same-2": "A relay SHOULD take the same time for each pair.",
   "delete-1":
-    "A relay MUST treat a kind `5` (NIP-09) by the recipient as an acknowledgement, `grace` included.",
+    "A relay MUST treat a kind `5` (NIP-09) by the recipient as an acknowledgement, `grace` included; one that names nothing here gets `OK` `true`.",
   "delete-2": "A relay MUST delete a kind `4` that its author names in a kind `5`.",
   "delete-3": "A relay SHOULD NOT delete a kind `1059` for its author.",
   "delete-4": "A relay MUST NOT store, serve or broadcast kinds `5` and `62`.",
