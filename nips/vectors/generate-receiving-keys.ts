@@ -113,7 +113,7 @@ function derive(sender: Key, recipient: Key, epoch: number): { fields: Case; isO
     Buffer.from(shared + sender.key + recipient.key, "hex"),
     epochBytes,
   ]);
-  const tweak = taggedHash("deaddrop/receiving-key", message) % N;
+  const tweak = taggedHash("nostr/receiving-key", message) % N;
   const point = add(lifted, multiply(G, tweak));
   const secret = (evenSecret(recipient) + tweak) % N;
   assert.deepEqual(multiply(G, secret), point);

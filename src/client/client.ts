@@ -36,8 +36,10 @@ export type { Runtime } from "./runtime.ts";
 export { open, type Opened, type Receiver } from "./unwrap.ts";
 export type { Rumor } from "./wrap.ts";
 export { type Miner, workerMiner } from "./mining.ts";
+export { announcement, BASE_KEY, baseKeyIn } from "./base-keys.ts";
 export { receivers } from "./receivers.ts";
 export {
+  type BaseKeys,
   collect,
   EPOCH_SECONDS,
   epochAt,

@@ -20,7 +20,7 @@ export type PoolParts = {
 };
 
 export type PoolSettings = {
-  /** How many connections to each relay one's own keys are spread over, and as many again the receiving keys. */
+  /** How many connections to each relay one's own keys are spread over, and as many again the receiving keys of each week. */
   readonly connections: number;
   readonly patienceSeconds: number;
   readonly retrySeconds: number;
@@ -77,13 +77,19 @@ export class RelayPool {
       idleSeconds: IDLE_SECONDS,
       heartbeatSeconds: HEARTBEAT_SECONDS,
     };
-    // NIP-RK: on one connection with a receiving key, one's own would tell whose it is.
+    // NIP-RK: on one connection with a receiving key one's own would tell whose it is, and those of two weeks would go on as each other.
     const receivers = [...parts.receivers.values()];
     const own = receivers.filter(({ address, identity }) => address.key === identity.key);
     const made = receivers.filter(({ address, identity }) => address.key !== identity.key);
     this.groups = [
       ...groupsOf(own, settings.connections, false),
-      ...groupsOf(made, settings.connections, true),
+      ...[...new Set(made.map(({ epoch }) => epoch))].flatMap((week) =>
+        groupsOf(
+          made.filter(({ epoch }) => epoch === week),
+          settings.connections,
+          true,
+        ),
+      ),
     ];
   }
 

@@ -1,13 +1,13 @@
 /*
- * One-time receiving keys (nips/RK.md): for each pair of people, direction and week another key in the p tag of a gift wrap, which the relay cannot tell from
- * a random one, and which both sides compute without a message.
+ * Receiving keys (nips/RK.md): for each pair of people, direction and week another key in the p tag of a gift wrap, which the relay cannot tell from a random
+ * one, and which both sides compute of base keys that they have told each other.
  *
  * The idea is Bitcoin's: BIP-47 makes an address of the recipient's public key and a tweak from a secret that sender and recipient share by ECDH, and BIP-352
- * does so with "hash(ecdh_shared_secret || ...)·G". Here are no transactions to take a sender's key from, so it is the sender's own, as in BIP-47. Keys are
+ * does so with "hash(ecdh_shared_secret || ...)·G". Here are no transactions to take a sender's key from, so it is one that the sender has announced. Keys are
  * x-only and hashes are tagged, as in BIP-340.
  *
- * What does not hold: there is no forward secrecy, as the long-term secret of either side gives every key of the pair. And a receiving secret is as precious as
- * the recipient's own, which is one subtraction away for the sender: secret - tweak.
+ * What does not hold: there is no forward secrecy within a pair, as the base secret of either side gives every key of it. And a receiving secret is as precious
+ * as the recipient's base secret, which is one subtraction away for the sender: secret - tweak. That is why a base key is made for one contact.
  */
 
 import { schnorr, secp256k1 } from "@noble/curves/secp256k1.js";
@@ -32,7 +32,7 @@ export const EPOCH_SECONDS = 7 * 24 * 60 * 60;
 /** Two years: a relay that says it holds drops for longer does not set how many keys a client derives. */
 export const MAX_EPOCHS_TO_COLLECT = 2 * 53;
 
-const TAG = "deaddrop/receiving-key";
+const TAG = "nostr/receiving-key";
 
 /** A key of one's own with the secret that belongs to the point of even y. */
 type Own = { readonly scalar: bigint; readonly key: Uint8Array };
@@ -41,7 +41,7 @@ type Their = { readonly point: Point; readonly key: Uint8Array };
 
 /**
  * The key to which a sender addresses and encrypts a gift wrap in `epoch`, as 64 hex digits: lift_x(recipient) + tweak·G (NIP-RK). The sender learns
- * no secret of it, and cannot authenticate as it. `sender` is the sender's 32-byte secret, `recipient` the public key of the other.
+ * no secret of it, and cannot authenticate as it. `sender` is the sender's 32-byte base secret, `recipient` the base key of the other.
  * Throws a RangeError that names the argument when one of them is no key or the epoch is no whole number.
  */
 export function receivingKey(of: {
@@ -59,7 +59,7 @@ export function receivingKey(of: {
 
 /**
  * The secret of the key that `receivingKey` gives the sender: 32 bytes, for BIP-340 signatures and NIP-44 as they are. `recipient` is the recipient's 32-byte
- * secret, `sender` the public key of the other. It must not leave the device: the sender can compute the recipient's own secret from it.
+ * base secret, `sender` the base key of the other. It must not leave the device: the sender can compute the base secret from it.
  * Throws a RangeError that names the argument when one of them is no key or the epoch is no whole number.
  */
 export function receivingSecret(of: {
@@ -90,9 +90,19 @@ export function epochsToCollect(now: number, retentionSeconds: number): number[]
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
+/** What two people have told each other: the one's secret, and what the other announced. */
+export type BaseKeys = {
+  /** The contact's own key, which seals. */
+  readonly contact: string;
+  /** One's base secret for this contact, 32 bytes. */
+  readonly secret: Uint8Array;
+  /** The base key that the contact announced. */
+  readonly base: string;
+};
+
 /** A key to authenticate and ask with, and whom and when it is for. */
 export type Receiving = {
-  /** The public key of the one who sends to it. */
+  /** The own key of the one who sends to it. */
   readonly contact: string;
   readonly epoch: number;
   /** 32 bytes; see `receivingSecret`. */
@@ -103,20 +113,18 @@ export type Receiving = {
 
 /**
  * Every key to which one of the contacts can have sent a drop that is still held at `now` by a relay with this retention, both in seconds: contact by contact,
- * oldest epoch first. `recipient` is the recipient's 32-byte secret; `contacts` are public keys, the recipient's own among them if copies of what it sends
- * come back to it (NIP-17). Costs a multiplication for each contact and one of the base point for each key, some
- * milliseconds in JavaScript. Throws as `receivingSecret` does, and names the contact by its place.
+ * oldest epoch first. A contact stands there twice for as long as drops to base keys of before may be held. Costs two multiplications for each
+ * contact and one of the base point for each key, some milliseconds in JavaScript. Throws as `receivingSecret` does, and names the contact by its place.
  */
 export function collect(of: {
-  readonly recipient: Uint8Array;
-  readonly contacts: readonly string[];
+  readonly contacts: readonly BaseKeys[];
   readonly now: number;
   readonly retentionSeconds: number;
 }): Receiving[] {
-  const recipient = ownKey(of.recipient, "recipient");
   const epochs = epochsToCollect(of.now, of.retentionSeconds);
-  return of.contacts.flatMap((contact, place) => {
-    const pair = pairWith(recipient, contact, `contacts[${place}]`);
+  return of.contacts.flatMap(({ contact, secret: own, base }, place) => {
+    const recipient = ownKey(own, `contacts[${place}].secret`);
+    const pair = pairWith(recipient, base, `contacts[${place}].base`);
     return epochs.map((epoch) => {
       const secret = tweakedSecret(recipient, pair, epoch);
       return { contact, epoch, secret, key: bytesToHex(schnorr.getPublicKey(secret)) };

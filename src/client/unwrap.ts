@@ -18,6 +18,8 @@ export type Receiver = {
   readonly identity: Signer;
   /** The only one who may write to this key (NIP-RK): whoever else knows it could see by a reaction whose it is. */
   readonly contact?: string;
+  /** The week of a receiving key: those of two weeks never share a connection. */
+  readonly epoch?: number;
 };
 
 /** A message, or why there is none, and whether that is `isFinal`: false when the signer did not decrypt it, and may do so another time. */

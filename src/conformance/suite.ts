@@ -42,7 +42,7 @@ export function subjectOf({ id }: Check): string {
 }
 
 /**
- * The checks that a name stands for: an id ("expiry/formula"), a subject ("expiry"), an obligation of NIP-DD ("expiry-1") or a NIP ("nip-40", "nip-dd").
+ * The checks that a name stands for: an id ("expiry/formula"), a subject ("expiry"), an obligation of NIP-DD ("expiry-4") or a NIP ("nip-40", "nip-dd").
  */
 export function checksNamed(name: string): readonly Check[] {
   const wanted = name.toLowerCase();

@@ -41,8 +41,8 @@ function addressFor(bob: Person): string {
 
 function keysOf(bob: Person): ReturnType<typeof receivers> {
   return receivers({
-    secret: bob.secret,
-    contacts: [ALICE.key],
+    identity: secretSigner(bob.secret),
+    contacts: [{ contact: ALICE.key, secret: bob.secret, base: ALICE.key }],
     now: now(),
     retentionSeconds: DAY,
   });

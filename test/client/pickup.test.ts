@@ -2,7 +2,14 @@ import * as nip44 from "nostr-tools/nip44";
 import { finalizeEvent, generateSecretKey, getEventHash } from "nostr-tools/pure";
 import { describe, expect, it } from "vitest";
 
-import { type PickedUp, receivers, receivingKey, secretSigner } from "../../src/client/client.ts";
+import {
+  announcement,
+  baseKeyIn,
+  type PickedUp,
+  receivers,
+  receivingKey,
+  secretSigner,
+} from "../../src/client/client.ts";
 import { epochAt } from "../../src/client/stealth.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import type { NostrEvent as ToolsEvent } from "nostr-tools";
@@ -404,33 +411,63 @@ describe("receipts", () => {
 
 describe("receiving keys", () => {
   const shared = sharedRelay();
+  const WEEK = 7 * 24 * 60 * 60;
 
-  it("carry a message that neither names its recipient nor meets the recipient's own key on a connection", async () => {
-    const bob = person();
+  /** Announces a base key to somebody, who picks it up. */
+  async function told(from: Person, to: Person, own: Person): Promise<void> {
+    const message = announcement(to.key, own.key, now());
+    await deadDrop(from, []).send(to.key, message, { relays: [shared().url] });
+    const client = deadDrop(to, [shared()]);
+    const [picked] = await all(client.pickup());
+    if (picked?.type !== "message") throw new Error("no announcement came");
+    expect(picked.from).toBe(from.key);
+    expect(baseKeyIn(picked.message)).toBe(own.key);
+    await client.acknowledge([picked.id]);
+  }
+
+  /** Two people who have announced base keys to each other, over the relay. */
+  async function acquainted(): Promise<{
+    readonly alice: Person;
+    readonly bob: Person;
+    readonly base: { readonly alice: Person; readonly bob: Person };
+  }> {
+    const people = { alice: person(), bob: person(), base: { alice: person(), bob: person() } };
+    const { alice, bob, base } = people;
+    await told(bob, alice, base.bob);
+    await told(alice, bob, base.alice);
+    return people;
+  }
+
+  it("carry a message that neither names its recipient nor meets the recipient's own key, or another week's, on a connection", async () => {
+    const { alice, bob, base } = await acquainted();
     const address = receivingKey({
-      sender: ALICE.secret,
-      recipient: bob.key,
+      sender: base.alice.secret,
+      recipient: base.bob.key,
       epoch: epochAt(now()),
     });
-    const delivery = await deadDrop(ALICE, []).send(bob.key, "unnamed", {
+    const delivery = await deadDrop(alice, []).send(bob.key, "unnamed", {
       relays: [shared().url],
       address,
     });
     const [wrap] = delivery.wraps.values();
     expect(JSON.stringify(wrap)).not.toContain(bob.key);
+    expect(JSON.stringify(wrap)).not.toContain(base.bob.key);
 
     const stealth = receivers({
-      secret: bob.secret,
-      contacts: [ALICE.key, person().key],
+      identity: secretSigner(bob.secret),
+      contacts: [
+        { contact: alice.key, secret: base.bob.secret, base: base.alice.key },
+        { contact: person().key, secret: person().secret, base: person().key },
+      ],
       now: now(),
-      retentionSeconds: 30 * 24 * 60 * 60,
+      retentionSeconds: 4 * WEEK,
     });
     const { webSocket, sockets } = recordingWebSocket();
     const keys = [secretSigner(bob.secret), ...stealth];
     const client = deadDrop(bob, [shared()], { keys, webSocket });
     const picked = await all(client.pickup());
     expect(picked).toMatchObject([
-      { type: "message", from: ALICE.key, to: address, message: { content: "unnamed" } },
+      { type: "message", from: alice.key, to: address, message: { content: "unnamed" } },
     ]);
     await client.acknowledge(idsOf(picked));
     expect(await all(deadDrop(bob, [shared()], { keys }).pickup())).toEqual([]);
@@ -440,25 +477,40 @@ describe("receiving keys", () => {
     );
     expect(seen.filter((authenticated) => authenticated.includes(bob.key))).toEqual([[bob.key]]);
     expect(seen.flat()).toHaveLength(keys.length);
+    const weekOf = new Map(stealth.map(({ address: { key }, epoch }) => [key, epoch]));
+    const weeks = seen.map((authenticated) => new Set(authenticated.map((key) => weekOf.get(key))));
+    expect(weeks.filter(({ size }) => size > 1)).toEqual([]);
+    expect(new Set(weekOf.values()).size).toBeGreaterThan(4);
   });
 
   it("are not answered to whoever found one out: only the contact may write to it", async () => {
-    const [bob, eve] = [person(), person()];
+    const { alice, bob, base } = await acquainted();
+    const eve = person();
     const address = receivingKey({
-      sender: ALICE.secret,
-      recipient: bob.key,
+      sender: base.alice.secret,
+      recipient: base.bob.key,
       epoch: epochAt(now()),
     });
     await deadDrop(eve, []).send(bob.key, "is it you, Bob?", { relays: [shared().url], address });
     const keys = receivers({
-      secret: bob.secret,
-      contacts: [ALICE.key],
+      identity: secretSigner(bob.secret),
+      contacts: [{ contact: alice.key, secret: base.bob.secret, base: base.alice.key }],
       now: now(),
       retentionSeconds: 0,
     });
     const receipts = { minDelaySeconds: 0, maxDelaySeconds: 0 };
     const picked = await all(deadDrop(bob, [shared()], { keys, receipts }).pickup());
     expect(picked).toMatchObject([{ type: "unreadable", why: expect.stringContaining("contact") }]);
+  });
+
+  it.each([
+    ["another kind", { kind: 14, tags: [["base", person().key]] }],
+    ["no key", { kind: 19, tags: [["base", "5"]] }],
+    ["nobody's key", { kind: 19, tags: [["base", "f".repeat(64)]] }],
+    ["nothing", { kind: 19, tags: [["p", person().key]] }],
+  ])("are announced by no message with %s", (_, { kind, tags }) => {
+    const rumor = { id: "0".repeat(64), pubkey: ALICE.key, created_at: now(), content: "" };
+    expect(baseKeyIn({ ...rumor, kind, tags })).toBe(undefined);
   });
 });
 

@@ -11,6 +11,7 @@ import { finalizeEvent, getPublicKey, verifyEvent } from "nostr-tools/pure";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 import {
+  type BaseKeys,
   collect,
   EPOCH_SECONDS,
   epochAt,
@@ -183,7 +184,7 @@ describe("a receiving key", () => {
       Buffer.concat([own.sender, pair, epoch]),
       Buffer.concat([own.recipient, pair, epoch]),
     ].map((guess) => {
-      const tweak = BigInt(`0x${hex(utils.taggedHash("deaddrop/receiving-key", guess))}`);
+      const tweak = BigInt(`0x${hex(utils.taggedHash("nostr/receiving-key", guess))}`);
       return hex(
         utils.pointToBytes(lift(bob.key).add(Point.BASE.multiply(Point.Fn.create(tweak)))),
       );
@@ -201,8 +202,8 @@ describe("arguments that are refused", () => {
     ["recipient", () => receivingSecret({ recipient: bytes(""), sender: alice.key, epoch: 1 })],
     ["sender", () => receivingSecret({ recipient: bob.secret, sender: NO_POINT, epoch: 1 })],
     ["epoch", () => receivingSecret({ recipient: bob.secret, sender: alice.key, epoch: -1 })],
-    ["contacts[1]", () => collectFrom([alice.key, NO_POINT])],
-    ["contacts[0]", () => collectFrom([`02${alice.key}`])],
+    ["contacts[1].base", () => collectFrom([alice.key, NO_POINT])],
+    ["contacts[0].base", () => collectFrom([`02${alice.key}`])],
     ["retentionSeconds", () => epochsToCollect(NOW, -1)],
     ["retentionSeconds", () => epochsToCollect(NOW, Infinity)],
     ["now", () => epochsToCollect(NOW + 0.5, RETENTION)],
@@ -338,7 +339,7 @@ type History = { readonly from: string; readonly to: string; readonly keys: read
 const HISTORIES: readonly History[] = PEOPLE.flatMap(({ secret, key: to }) => {
   const contacts = PEOPLE.map(({ key }) => key).filter((contact) => contact !== to);
   const retentionSeconds = (EPOCHS - 1) * EPOCH_SECONDS - 2 * DAY;
-  const receiving = collect({ recipient: secret, contacts, now: NOW, retentionSeconds });
+  const receiving = collect({ contacts: pairsOf(secret, contacts), now: NOW, retentionSeconds });
   return contacts.map((from) => {
     const keys = receiving.filter(({ contact }) => contact === from).map(({ key }) => key);
     return { from, to, keys };
@@ -616,8 +617,14 @@ function secretOf(from: Person, to: Person, epoch: number): Uint8Array {
   return receivingSecret({ recipient: to.secret, sender: from.key, epoch });
 }
 
+// Base keys are made for this; here they are the people's own, as the vectors have no others.
+function pairsOf(secret: Uint8Array, contacts: readonly string[]): BaseKeys[] {
+  return contacts.map((contact) => ({ contact, secret, base: contact }));
+}
+
 function collectFrom(contacts: string[]): ReturnType<typeof collect> {
-  return collect({ recipient: bob.secret, contacts, now: NOW, retentionSeconds: RETENTION });
+  const pairs = pairsOf(bob.secret, contacts);
+  return collect({ contacts: pairs, now: NOW, retentionSeconds: RETENTION });
 }
 
 function negative({ secret, key }: Person): Person {

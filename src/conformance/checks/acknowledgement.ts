@@ -138,7 +138,7 @@ export const acknowledgementChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "acknowledgement/early",
-    covers: ["ack-12", "ack-6"],
+    covers: ["same-3", "ack-6"],
     title: "does not hold a drop that was acknowledged before it came",
     async run(context) {
       const to = context.person();
@@ -176,7 +176,7 @@ export const acknowledgementChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "acknowledgement/race",
-    covers: ["ack-12", "ack-5"],
+    covers: ["same-3", "ack-5"],
     title: "does not hold a drop that comes at the same moment as its acknowledgement",
     async run(context) {
       const to = context.person();
@@ -194,7 +194,7 @@ export const acknowledgementChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "acknowledgement/replayed",
-    covers: ["ack-9", "ack-7"],
+    covers: ["ack-7"],
     title: "gives an acknowledgement that anyone publishes again the same effect, and no other",
     async run(context) {
       const to = context.person();

@@ -149,7 +149,7 @@ export const authChecks: readonly Check[] = [
     ...NIP_42,
     id: "auth/wrong-host",
     sentence: 'that the `"relay"` tag matches the relay URL:',
-    obligations: ["pickup-13"],
+    obligations: ["pickup-11"],
     title: "refuses an AUTH that was meant for another relay",
     async run(context) {
       const hosts = [

@@ -70,7 +70,7 @@ export const countChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "count/probes",
-    covers: ["pickup-3", "pickup-7"],
+    covers: ["pickup-3", "pickup-12"],
     needs: [45],
     title: "counts somebody else's drop for no filter",
     async run(context) {
@@ -106,7 +106,7 @@ export const countChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "count/same-answer",
-    covers: ["pickup-7"],
+    covers: ["pickup-12"],
     needs: [45],
     title: "answers a stranger's COUNT the same about a full, an emptied and an unknown box or id",
     async run(context) {

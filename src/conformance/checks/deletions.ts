@@ -28,7 +28,7 @@ export const deletionsChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "deletions/early",
-    covers: ["delete-1", "ack-12"],
+    covers: ["delete-1", "same-3"],
     title: "does not hold a drop that its recipient has deleted by kind 5 before it came",
     async run(context) {
       const to = context.person();

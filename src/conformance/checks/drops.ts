@@ -92,7 +92,7 @@ export const dropsChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "drops/held",
-    covers: ["drop-4", "pickup-9"],
+    covers: ["drop-4", "ack-10"],
     title: "holds a drop through pickups, disconnections and other drops",
     async run(context) {
       const to = context.person();
@@ -136,7 +136,7 @@ export const dropsChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "drops/ephemeral-live",
-    covers: ["drop-6", "pickup-3"],
+    covers: ["drop-8", "pickup-3"],
     title: "passes kind 21059 to its recipient's open subscriptions and to nobody else",
     async run(context) {
       const to = context.person();

@@ -39,7 +39,7 @@ async function expiresWhileHeld(
 export const expiryChecks: readonly Check[] = [
   deadDropCheck({
     id: "expiry/formula",
-    covers: ["expiry-1", "expiry-4"],
+    covers: ["expiry-4"],
     title: "accepts what is younger than its retention and 2 days, and refuses what is older",
     async run(context) {
       const to = context.person();
@@ -59,7 +59,7 @@ export const expiryChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "expiry/retention-while-held",
-    covers: ["expiry-1", "expiry-5"],
+    covers: ["expiry-4", "expiry-5"],
     title: "forgets a drop at created_at + 172800 + retention",
     async run(context) {
       context.needsSeconds(LIMIT_SECONDS);
@@ -72,7 +72,7 @@ export const expiryChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "expiry/tag-while-held",
-    covers: ["expiry-5", "expiry-1"],
+    covers: ["expiry-5", "expiry-4"],
     title: "forgets a drop at the second in its expiration tag",
     async run(context) {
       context.needsSeconds(LIMIT_SECONDS);
@@ -138,7 +138,7 @@ export const expiryChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "expiry/malformed",
-    covers: ["expiry-3"],
+    covers: ["expiry-2"],
     title: "refuses with invalid: an expiration that is not a number",
     async run(context) {
       const to = context.person();
@@ -190,7 +190,7 @@ export const expiryChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "expiry/old-acknowledgement",
-    covers: ["expiry-6", "ack-9"],
+    covers: ["expiry-6", "ack-7"],
     title: "obeys an acknowledgement that was signed before the drop was made, long ago",
     async run(context) {
       const to = context.person();

@@ -35,7 +35,7 @@ export const hintsChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "hints/sent",
-    covers: ["pickup-10"],
+    covers: ["pickup-8"],
     needs: [67],
     title: "says finish when a box was sent as a whole, empty or not, and more when it was not",
     async run(context) {
@@ -52,7 +52,7 @@ export const hintsChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "hints/paging",
-    covers: ["pickup-10", "pickup-8"],
+    covers: ["pickup-8"],
     needs: [67],
     title: "lets a client that follows more with until reach the whole box",
     async run(context) {

@@ -75,7 +75,7 @@ export const httpPickupChecks: readonly Check[] = [
   deadDropCheck({
     ...HTTP,
     id: "http/box-answer",
-    covers: ["http-1", "pickup-7"],
+    covers: ["http-1", "pickup-12"],
     title: "answers a stranger with the same bytes about a box that is full, emptied or unknown",
     async run(context) {
       const { door } = context;
@@ -152,7 +152,7 @@ export const httpPickupChecks: readonly Check[] = [
   deadDropCheck({
     ...HTTP,
     id: "http/reading",
-    covers: ["http-2", "pickup-9"],
+    covers: ["http-2", "ack-10"],
     title: "shows the same however often a box is read",
     async run(context) {
       const { door } = context;

@@ -111,7 +111,7 @@ export const informationChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "information/restricted-writes",
-    covers: ["relay-3"],
+    covers: ["relay-1"],
     title: "sets limitation.restricted_writes",
     async run(context) {
       const limitation = objectIn(documentIn(await context.askInformation())["limitation"]);

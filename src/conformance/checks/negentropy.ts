@@ -82,7 +82,7 @@ export const negentropyChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "negentropy/unauthenticated",
-    covers: ["pickup-19"],
+    covers: ["pickup-18"],
     needs: [77],
     title:
       "challenges a NEG-OPEN of a connection without a key, and refuses it with auth-required:",
@@ -103,7 +103,7 @@ export const negentropyChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "negentropy/overtaken",
-    covers: ["pickup-20"],
+    covers: ["pickup-18"],
     needs: [77],
     title: "answers a NEG-OPEN that comes right before AUTH as if it came after it",
     async run(context) {
@@ -122,7 +122,7 @@ export const negentropyChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "negentropy/foreign-p",
-    covers: ["pickup-19", "pickup-7"],
+    covers: ["pickup-18", "pickup-12"],
     needs: [77],
     title: "refuses a NEG-OPEN that names other keys only with restricted:, full box or empty",
     async run(context) {
@@ -181,7 +181,7 @@ export const negentropyChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "negentropy/no-acknowledgement",
-    covers: ["pickup-9"],
+    covers: ["ack-10"],
     needs: [77],
     title: "does not take a reconciliation for an acknowledgement",
     async run(context) {

@@ -30,7 +30,7 @@ export const livePickupChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "pickup/other-filters",
-    covers: ["pickup-14", "pickup-3"],
+    covers: ["pickup-6", "pickup-3"],
     title: "answers the filters of a REQ beside one that names other keys only, stored and live",
     async run(context) {
       const to = context.person();

@@ -156,7 +156,7 @@ export const pickupChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "pickup/ids-answer",
-    covers: ["pickup-7", "pickup-3"],
+    covers: ["pickup-12", "pickup-3"],
     title: "answers a stranger the same about an id it holds, and one that does not exist",
     async run(context) {
       const to = context.person();
@@ -172,7 +172,7 @@ export const pickupChecks: readonly Check[] = [
   }),
   deadDropCheck({
     id: "pickup/box-answer",
-    covers: ["pickup-7"],
+    covers: ["pickup-12"],
     title: "answers a stranger the same about a box that is full, emptied or unknown",
     async run(context) {
       const [full, emptied, unknown] = [context.person(), context.person(), context.person()];
@@ -192,7 +192,7 @@ export const pickupChecks: readonly Check[] = [
   ...livePickupChecks,
   deadDropCheck({
     id: "pickup/no-acknowledgement",
-    covers: ["pickup-9", "ack-10"],
+    covers: ["ack-10"],
     title: "takes neither EOSE, CLOSE, a later since nor a newer drop for an acknowledgement",
     async run(context) {
       const to = context.person();
