@@ -8,8 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+import { OBLIGATIONS } from "../../src/conformance/obligations.ts";
+import { SUITE } from "../../src/conformance/suite.ts";
 import { VERSION } from "../../src/version.ts";
 import { peers } from "./peers.ts";
+import { serve } from "./server.ts";
 
 type Outcome = "passed" | "failed" | "skipped";
 type Line = {
@@ -24,6 +27,26 @@ type Report = Candidate & { readonly lines: readonly Line[] };
 
 const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
 const OURS = "deaddrop";
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** This relay in the ways in which it runs. The second needs what `.ci/tools` installs and a build. */
+const WAYS: readonly {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env: Record<string, string>;
+}[] = [
+  { name: OURS, command: [process.execPath, MAIN], env: {} },
+  {
+    name: `${OURS} on uWebSockets.js`,
+    command: [join(ROOT, ".cache/uws/node_modules/node/bin/node"), join(ROOT, "dist/main.js")],
+    env: { DEADDROP_TRANSPORT: "uws", DEADDROP_UWS: join(ROOT, ".cache/uws") },
+  },
+  {
+    name: `${OURS} on two loops`,
+    command: [process.execPath, MAIN],
+    env: { DEADDROP_WORKERS: "2" },
+  },
+];
 
 /** All checks, also those of NIPs the relay does not advertise: what it does counts, not what it says. */
 async function examine(candidate: Candidate): Promise<Report> {
@@ -37,10 +60,14 @@ async function examine(candidate: Candidate): Promise<Report> {
   return { ...candidate, lines };
 }
 
-async function withOurs<Result>(work: (url: string) => Promise<Result>): Promise<Result> {
+async function withOurs<Result>(
+  { command: [program = "", ...args], env }: (typeof WAYS)[number],
+  work: (url: string) => Promise<Result>,
+): Promise<Result> {
   const data = mkdtempSync(join(tmpdir(), "deaddrop-"));
-  const relay = spawn(process.execPath, [MAIN, "serve"], {
+  const relay = spawn(program, [...args, "serve"], {
     env: {
+      ...env,
       PATH: process.env["PATH"],
       DEADDROP_LISTEN: "127.0.0.1:0",
       DEADDROP_DATA: data,
@@ -63,6 +90,28 @@ async function withOurs<Result>(work: (url: string) => Promise<Result>): Promise
     rmSync(data, { recursive: true });
   }
 }
+
+/** The relay in Python that was written from the drafts alone; `.ci/tools` installs what it needs. */
+const reference = {
+  name: "reference",
+  version: VERSION,
+  build: async () => undefined,
+  start: (folder: string) =>
+    serve(folder, (port) => ({
+      command: join(ROOT, ".cache/python/bin/python"),
+      args: [
+        join(ROOT, "nips/reference/relay.py"),
+        "--listen",
+        `127.0.0.1:${port}`,
+        "--url",
+        `ws://127.0.0.1:${port}`,
+        "--data",
+        join(folder, "relay.db"),
+      ],
+      cwd: folder,
+      env: {},
+    })),
+};
 
 function count(lines: readonly Line[], outcome: Outcome): number {
   return lines.filter((line) => line.outcome === outcome).length;
@@ -109,11 +158,30 @@ function page(reports: readonly Report[]): string {
     rule,
     ...checks,
     "",
+    "## Rules",
+    "",
+    "Every sentence of [NIP-DD](../nips/DD.md), [DH](../nips/DH.md) and [DR](../nips/DR.md) that binds somebody, the name that checks have for it, and the checks.",
+    "",
+    row(["rule", "sentence", "checks"]),
+    row(["---", "---", "---"]),
+    ...Object.entries(OBLIGATIONS).map(([id, sentence]) => {
+      const covering = SUITE.filter(({ obligations }) => obligations.some((each) => each === id));
+      return row([
+        id,
+        sentence.replaceAll("|", "\\|"),
+        covering.map((check) => check.id).join(", "),
+      ]);
+    }),
+    "",
   ].join("\n");
 }
 
-const reports: Report[] = [await withOurs((url) => examine({ name: OURS, version: VERSION, url }))];
-for (const peer of peers()) {
+const reports: Report[] = [];
+for (const way of WAYS) {
+  const { name } = way;
+  reports.push(await withOurs(way, (url) => examine({ name, version: VERSION, url })));
+}
+for (const peer of [reference, ...peers()]) {
   await peer.build((text) => process.stderr.write(`${text}\n`));
   const folder = mkdtempSync(join(tmpdir(), "peer-"));
   const running = await peer.start(folder);
