@@ -1,5 +1,5 @@
 import type { Check } from "../check.ts";
-import { documentIn, objectIn } from "../information.ts";
+import { documentIn, formerRetentionsIn, objectIn } from "../information.ts";
 import { must } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
@@ -98,6 +98,19 @@ export const informationChecks: readonly Check[] = [
       );
       const { http = false } = deadDrop;
       must(typeof http === "boolean", `http is ${JSON.stringify(http)}, neither true nor false`);
+    },
+  }),
+  deadDropCheck({
+    id: "information/former-retentions",
+    covers: ["relay-1", "expiry-7"],
+    title: "gives former_retentions, if any, as a list of until and retention",
+    async run(context) {
+      const deadDrop = objectIn(documentIn(await context.askInformation())["dead_drop"]) ?? {};
+      const value = deadDrop["former_retentions"];
+      must(
+        value === undefined || formerRetentionsIn(value) !== undefined,
+        `former_retentions is ${JSON.stringify(value)}, not [{"until": …, "retention": …}, …]`,
+      );
     },
   }),
   deadDropCheck({
