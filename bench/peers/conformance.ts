@@ -14,7 +14,7 @@ import { VERSION } from "../../src/version.ts";
 import { peers } from "./peers.ts";
 import { serve } from "./server.ts";
 
-type Outcome = "passed" | "failed" | "skipped";
+type Outcome = "passed" | "failed" | "advised" | "skipped";
 type Line = {
   readonly check: string;
   readonly outcome: Outcome;
@@ -117,7 +117,12 @@ function count(lines: readonly Line[], outcome: Outcome): number {
   return lines.filter((line) => line.outcome === outcome).length;
 }
 
-const MARK: Readonly<Record<Outcome, string>> = { passed: "✓", failed: "✗", skipped: "–" };
+const MARK: Readonly<Record<Outcome, string>> = {
+  passed: "✓",
+  failed: "✗",
+  advised: "!",
+  skipped: "–",
+};
 
 function row(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
@@ -127,7 +132,7 @@ function page(reports: readonly Report[]): string {
   const [ours] = reports;
   const heads = reports.map(({ name, version }) => `${name} ${version}`);
   const rule = row(["---", ...heads.map(() => ":---:")]);
-  const totals = (["passed", "failed", "skipped"] as const).map((outcome) =>
+  const totals = (["passed", "failed", "advised", "skipped"] as const).map((outcome) =>
     row([outcome, ...reports.map(({ lines }) => String(count(lines, outcome)))]),
   );
   const checks = (ours?.lines ?? []).map(({ check, nip, title }) =>
@@ -152,7 +157,7 @@ function page(reports: readonly Report[]): string {
     rule,
     ...totals,
     "",
-    "✓ passed · ✗ failed · – skipped, with a reason: not to be observed from outside, or not configured",
+    "✓ passed · ✗ failed · ! not as it SHOULD be · – skipped, with a reason: not to be observed from outside, or not configured",
     "",
     row(["check", ...heads]),
     rule,

@@ -14,6 +14,8 @@ export type Check = {
   readonly sentence: string;
   /** Obligations of NIP-DD that would show here if they were broken. */
   readonly obligations: readonly ObligationId[];
+  /** Whether all that it rests on is what a relay SHOULD do: then what it finds is advice, and fails nothing. */
+  readonly isAdvice: boolean;
   /** Without these in the NIP-11 document the check is skipped, unless it was asked for. */
   readonly needs: readonly Advertised[];
   /** Throws Failed or Skipped; what it answers goes into the report and is no judgement. */

@@ -35,8 +35,13 @@ export type Counted = {
 
 export type Filter = Readonly<Record<string, unknown>>;
 
+// The boxes of a check are small, and a relay that says "more" for ever must not keep it.
+const MAX_PAGES = 100;
+
 type ClientSettings = {
   readonly url: string;
+  /** The most events that one filter is answered with (NIP-11); undefined when that is not said. */
+  readonly maxLimit?: number | undefined;
   /** Told of every event the relay answered with OK true. */
   readonly accepted: (event: NostrEvent) => void;
 };
@@ -148,12 +153,48 @@ export class Client {
     return { subscription, events, ids, closed, hints: end.message[2], text: end.text };
   }
 
-  /** The ids that a REQ returns; the subscription is closed again. Fails when the relay refuses. */
+  /** The ids that a REQ returns, and those that follow where the relay says "more" (NIP-67). Fails when it refuses. */
   async pickup(...filters: readonly Filter[]): Promise<readonly string[]> {
-    const { subscription, ids, closed } = await this.request(filters.length > 0 ? filters : [{}]);
+    const asked = filters.length > 0 ? filters : [{}];
+    const first = await this.#page(asked);
+    if (!this.#isPart(first)) return first.ids;
+    // How far back a page goes can be told of one filter alone.
+    const boxes = [];
+    for (const filter of asked) boxes.push(await this.#follow(filter));
+    return asked.length === 1 ? boxes.flat() : [...new Set(boxes.flat())];
+  }
+
+  async #page(filters: readonly Filter[]): Promise<Requested> {
+    const page = await this.request(filters);
+    const { subscription, closed } = page;
     must(closed === undefined, `a REQ of ${JSON.stringify(filters)} was refused: ${closed}`);
     this.connection.say("CLOSE", subscription);
-    return ids;
+    return page;
+  }
+
+  async #follow(filter: Filter): Promise<readonly string[]> {
+    const { limit = Infinity, until: last = Infinity } = filter as Readonly<Record<string, number>>;
+    const got: string[] = [];
+    let until = last;
+    for (let pages = 1; ; pages++) {
+      const page = await this.#page([until < Infinity ? { ...filter, until } : filter]);
+      const fresh = page.ids.filter((id) => !got.includes(id));
+      // What one page brings twice is for the check to see.
+      got.push(...(pages === 1 ? page.ids : fresh));
+      if (!this.#isPart(page) || got.length >= limit) {
+        return pages === 1 ? got : got.slice(0, limit);
+      }
+      must(pages < MAX_PAGES, `there is more after ${pages} pages: ${page.text}`);
+      const oldest = Math.min(...page.events.map(({ created_at }) => created_at));
+      // A page that goes back no further is full of one second: what is left lies before it.
+      until = oldest < until ? oldest : until - 1;
+    }
+  }
+
+  // A relay without hints may cut what it sends at the limit that it advertises.
+  #isPart({ hints, ids }: Requested): boolean {
+    if (hints !== undefined) return Array.isArray(hints) && hints.includes("more");
+    return this.#settings.maxLimit !== undefined && ids.length >= this.#settings.maxLimit;
   }
 
   /** Opens a subscription and fails when the relay refuses. Answers its id. */

@@ -11,7 +11,7 @@ import { Client } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { type Door, httpDoor } from "./door.ts";
 import { askHttp, type HttpAnswer, type HttpRequest } from "./http.ts";
-import { type DeadDrop, informationRequest } from "./information.ts";
+import { createdAtFor, type DeadDrop, expiryOf, informationRequest } from "./information.ts";
 import { makePerson, nowSeconds, type Person, sign, type Template } from "./people.ts";
 import { pause } from "./rate-limit.ts";
 import type { Session } from "./session.ts";
@@ -34,6 +34,7 @@ export class Context {
   readonly #connections: Connection[] = [];
   readonly #ending = new AbortController();
   #sender: Promise<Client> | undefined;
+  readonly #began = nowSeconds();
   #made = 0;
 
   constructor(session: Session, timeoutMs: number) {
@@ -66,6 +67,7 @@ export class Context {
     if (this.#ending.signal.aborted) connection.end();
     return new Client(connection, {
       url,
+      maxLimit: this.#session.maxLimit,
       accepted: (event) => this.#session.accepted(event, this.#people),
     });
   }
@@ -107,21 +109,43 @@ export class Context {
     return this.#addressed(EPHEMERAL_GIFT_WRAP, this.person(), to, change);
   }
 
-  /** Kind 20221; with grace when `until`, a Unix time, is given. */
+  /** A drop of each kind that the relay holds, a second apart when they are dated. */
+  oneOfEach({ to, created_at, ...change }: { to: Person } & Change): NostrEvent[] {
+    return [...this.deadDrop.kinds].map((kind, n) => {
+      const dated = created_at === undefined ? {} : { created_at: created_at - n };
+      return this.#addressed(kind, this.person(), to, { ...change, ...dated });
+    });
+  }
+
+  /** Kind 20221; with a grace for each Unix time in `until`. */
   acknowledgement(
     by: Person,
     drops: readonly Named[],
-    { until, ...change }: { until?: number } & Change = {},
+    { until = [], ...change }: { until?: number | readonly number[] } & Change = {},
   ): NostrEvent {
-    const tags = drops.map(({ id }) => ["e", id]);
-    if (until !== undefined) tags.push(["expiration", String(until)]);
+    const tags = [...drops.map(({ id }) => ["e", id]), ...graces(until)];
     return this.sign(by, { kind: ACKNOWLEDGEMENT, tags, ...change });
   }
 
-  deletion(by: Person, drops: readonly NostrEvent[]): NostrEvent {
+  /** As many acknowledgements as it takes for all of them, where the relay takes few ids in one. */
+  acknowledgements(by: Person, drops: readonly Named[]): NostrEvent[] {
+    return this.#batches(drops).map((batch) => this.acknowledgement(by, batch));
+  }
+
+  /** Kind 5; with a grace for each Unix time in `until`. */
+  deletion(
+    by: Person,
+    drops: readonly NostrEvent[],
+    { until = [], tags = [] }: { until?: number | readonly number[]; tags?: string[][] } = {},
+  ): NostrEvent {
     const kinds = [...new Set(drops.map(({ kind }) => String(kind)))];
-    const tags = [...drops.map(({ id }) => ["e", id]), ...kinds.map((kind) => ["k", kind])];
-    return this.sign(by, { kind: DELETION, tags });
+    const named = [...drops.map(({ id }) => ["e", id]), ...kinds.map((kind) => ["k", kind])];
+    return this.sign(by, { kind: DELETION, tags: [...named, ...graces(until), ...tags] });
+  }
+
+  /** As many of kind 5 as it takes for all of them. */
+  deletions(by: Person, drops: readonly NostrEvent[]): NostrEvent[] {
+    return this.#batches(drops).map((batch) => this.deletion(by, batch));
   }
 
   vanish(by: Person, relay: string, change: Change = {}): NostrEvent {
@@ -138,6 +162,16 @@ export class Context {
   }
 
   // Short cuts for what most checks begin with.
+
+  /** Publishes what is accepted until a second that is near, and skips the check when the relay takes longer than that. */
+  async dropBefore(second: number, ...events: readonly NostrEvent[]): Promise<void> {
+    try {
+      await this.drop(...events);
+    } catch (error) {
+      if (Date.now() < second * 1_000) throw error;
+      throw new Skipped("the relay took longer to answer than what was sent was to be held");
+    }
+  }
 
   /** Publishes from a stranger's connection, and fails unless everything is accepted. Answers the last answer's text. */
   async drop(...events: readonly NostrEvent[]): Promise<string> {
@@ -173,6 +207,44 @@ export class Context {
 
   get deadDrop(): DeadDrop {
     return this.#session.deadDrop;
+  }
+
+  /** Whether the relay holds drops of this kind. */
+  holds(kind: number): boolean {
+    return this.deadDrop.kinds.has(kind);
+  }
+
+  /** Skips the check when the relay does not hold drops of this kind. */
+  needsKind(kind: number): void {
+    if (!this.holds(kind)) throw new Skipped(`the relay does not hold kind ${kind}`);
+  }
+
+  /** Skips the check when a box is too small for it. */
+  needsRoom(drops: number): void {
+    const { maxDrops } = this.deadDrop;
+    if (maxDrops < drops)
+      throw new Skipped(`takes a box of ${drops} drops; max_drops is ${maxDrops}`);
+  }
+
+  /** Skips the check when the relay takes fewer ids in an acknowledgement, or remembers fewer of drops it has not seen. */
+  needsIds(ids: number, unseen = 0): void {
+    const { maxAcknowledgementIds: most, maxEarlyAcknowledgements: mostUnseen } = this.deadDrop;
+    if (most < ids) throw new Skipped(`takes ${ids} ids; max_acknowledgement_ids is ${most}`);
+    if (mostUnseen < unseen) {
+      throw new Skipped(`takes ${unseen} unseen ids; max_early_acknowledgements is ${mostUnseen}`);
+    }
+  }
+
+  /** When an event of this `created_at` expires, without an expiration tag. */
+  expiryOf(createdAt: number): number {
+    return expiryOf(createdAt, this.deadDrop);
+  }
+
+  /** The `created_at` of an event that expires at this second. Skips the check when a change of the retention leaves none. */
+  createdAtFor(expiry: number): number {
+    const createdAt = createdAtFor(expiry, this.deadDrop);
+    if (createdAt === undefined) throw new Skipped("former_retentions leave no event at its edge");
+    return createdAt;
   }
 
   get minPowDifficulty(): number {
@@ -230,8 +302,22 @@ export class Context {
   }
 
   #addressed(kind: number, from: Person, to: Person, { tags = [], ...change }: Change): NostrEvent {
-    // Two events of one second must not be one event.
-    const content = `conformance ${this.#made++} ${nowSeconds()}`;
-    return this.sign(from, { kind, content, ...change, tags: [["p", to.key], ...tags] });
+    if (kind !== EPHEMERAL_GIFT_WRAP) this.needsKind(kind);
+    // Two events of one second must not be one event. And each has a second of its own, for "more" can be followed by the second alone (NIP-67).
+    const made = this.#made++;
+    const content = `conformance ${made} ${nowSeconds()}`;
+    const fields = { created_at: this.#began - made, content, ...change };
+    return this.sign(from, { kind, ...fields, tags: [["p", to.key], ...tags] });
   }
+
+  #batches<Drop>(drops: readonly Drop[]): Drop[][] {
+    const most = Math.max(1, this.deadDrop.maxAcknowledgementIds);
+    return Array.from({ length: Math.ceil(drops.length / most) }, (_, n) =>
+      drops.slice(n * most, (n + 1) * most),
+    );
+  }
+}
+
+function graces(until: number | readonly number[]): string[][] {
+  return [until].flat().map((time) => ["grace", String(time)]);
 }

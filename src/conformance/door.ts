@@ -40,7 +40,7 @@ export type Door = {
   get(target: string, authorization?: NostrEvent): Promise<HttpAnswer>;
   /** An authorization for a GET of the target (NIP-98); `change` makes it a wrong one. */
   authorization(by: Person, target: string, change?: AuthorizationChange): NostrEvent;
-  /** Reads one's own box, and fails unless that is allowed. The query begins with "?". */
+  /** Reads one's own box, page after page, or the one page of a query that begins with "?". Fails unless that is allowed. */
   pickup(owner: Person, query?: string): Promise<Page>;
   /** Counts what is in one's own box, and fails unless that is allowed. */
   count(owner: Person): Promise<unknown>;
@@ -98,17 +98,18 @@ export function httpDoor({ url, ask, accepted: noteAccepted }: DoorSettings): Do
       return sign(by, { kind: HTTP_AUTHORIZATION, created_at: nowSeconds(), tags, ...change });
     },
 
-    async pickup(owner, query = "") {
-      const { headers, body: text } = await read(owner, boxOf(owner) + query);
-      const lines = text.split("\n").filter((line) => line !== "");
-      const events = lines.map((line) => {
-        const event = parseEvent(valueIn(line));
-        must(!isReason(event), `a line of a box is no event: ${JSON.stringify(line.slice(0, 80))}`);
-        return event;
-      });
-      const ids = events.map(({ id }) => id);
-      const finished = headers.get("dead-drop-finished");
-      return { events, ids, finished, cursor: headers.get("dead-drop-cursor"), text };
+    async pickup(owner, query) {
+      if (query !== undefined) return page(owner, query);
+      let next = await page(owner, "");
+      const { events, ids, text } = next;
+      const all = { events: [...events], ids: [...ids], text };
+      while (next.finished === "false" && next.cursor !== undefined && next.ids.length > 0) {
+        next = await page(owner, `?cursor=${encodeURIComponent(next.cursor)}`);
+        all.events.push(...next.events);
+        all.ids.push(...next.ids);
+        all.text += next.text;
+      }
+      return { ...next, ...all };
     },
 
     async count(owner) {
@@ -116,6 +117,19 @@ export function httpDoor({ url, ask, accepted: noteAccepted }: DoorSettings): Do
       return objectIn(valueIn(body))?.["count"];
     },
   };
+
+  async function page(owner: Person, query: string): Promise<Page> {
+    const { headers, body: text } = await read(owner, boxOf(owner) + query);
+    const lines = text.split("\n").filter((line) => line !== "");
+    const events = lines.map((line) => {
+      const event = parseEvent(valueIn(line));
+      must(!isReason(event), `a line of a box is no event: ${JSON.stringify(line.slice(0, 80))}`);
+      return event;
+    });
+    const ids = events.map(({ id }) => id);
+    const finished = headers.get("dead-drop-finished");
+    return { events, ids, finished, cursor: headers.get("dead-drop-cursor"), text };
+  }
 
   async function read(owner: Person, target: string): Promise<HttpAnswer> {
     const answer = await door.get(target, door.authorization(owner, target));

@@ -1,4 +1,5 @@
 import type { HttpAnswer, HttpRequest } from "./http.ts";
+import { DIRECT_MESSAGE, GIFT_WRAP } from "../nostr/kinds.ts";
 import { Failed } from "./verdict.ts";
 
 /** What a relay says it does: a NIP in `supported_nips`, the `dead_drop` object of NIP-DD, or `http` in that object. */
@@ -9,14 +10,21 @@ export type Document = Readonly<Record<string, unknown>>;
 
 /** What NIP-DD says of the `dead_drop` object, as far as checks count with it. */
 export type DeadDrop = {
+  /** Those of 4 and 1059 that the relay holds. */
+  readonly kinds: ReadonlySet<number>;
   readonly retention: number;
+  /** What the retention was for events up to a `created_at`, the earliest first. */
+  readonly formerRetentions: readonly FormerRetention[];
   readonly timestampFuzz: number;
   readonly clockSkew: number;
   readonly maxDrops: number;
   readonly maxAcknowledgementIds: number;
+  readonly maxEarlyAcknowledgements: number;
   readonly authorDeletesWraps: boolean;
   readonly http: boolean;
 };
+
+export type FormerRetention = { readonly until: number; readonly retention: number };
 
 /** The question for the relay information document (NIP-11). */
 export function informationRequest(url: string): HttpRequest {
@@ -49,13 +57,44 @@ export function deadDropIn(document: Document | undefined): DeadDrop {
     const value = given[field];
     return Number.isSafeInteger(value) ? (value as number) : otherwise;
   };
+  const kinds: unknown[] = Array.isArray(given["kinds"]) ? given["kinds"] : [];
+  const held = [GIFT_WRAP, DIRECT_MESSAGE].filter((kind) => kinds.includes(kind));
   return {
+    kinds: new Set(held.length > 0 ? held : [GIFT_WRAP, DIRECT_MESSAGE]),
+    formerRetentions: formerRetentionsIn(given["former_retentions"]) ?? [],
     retention: number("retention", 30 * 24 * 60 * 60),
     timestampFuzz: number("timestamp_fuzz", 2 * 24 * 60 * 60),
     clockSkew: number("clock_skew", 15 * 60),
     maxDrops: number("max_drops", 5_000),
     maxAcknowledgementIds: number("max_acknowledgement_ids", 1_000),
+    maxEarlyAcknowledgements: number("max_early_acknowledgements", 10_000),
     authorDeletesWraps: given["author_deletes_wraps"] === true,
     http: given["http"] === true,
   };
+}
+
+/** The values of `former_retentions`, the earliest first; undefined where there is something else. */
+export function formerRetentionsIn(value: unknown): readonly FormerRetention[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const entries = value.map((entry: unknown) => objectIn(entry) ?? {});
+  const isWhole = entries.every(({ until, retention }) => isNatural(until) && isNatural(retention));
+  if (!isWhole) return undefined;
+  return (entries as unknown as FormerRetention[]).toSorted((a, b) => a.until - b.until);
+}
+
+/** The second from which on an event of this `created_at` without an expiration tag is refused: the first of the former values that speaks of it, or the present one. */
+export function expiryOf(createdAt: number, deadDrop: DeadDrop): number {
+  const former = deadDrop.formerRetentions.find(({ until }) => createdAt <= until);
+  return createdAt + deadDrop.timestampFuzz + (former ?? deadDrop).retention;
+}
+
+/** The `created_at` of an event that expires at this second; undefined when a change of the retention leaves none. */
+export function createdAtFor(expiry: number, deadDrop: DeadDrop): number | undefined {
+  return [deadDrop, ...deadDrop.formerRetentions]
+    .map(({ retention }) => expiry - deadDrop.timestampFuzz - retention)
+    .find((createdAt) => expiryOf(createdAt, deadDrop) === expiry);
+}
+
+function isNatural(number: unknown): boolean {
+  return Number.isSafeInteger(number) && Number(number) >= 0;
 }

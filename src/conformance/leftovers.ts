@@ -35,7 +35,7 @@ export class Leftovers {
         const isGone =
           name === "e" && id !== undefined && this.#left.get(id)?.recipient.key === event.pubkey;
         // With a grace the drop is still there, perhaps beyond the end of the run.
-        if (isGone && tagValue(event, "expiration") === undefined) this.#left.delete(id);
+        if (isGone && tagValue(event, "grace") === undefined) this.#left.delete(id);
       }
       return;
     }

@@ -1,16 +1,17 @@
 import type { Check } from "./check.ts";
+import { OBLIGATIONS } from "./obligations.ts";
 import type { Result } from "./runner.ts";
 import { subjectOf } from "./suite.ts";
 import type { Line } from "./transcript.ts";
 
-const MARKS = { passed: "✓", failed: "✗", skipped: "–" } as const;
+const MARKS = { passed: "✓", failed: "✗", advised: "!", skipped: "–" } as const;
 const ARROWS = { sent: "→", heard: "←", note: "·" } as const;
-const OUTCOMES = ["passed", "failed", "skipped"] as const;
+const OUTCOMES = ["passed", "failed", "advised", "skipped"] as const;
 // What a person can take in; the JSON report has it all.
 const MAX_SHOWN_LINES = 40;
 const MAX_SHOWN_CHARS = 300;
 
-/** A check's result for people, with the transcript if it failed. */
+/** A check's result for people, with the transcript of what the relay did and should not. */
 export function shown(result: Result): string {
   const { check, outcome } = result;
   const head = `${MARKS[outcome]} ${check.id}  ${check.title}\n`;
@@ -20,7 +21,8 @@ export function shown(result: Result): string {
     case "skipped":
       return `${head}    skipped: ${printable(result.reason)}\n`;
     case "failed":
-      return `${head}    ${source(check)}: “${check.sentence}”\n    ${printable(result.reason)}\n${dialogue(result.transcript)}\n`;
+    case "advised":
+      return `${head}    NIP-${check.nip}: “${check.sentence}”\n    ${printable(result.reason)}\n${dialogue(result.transcript)}\n`;
   }
 }
 
@@ -38,8 +40,13 @@ export function listed(check: Check): string {
 }
 
 /** The same with `--json`. */
-export function listedAsJson({ id, title, nip, sentence, obligations }: Check): string {
-  return jsonLine({ check: id, title, nip, sentence, obligations });
+export function listedAsJson(check: Check): string {
+  const { id, title, nip, sentence, isAdvice, obligations: ids } = check;
+  const obligations = ids.map((obligation) => ({
+    id: obligation,
+    sentence: OBLIGATIONS[obligation],
+  }));
+  return jsonLine({ check: id, title, nip, sentence, isAdvice, obligations });
 }
 
 export type Summary = {
@@ -70,8 +77,8 @@ export function summary(results: readonly Result[], { url, seconds, cleanUp }: S
 }
 
 export function summaryAsJson(results: readonly Result[], about: Summary): string {
-  const [passed, failed, skipped] = OUTCOMES.map((outcome) => count(results, outcome));
-  return jsonLine({ summary: { passed, failed, skipped }, ...about });
+  const counts = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, count(results, outcome)]));
+  return jsonLine({ summary: counts, ...about });
 }
 
 function row(name: string, results: readonly Result[]): string[] {

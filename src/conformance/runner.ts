@@ -10,7 +10,12 @@ export type Result = {
   readonly milliseconds: number;
 } & (
   | { readonly outcome: "passed"; readonly note?: string }
-  | { readonly outcome: "failed"; readonly reason: string; readonly transcript: readonly Line[] }
+  | {
+      /** "advised": it does not do what it SHOULD, which fails nothing. */
+      readonly outcome: "failed" | "advised";
+      readonly reason: string;
+      readonly transcript: readonly Line[];
+    }
   | { readonly outcome: "skipped"; readonly reason: string }
 );
 
@@ -40,7 +45,7 @@ export async function run(
     ended?.(result);
     results.push(result);
     // The relay may fail in what was asked, or may have failed altogether: then the checks to come say nothing of it.
-    if (result.outcome === "failed") absence = await whyUnreachable(session);
+    if ("transcript" in result) absence = await whyUnreachable(session);
   }
   if (absence !== undefined) absent?.(absence);
   return results;
@@ -75,7 +80,8 @@ async function runOne(
     const { lines: transcript } = context.transcript;
     // Anything else that is thrown is a fault of the check, and must not look like one of the relay.
     const reason = error instanceof Failed ? error.message : `the check broke: ${String(error)}`;
-    return { check, milliseconds, outcome: "failed", reason, transcript };
+    const outcome = check.isAdvice && error instanceof Failed ? "advised" : "failed";
+    return { check, milliseconds, outcome, reason, transcript };
   } finally {
     clearTimeout(timer);
     session.noteSilence(!context.heardAnything);

@@ -68,6 +68,12 @@ export class Session {
     return Number.isSafeInteger(bits) ? Math.max(0, bits as number) : 0;
   }
 
+  /** The most events that one filter is answered with (NIP-11); undefined when that is not said. */
+  get maxLimit(): number | undefined {
+    const limit = objectIn(this.#document?.["limitation"])?.["max_limit"];
+    return Number.isSafeInteger(limit) ? (limit as number) : undefined;
+  }
+
   /** How many bits to mine for an event of ours; undefined when that would take too long. */
   get minedBits(): number | undefined {
     const bits = this.minPowDifficulty;

@@ -56,6 +56,31 @@ export type Fault =
   | "ignores CLOSE"
   | "ignores limit"
   | "checks no work"
+  | "sends everybody one challenge"
+  | "sends a challenge again"
+  | "challenges who publishes"
+  | "holds a REQ for ever"
+  | "answers a REQ without a key with nothing"
+  | "ignores the port in AUTH"
+  | "lets a subscription follow a later AUTH"
+  | "takes kind 21059 at any time"
+  | "refuses kind 21059 from yesterday"
+  | "forgets former retentions"
+  | "tells that a drop was acknowledged before it came"
+  | "ignores old acknowledgements"
+  | "remembers unseen ids of old acknowledgements"
+  | "forgets unseen ids after a day"
+  | "forgets unseen ids beyond its bound"
+  | "remembers one unseen id of an acknowledgement"
+  | "applies half of an acknowledgement"
+  | "stops at an id it does not hold"
+  | "lets the latest grace hold"
+  | "reads a malformed grace as none"
+  | "ignores the grace of a kind 5"
+  | "takes the expiration of a kind 5 for a grace"
+  | "vanishes ahead of time"
+  | "accepts a kind 62 for other relays"
+  | "keeps what who vanishes wrote"
   | ReconciliationFault;
 
 /** A promise of NIP-77 to break. */
@@ -70,7 +95,6 @@ export type ReconciliationFault =
 
 /** A promise of its "HTTP" to break. */
 export type DoorFault =
-  | "has no HTTP door"
   | "shows boxes over HTTP to everybody"
   | "shows boxes over HTTP to any key"
   | "counts over HTTP for everybody"
@@ -80,4 +104,5 @@ export type DoorFault =
   | "loses drops of one second between pages"
   | "answers over HTTP otherwise than on the socket"
   | "answers every event over HTTP with 200"
+  | "tells over HTTP that a drop was acknowledged before it came"
   | "takes drops at /ack";

@@ -6,7 +6,7 @@ export type AtEnd = (clean: () => void) => void;
 /** A line of `--json`. */
 export type Line = {
   readonly check: string;
-  readonly outcome: "passed" | "failed" | "skipped";
+  readonly outcome: "passed" | "failed" | "advised" | "skipped";
   readonly reason?: string;
   readonly note?: string;
   readonly transcript?: readonly { readonly direction: string; readonly text: string }[];

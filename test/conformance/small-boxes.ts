@@ -1,17 +1,21 @@
-import { expiryOf, recipientOf, untimely } from "../../src/nostr/drop.ts";
+import { expiryOf, recipientOf, type RetentionRule, untimely } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import type { OwnUrl } from "../../src/nostr/own-url.ts";
 import { isAddressedHere } from "../../src/nostr/vanish.ts";
 import type { Fault } from "./fault.ts";
+import { malformed, valuesOf } from "./small-acknowledgement.ts";
+import type { SmallRules } from "./small-rules.ts";
 
 /** A drop that a small relay holds. */
 export type Held = { event: NostrEvent; recipient: string; expiry: number; until: number };
 
+type Outcome = [accepted: boolean, reason: string];
+
 type SmallBoxesParts = {
   readonly faults: ReadonlySet<Fault>;
+  readonly rules: SmallRules;
   /** Unix seconds. */
   readonly now: () => number;
-  readonly boxDrops: number;
   /** The names of the relay, for kind 62. */
   readonly urls: readonly OwnUrl[];
   /** Sends a drop to who listens, and answers how many there were. */
@@ -20,10 +24,10 @@ type SmallBoxesParts = {
   readonly broadcast: (event: NostrEvent) => void;
 };
 
-export const RETENTION = 2_592_000;
-export const BOX = 100;
-const RULE = [{ upTo: Infinity, seconds: RETENTION }];
 const EVICTION_BOX = 2;
+const FUZZ = 172_800;
+const SKEW = 900;
+const DAY = 86_400;
 const HAVE = "already have this event";
 
 /** What a small relay holds and remembers: its drops, the tombstones, and what it should not have stored. */
@@ -31,13 +35,22 @@ export class SmallBoxes {
   readonly kept: NostrEvent[] = [];
   readonly acknowledged: Held[] = [];
   readonly #parts: SmallBoxesParts;
+  readonly #rule: RetentionRule;
   readonly #drops = new Map<string, Held>();
   // From when on each holds: where there is a grace, that second.
   readonly #tombstones = new Map<string, number>();
+  // Ids that were acknowledged and have not come, by who acknowledged them.
+  readonly #unseen = new Map<string, Set<string>>();
   readonly #consumed = new Set<string>();
 
   constructor(parts: SmallBoxesParts) {
     this.#parts = parts;
+    const { formerRetentions, retention } = parts.rules;
+    const former = parts.faults.has("forgets former retentions") ? [] : formerRetentions;
+    this.#rule = [
+      ...former.map(({ until, retention: seconds }) => ({ upTo: until, seconds })),
+      { upTo: Infinity, seconds: retention },
+    ];
   }
 
   get held(): Held[] {
@@ -56,18 +69,18 @@ export class SmallBoxes {
   }
 
   /** Whether a signed event is accepted, and the reason, as in OK. */
-  publish(event: NostrEvent): [accepted: boolean, reason: string] {
-    const { faults } = this.#parts;
+  publish(event: NostrEvent): Outcome {
+    const { faults, rules } = this.#parts;
     if (event.kind === 20_221 || event.kind === 5) return this.#acknowledge(event);
     if (event.kind === 62) return this.#vanish(event);
-    if (![4, 1059, 21_059].includes(event.kind)) {
+    if (![...rules.kinds, 21_059].includes(event.kind)) {
       return faults.has("takes every kind") ? [true, ""] : [false, "blocked: not here"];
     }
     return this.#drop(event);
   }
 
-  #drop(event: NostrEvent): [boolean, string] {
-    const { faults } = this.#parts;
+  #drop(event: NostrEvent): Outcome {
+    const { faults, rules, now } = this.#parts;
     let recipient = recipientOf(event);
     if (typeof recipient !== "string") {
       const [, first] = event.tags.find(([name]) => name === "p") ?? [];
@@ -75,29 +88,27 @@ export class SmallBoxes {
         return [false, recipient.reason];
       recipient = first;
     }
-    const tags = event.tags.filter(([name]) => name === "expiration");
-    const read = faults.has("uses the last expiration tag")
-      ? { ...event, tags: tags.slice(-1) }
-      : event;
-    let expiry = expiryOf(read, RULE);
-    if (typeof expiry !== "number") {
-      if (!faults.has("reads a malformed expiration as none")) return [false, expiry.reason];
-      expiry = event.created_at + 172_800 + RETENTION;
+    const isEphemeral = event.kind === 21_059;
+    const expiry = this.#expiryOf(event);
+    const isTimeless = isEphemeral && faults.has("takes kind 21059 at any time");
+    if (!isTimeless) {
+      if (typeof expiry === "string") return [false, expiry];
+      const why = this.#untimely(event, expiry);
+      if (why !== undefined) return [false, why];
     }
-    const why = untimely(event.created_at, expiry, this.#parts.now());
-    const isForgiven = faults.has(
-      why === "invalid: expired" ? "takes what has expired" : "takes the distant future",
-    );
-    if (why !== undefined && !isForgiven) return [false, why];
-    const held = { event, recipient, expiry, until: expiry };
-    if (event.kind === 21_059) {
-      const listeners = this.#parts.deliver(held);
-      if (faults.has("stores kind 21059")) this.#drops.set(event.id, held);
-      return faults.has("answers kind 21059 by presence")
-        ? [true, listeners > 0 ? "" : "nobody listens"]
-        : [true, ""];
+    const until = Number(expiry);
+    const held = { event, recipient, expiry: until, until };
+    if (isEphemeral) return this.#passOn(held);
+    const key = `${event.id} ${recipient}`;
+    const unseen = this.#unseen.get(recipient);
+    if (unseen?.has(event.id) === true) {
+      unseen.delete(event.id);
+      this.#tombstones.set(key, now());
+      return faults.has("tells that a drop was acknowledged before it came")
+        ? [true, `duplicate: ${HAVE}`]
+        : [true, rules.welcome];
     }
-    if (this.#isAcknowledged(event.id, recipient)) {
+    if (!faults.has("forgets what was acknowledged") && this.#isAcknowledged(key)) {
       return [true, `duplicate: ${faults.has("tells acknowledged from held") ? "gone" : HAVE}`];
     }
     if (this.#drops.has(event.id)) return [true, `duplicate: ${HAVE}`];
@@ -105,83 +116,168 @@ export class SmallBoxes {
     if (faults.has("evicts the oldest") && box.length >= EVICTION_BOX) {
       const oldest = box.toSorted((a, b) => a.event.created_at - b.event.created_at)[0];
       if (oldest !== undefined) this.#drops.delete(oldest.event.id);
-    } else if (box.length >= this.#parts.boxDrops) return [false, "rate-limited: mailbox full"];
+    } else if (box.length >= rules.boxDrops) return [false, "rate-limited: mailbox full"];
     this.#drops.set(event.id, held);
-    const isOld = event.created_at < this.#parts.now() - 600;
+    const isOld = event.created_at < now() - 600;
     if (!isOld || !faults.has("delivers live by created_at")) this.#parts.deliver(held);
-    return [true, ""];
+    return [true, rules.welcome];
   }
 
-  #isAcknowledged(id: string, recipient: string): boolean {
-    const { faults, now } = this.#parts;
-    const from = this.#tombstones.get(`${id} ${recipient}`) ?? Infinity;
-    return !faults.has("forgets what was acknowledged") && from <= now();
+  #passOn(held: Held): Outcome {
+    const { faults } = this.#parts;
+    const listeners = this.#parts.deliver(held);
+    if (faults.has("stores kind 21059")) this.#drops.set(held.event.id, held);
+    return faults.has("answers kind 21059 by presence")
+      ? [true, listeners > 0 ? "" : "nobody listens"]
+      : [true, ""];
   }
 
-  #acknowledge(event: NostrEvent): [boolean, string] {
+  #expiryOf(event: NostrEvent): number | string {
+    const { faults, rules } = this.#parts;
+    const tags = event.tags.filter(([name]) => name === "expiration");
+    const isLast = faults.has("uses the last expiration tag");
+    const expiry = expiryOf(isLast ? { ...event, tags: tags.slice(-1) } : event, this.#rule);
+    if (typeof expiry === "number") return expiry;
+    if (!faults.has("reads a malformed expiration as none")) return expiry.reason;
+    return event.created_at + FUZZ + rules.retention;
+  }
+
+  #untimely({ kind, created_at }: NostrEvent, expiry: number | string): string | undefined {
     const { faults, now } = this.#parts;
-    const isMalformed = event.kind === 20_221 && !isAcknowledgement(event);
-    if (isMalformed && !faults.has("accepts a malformed acknowledgement")) {
-      return [false, "invalid: malformed acknowledgement"];
+    const isOld = kind === 21_059 && created_at < now() - DAY;
+    if (isOld && faults.has("refuses kind 21059 from yesterday")) return "invalid: too old";
+    const why = untimely(created_at, Number(expiry), now());
+    const isForgiven = faults.has(
+      why === "invalid: expired" ? "takes what has expired" : "takes the distant future",
+    );
+    return isForgiven ? undefined : why;
+  }
+
+  #isAcknowledged(key: string): boolean {
+    return (this.#tombstones.get(key) ?? Infinity) <= this.#parts.now();
+  }
+
+  #acknowledge(event: NostrEvent): Outcome {
+    const { faults, rules, now } = this.#parts;
+    const why = malformed(event, rules.maxAcknowledgementIds, faults);
+    if (why !== undefined) return [false, why];
+    const window = FUZZ + SKEW + rules.retention;
+    const age = now() - event.created_at;
+    if (age > DAY && faults.has("ignores old acknowledgements")) return [true, ""];
+    const isYoung = age <= (faults.has("forgets unseen ids after a day") ? DAY : window);
+    const isCounted = isYoung || faults.has("remembers unseen ids of old acknowledgements");
+    const ids = this.#applied(valuesOf(event, "e"));
+    const unseen = ids.filter((id) => this.#isUnseen(event, id));
+    const known = this.#unseen.get(event.pubkey)?.size ?? 0;
+    const isTooMany = isCounted && known + unseen.length > rules.maxEarlyAcknowledgements;
+    if (isTooMany && !faults.has("forgets unseen ids beyond its bound")) {
+      return [false, "rate-limited: too many unseen ids"];
     }
     if (event.kind === 5 && faults.has("stores kind 5")) this.kept.push(event);
     if (event.kind === 20_221 && faults.has("stores acknowledgements")) this.kept.push(event);
     if (faults.has("broadcasts acknowledgements")) this.#parts.broadcast(event);
-    const expiration = event.tags.find(([name]) => name === "expiration")?.[1];
-    const grace =
-      event.kind === 20_221 && !faults.has("ignores the grace") ? expiration : undefined;
-    let found = 0;
-    for (const [name, id = ""] of event.tags) {
-      if (name !== "e") continue;
-      const held = this.#drops.get(id);
-      if (held !== undefined) found++;
-      if (!this.#mayDelete(event, held)) continue;
-      const owner = held?.recipient ?? event.pubkey;
-      if (held === undefined && faults.has("ignores an early acknowledgement")) continue;
-      if (grace !== undefined && held !== undefined && Number(grace) > now()) {
-        held.until = Math.min(held.until, Number(grace));
-        if (faults.has("extends the expiry by the grace")) held.until = held.expiry = Number(grace);
-        if (!faults.has("extends the expiry by the grace")) {
-          // The tombstone begins where the grace ends; until then the drop itself answers.
-          this.#tombstones.set(`${id} ${owner}`, Number(grace));
-        }
-        continue;
-      }
-      this.#tombstones.set(`${id} ${owner}`, now());
-      this.#drops.delete(id);
-      if (held !== undefined) this.acknowledged.push(held);
-    }
-    if (faults.has("refuses an acknowledgement of nothing") && found === 0) {
-      return [false, "invalid: no such drop"];
-    }
-    return [true, ""];
+    const isAnyHeld = ids.some((id) => this.#drops.has(id));
+    const isIgnored = event.kind === 5 && faults.has("ignores kind 5 by the recipient");
+    if (isCounted && !isTooMany && !isIgnored) this.#remember(event.pubkey, unseen);
+    for (const id of ids) this.#delete(event, id);
+    return faults.has("refuses an acknowledgement of nothing") && !isAnyHeld
+      ? [false, "invalid: no such drop"]
+      : [true, ""];
   }
 
-  #mayDelete(event: NostrEvent, held: Held | undefined): boolean {
+  // The ids of an acknowledgement that count.
+  #applied(ids: readonly string[]): readonly string[] {
     const { faults } = this.#parts;
+    if (faults.has("applies half of an acknowledgement")) {
+      return ids.slice(0, Math.ceil(ids.length / 2));
+    }
+    const stranger = ids.findIndex((id) => !this.#drops.has(id));
+    const isStopped = faults.has("stops at an id it does not hold") && stranger >= 0;
+    return isStopped ? ids.slice(0, stranger + 1) : ids;
+  }
+
+  // What is in somebody else's box is as unknown to the signer as what is in none.
+  #isUnseen({ pubkey }: NostrEvent, id: string): boolean {
+    return this.#drops.get(id)?.recipient !== pubkey && !this.#tombstones.has(`${id} ${pubkey}`);
+  }
+
+  #remember(signer: string, ids: readonly string[]): void {
+    const { faults } = this.#parts;
+    if (faults.has("ignores an early acknowledgement")) return;
+    const unseen = this.#unseen.get(signer) ?? new Set();
+    const isOne = faults.has("remembers one unseen id of an acknowledgement");
+    for (const id of isOne ? ids.slice(0, 1) : ids) unseen.add(id);
+    this.#unseen.set(signer, unseen);
+  }
+
+  #delete(event: NostrEvent, id: string): void {
+    const { faults, now } = this.#parts;
+    const held = this.#drops.get(id);
+    if (held === undefined || !this.#mayDelete(event, held)) return;
+    const key = `${id} ${held.recipient}`;
+    const graces = this.#gracesOf(event);
+    const isLatest = faults.has("lets the latest grace hold");
+    const grace = isLatest ? Math.max(...graces) : Math.min(...graces);
+    if (graces.length > 0 && grace > now() && (this.#tombstones.get(key) ?? Infinity) > now()) {
+      const isGraced = this.#tombstones.has(key);
+      held.until = isLatest && isGraced ? Math.max(held.until, grace) : Math.min(held.until, grace);
+      if (faults.has("extends the expiry by the grace")) held.until = held.expiry = grace;
+      // The tombstone begins where the grace ends; until then the drop itself answers.
+      else this.#tombstones.set(key, held.until);
+      return;
+    }
+    this.#tombstones.set(key, now());
+    this.#drops.delete(id);
+    this.acknowledged.push(held);
+  }
+
+  #gracesOf(event: NostrEvent): readonly number[] {
+    const { faults } = this.#parts;
+    const graces = valuesOf(event, "grace").map(Number);
+    if (faults.has("ignores the grace")) return [];
+    // The builders of test/support, and clients from before the tag was called `grace`, say `expiration`.
+    if (event.kind === 20_221) return [...graces, ...valuesOf(event, "expiration").map(Number)];
+    if (faults.has("ignores the grace of a kind 5")) return [];
+    return faults.has("takes the expiration of a kind 5 for a grace")
+      ? [...graces, ...valuesOf(event, "expiration").map(Number)]
+      : graces;
+  }
+
+  #mayDelete(event: NostrEvent, held: Held): boolean {
+    const { faults, rules } = this.#parts;
     if (faults.has("obeys anybody's acknowledgement") && event.kind === 20_221) return true;
     if (faults.has("obeys kind 5 by a stranger") && event.kind === 5) return true;
-    if (held === undefined || held.recipient === event.pubkey) {
+    if (held.recipient === event.pubkey) {
       return event.kind !== 5 || !faults.has("ignores kind 5 by the recipient");
     }
     if (event.kind !== 5 || held.event.pubkey !== event.pubkey) return false;
     return held.event.kind === 4
       ? !faults.has("ignores kind 5 by the author of a message")
-      : faults.has("obeys kind 5 by the author of a wrap");
+      : rules.authorDeletesWraps || faults.has("obeys kind 5 by the author of a wrap");
   }
 
-  #vanish(event: NostrEvent): [boolean, string] {
-    const isHere = isAddressedHere(event, this.#parts.urls);
-    if (!isHere && !this.#parts.faults.has("vanishes for other relays")) return [true, ""];
-    if (this.#consumed.has(event.id) && !this.#parts.faults.has("vanishes again at a replay")) {
+  #vanish(event: NostrEvent): Outcome {
+    const { faults, now, urls } = this.#parts;
+    const isHere = isAddressedHere(event, urls);
+    if (!isHere && !faults.has("vanishes for other relays")) {
+      return faults.has("accepts a kind 62 for other relays")
+        ? [true, ""]
+        : [false, "invalid: names another relay"];
+    }
+    const isAhead = event.created_at > now() + SKEW;
+    if (isAhead && !faults.has("vanishes ahead of time")) return [false, "invalid: in the future"];
+    if (this.#consumed.has(event.id) && !faults.has("vanishes again at a replay")) {
       return [true, ""];
     }
     this.#consumed.add(event.id);
     for (const [id, { event: drop, recipient }] of this.#drops) {
-      if (recipient !== event.pubkey || drop.created_at > event.created_at) continue;
+      const isWritten = drop.kind === 4 && drop.pubkey === event.pubkey;
+      const isGone =
+        recipient === event.pubkey || (isWritten && !faults.has("keeps what who vanishes wrote"));
+      if (!isGone || drop.created_at > event.created_at) continue;
       this.#drops.delete(id);
-      if (!this.#parts.faults.has("vanishes without tombstones")) {
-        this.#tombstones.set(`${id} ${recipient}`, this.#parts.now());
+      if (!faults.has("vanishes without tombstones")) {
+        this.#tombstones.set(`${id} ${recipient}`, now());
       }
     }
     return [true, ""];
@@ -190,16 +286,4 @@ export class SmallBoxes {
 
 export function now(): number {
   return Math.floor(Date.now() / 1_000);
-}
-
-function isAcknowledgement({ tags }: NostrEvent): boolean {
-  const values = (wanted: string): string[] =>
-    tags.filter(([name]) => name === wanted).map(([, value = ""]) => value);
-  const ids = values("e");
-  return (
-    ids.length > 0 &&
-    ids.length <= 100 &&
-    ids.every((id) => /^[0-9a-f]{64}$/.test(id)) &&
-    values("expiration").every((time) => /^\d+$/.test(time))
-  );
 }

@@ -18,6 +18,8 @@ export type Behind = {
   /** What is held for a recipient. */
   box(recipient: string): NostrEvent[];
   remove(id: string): void;
+  readonly pageDrops: number;
+  readonly isOpen: boolean;
 };
 
 type Answer = { status: number; body: string; headers?: Record<string, string> };
@@ -36,7 +38,7 @@ export function smallDoor(behind: Behind, faults: ReadonlySet<string>) {
         ? publish(target, JSON.parse(await textOf(request)) as NostrEvent)
         : undefined;
     if (answer === undefined) return false;
-    const { status, headers = {}, body } = has("has no HTTP door") ? NOTHING_HERE : answer;
+    const { status, headers = {}, body } = behind.isOpen ? answer : NOTHING_HERE;
     response.writeHead(status, headers).end(body);
     return true;
   };
@@ -50,9 +52,12 @@ export function smallDoor(behind: Behind, faults: ReadonlySet<string>) {
     const reason = has("answers over HTTP otherwise than on the socket")
       ? `invalid: ${accepted ? "but never mind" : "no"}`
       : said;
-    const status = has("answers every event over HTTP with 200")
-      ? 200
-      : statusOf(event, accepted, reason);
+    const [, recipient = ""] = event.tags.find(([name]) => name === "p") ?? [];
+    const isGone =
+      has("tells over HTTP that a drop was acknowledged before it came") &&
+      !behind.box(recipient).some(({ id }) => id === event.id);
+    const isAlways = has("answers every event over HTTP with 200") || (accepted && isGone);
+    const status = isAlways ? 200 : statusOf(event, accepted, reason);
     return { status, body: JSON.stringify({ id: event.id, accepted, reason }) };
   }
 
@@ -73,7 +78,8 @@ export function smallDoor(behind: Behind, faults: ReadonlySet<string>) {
     if (count !== undefined) return { status: 200, body: JSON.stringify({ count: box.length }) };
     const cursor = searchParams.get("cursor");
     const rest = cursor === null ? box : box.filter((event) => isBehind(event, cursor));
-    const page = rest.slice(0, Number(searchParams.get("limit") ?? rest.length));
+    const asked = Number(searchParams.get("limit") ?? Infinity);
+    const page = rest.slice(0, Math.min(asked, behind.pageDrops));
     if (has("deletes what is read over HTTP")) for (const { id } of page) behind.remove(id);
     const last = page.at(-1);
     return {
@@ -110,5 +116,5 @@ const NOTHING_HERE: Answer = { status: 404, body: "nothing here" };
 function statusOf({ kind }: NostrEvent, accepted: boolean, reason: string): number {
   if (!accepted) return OF_PREFIX[reason.slice(0, reason.indexOf(":"))] ?? 507;
   if (kind === 21_059) return 202;
-  return reason === "" && (kind === 4 || kind === 1059) ? 201 : 200;
+  return !reason.startsWith("duplicate:") && (kind === 4 || kind === 1059) ? 201 : 200;
 }

@@ -6,20 +6,25 @@ import { WebSocketServer } from "ws";
 
 import { isGenuine } from "../../src/client/genuine.ts";
 import { misauthenticated } from "../../src/nostr/auth.ts";
-import type { NostrEvent } from "../../src/nostr/event.ts";
+import { type NostrEvent, tagValue } from "../../src/nostr/event.ts";
 import { type Filter, matchFilter, parseFilter } from "../../src/nostr/filter.ts";
 import type { OwnUrl } from "../../src/nostr/own-url.ts";
 import { isReason } from "../../src/nostr/reason.ts";
 import { inOrder } from "../support/events.ts";
 import type { Fault } from "./fault.ts";
 import type { AtEnd } from "./report.ts";
-import { BOX, type Held, now as systemNow, RETENTION, SmallBoxes } from "./small-boxes.ts";
+import { type Held, now as systemNow, SmallBoxes } from "./small-boxes.ts";
 import { smallDoor } from "./small-door.ts";
 import { SmallReconciliations } from "./small-reconciliations.ts";
+import { documentOf, RULES, type SmallRules } from "./small-rules.ts";
 
 const HELD_MS = 500;
+const SILENCE_MS = 1_000;
 
 type Say = (text: string) => void;
+
+/** `keys` are those that were authenticated when it came. */
+type Subscription = { readonly filters: readonly Filter[]; readonly keys: ReadonlySet<string> };
 
 type Peer = {
   say: Say;
@@ -27,19 +32,17 @@ type Peer = {
   isChallenged: boolean;
   keys: Set<string>;
   /** Requests that came before a key did. */
-  held: (readonly [answer: () => void, timer: NodeJS.Timeout])[];
-  subscriptions: Map<string, Filter[]>;
+  held: (readonly [answer: () => void, timer: NodeJS.Timeout | undefined])[];
+  subscriptions: Map<string, Subscription>;
+  /** Until it has said something. */
+  silence: NodeJS.Timeout | undefined;
   reconciliations: SmallReconciliations;
 };
 
-export type SmallRelayOptions = {
+export type SmallRelayOptions = Partial<SmallRules> & {
   readonly faults?: readonly Fault[];
-  readonly minPow?: number;
   /** Unix seconds. */
   readonly now?: () => number;
-  /** The most drops in a box, and the most that one request is answered with. */
-  readonly boxDrops?: number;
-  readonly pageDrops?: number;
   /** Whether the id and the signature of an event are right. */
   readonly isGenuine?: (event: NostrEvent) => boolean;
 };
@@ -80,34 +83,29 @@ export async function smallRelay(options: SmallRelayOptions, atEnd: AtEnd): Prom
 export class SmallRelay {
   readonly urls: OwnUrl[] = [];
   readonly #faults: ReadonlySet<Fault>;
-  readonly #minPow: number;
+  readonly #rules: SmallRules;
   readonly #now: () => number;
-  readonly #boxDrops: number;
-  readonly #pageDrops: number;
   readonly #isGenuine: (event: NostrEvent) => boolean;
   readonly #peers = new Set<Peer>();
   readonly #boxes: SmallBoxes;
   readonly #door: ReturnType<typeof smallDoor>;
+  readonly #freedChallenges: string[] = [];
 
   constructor({
     faults: given = [],
-    minPow = 0,
     now = systemNow,
-    boxDrops = BOX,
-    pageDrops = Infinity,
     isGenuine: isRight = isGenuine,
+    ...rules
   }: SmallRelayOptions) {
     const faults = new Set(given);
     this.#faults = faults;
-    this.#minPow = minPow;
+    this.#rules = { ...RULES, ...rules };
     this.#now = now;
-    this.#boxDrops = boxDrops;
-    this.#pageDrops = pageDrops;
     this.#isGenuine = isRight;
     const boxes = new SmallBoxes({
       faults,
+      rules: this.#rules,
       now,
-      boxDrops,
       urls: this.urls,
       deliver: (held) => this.#deliver(held),
       broadcast: (event) => this.#broadcast(event),
@@ -118,6 +116,8 @@ export class SmallRelay {
       publish: (event: NostrEvent) => this.#outcome(new Set(), event),
       box: (recipient: string) => boxes.of(recipient),
       remove: (id: string) => boxes.remove(id),
+      pageDrops: this.#rules.pageDrops,
+      isOpen: this.#rules.hasDoor,
     };
     this.#door = smallDoor(behind, faults);
   }
@@ -138,25 +138,8 @@ export class SmallRelay {
   }
 
   /** Its NIP-11 document. */
-  document(): { readonly dead_drop: object } & Record<string, unknown> {
-    return {
-      supported_nips: [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 77],
-      limitation: { restricted_writes: true, min_pow_difficulty: this.#minPow },
-      dead_drop: {
-        kinds: [4, 1059],
-        acknowledgement_kind: 20_221,
-        retention: RETENTION,
-        timestamp_fuzz: 172_800,
-        clock_skew: 900,
-        max_drops: this.#boxDrops,
-        max_bytes: 1_000_000,
-        max_acknowledgement_ids: 100,
-        max_early_acknowledgements: 100,
-        max_auth_keys: 10,
-        author_deletes_wraps: false,
-        http: !this.#faults.has("has no HTTP door"),
-      },
-    };
+  document(): ReturnType<typeof documentOf> {
+    return documentOf(this.#rules);
   }
 
   /** What a recipient may still pick up. */
@@ -172,17 +155,22 @@ export class SmallRelay {
     };
     const peer: Peer = {
       say,
-      challenge: Math.random().toString(36),
+      challenge: this.#newChallenge(),
       isChallenged: false,
       keys: new Set(),
       held: [],
       subscriptions: new Map(),
       reconciliations: new SmallReconciliations(behind, this.#faults),
+      silence: undefined,
     };
     this.#peers.add(peer);
+    if (this.#rules.challengesSilence) {
+      peer.silence = setTimeout(() => this.#challenge(peer), SILENCE_MS);
+    }
     if (this.#faults.has("challenges everybody")) this.#challenge(peer);
     return {
       heard: (text) => {
+        clearTimeout(peer.silence);
         try {
           this.#hear(peer, JSON.parse(text) as unknown[]);
         } catch {
@@ -191,6 +179,8 @@ export class SmallRelay {
       },
       closed: () => {
         this.#peers.delete(peer);
+        clearTimeout(peer.silence);
+        this.#freedChallenges.push(peer.challenge);
         for (const [, timer] of peer.held.splice(0)) clearTimeout(timer);
       },
       subscriptions: () => [...peer.subscriptions.keys()],
@@ -200,6 +190,14 @@ export class SmallRelay {
   /** Whether it takes an event, and the reason, as in OK. */
   publish(event: NostrEvent): [accepted: boolean, reason: string] {
     return this.#outcome(new Set(), event);
+  }
+
+  #newChallenge(): string {
+    if (this.#faults.has("sends everybody one challenge")) return "challenge";
+    const again = this.#faults.has("sends a challenge again")
+      ? this.#freedChallenges.pop()
+      : undefined;
+    return again ?? Math.random().toString(36);
   }
 
   #challenge(peer: Peer): void {
@@ -219,6 +217,9 @@ export class SmallRelay {
     const id = second as string;
     const faults = this.#faults;
     const isOpen = faults.has("reads without AUTH");
+    if (verb === "REQ" && this.#rules.answersStrangers && matchesNothing(rest)) {
+      return tell(peer, "EOSE", id);
+    }
     if (verb === "REQ" || verb === "COUNT") {
       const isHeld = !isOpen && !faults.has("refuses what overtakes AUTH");
       return this.#ask(peer, isHeld, () => this.#read(peer, verb, id, rest));
@@ -261,6 +262,15 @@ export class SmallRelay {
         return tell(peer, "OK", event.id, true, "");
       }
     }
+    const isNamed = this.urls.some(({ host }) => nameOf(tagValue(event, "relay")) === nameOf(host));
+    if (
+      isNamed &&
+      /another relay/.test(why ?? "") &&
+      this.#faults.has("ignores the port in AUTH")
+    ) {
+      peer.keys.add(event.pubkey);
+      return tell(peer, "OK", event.id, true, "");
+    }
     if (why !== undefined) return tell(peer, "OK", event.id, false, why);
     if (this.#faults.has("knows one key a connection")) peer.keys.clear();
     peer.keys.add(event.pubkey);
@@ -270,6 +280,7 @@ export class SmallRelay {
   #publish(peer: Peer, event: NostrEvent): void {
     const answer = this.#outcome(peer.keys, event);
     tell(peer, "OK", event.id, ...answer);
+    if (this.#faults.has("challenges who publishes") && peer.keys.size === 0) this.#challenge(peer);
   }
 
   #outcome(keys: ReadonlySet<string>, event: NostrEvent): [boolean, string] {
@@ -279,7 +290,8 @@ export class SmallRelay {
       : this.#isGenuine(event);
     if (!isSigned && !faults.has("takes forged events")) return [false, "invalid: bad signature"];
     const zeros = 256 - BigInt(`0x${event.id}`).toString(2).length;
-    if (zeros < this.#minPow && !faults.has("checks no work")) return [false, "pow: too little"];
+    if (zeros < this.#rules.minPow && !faults.has("checks no work"))
+      return [false, "pow: too little"];
     if (faults.has("wants AUTH from senders") && keys.size === 0) {
       return [false, "auth-required: who are you?"];
     }
@@ -290,16 +302,21 @@ export class SmallRelay {
     if (peer.keys.size > 0) return answer();
     if (!peer.isChallenged) this.#challenge(peer);
     if (!isHeld) return answer();
-    const timer = setTimeout(() => {
-      peer.held = peer.held.filter(([held]) => held !== answer);
-      answer();
-    }, HELD_MS);
+    const timer = this.#faults.has("holds a REQ for ever")
+      ? undefined
+      : setTimeout(() => {
+          peer.held = peer.held.filter(([held]) => held !== answer);
+          answer();
+        }, HELD_MS);
     peer.held.push([answer, timer]);
   }
 
   #read(peer: Peer, verb: "REQ" | "COUNT", id: string, given: readonly unknown[]): void {
     const faults = this.#faults;
     if (peer.keys.size === 0 && !faults.has("reads without AUTH")) {
+      if (verb === "REQ" && faults.has("answers a REQ without a key with nothing")) {
+        return tell(peer, "EOSE", id);
+      }
       this.#challenge(peer);
       return tell(peer, "CLOSED", id, "auth-required: who are you?");
     }
@@ -329,7 +346,7 @@ export class SmallRelay {
     const matching = this.#matching(peer, verb, filters);
     const limit = faults.has("ignores limit")
       ? Infinity
-      : Math.min(this.#pageDrops, ...filters.map(({ limit = Infinity }) => limit));
+      : Math.min(this.#rules.pageDrops, ...filters.map(({ limit = Infinity }) => limit));
     if (verb === "COUNT") return tell(peer, "COUNT", id, { count: matching.length });
     const sent = matching.slice(0, limit);
     for (const event of sent) tell(peer, "EVENT", id, event);
@@ -339,7 +356,9 @@ export class SmallRelay {
     if (faults.has("acknowledges at EOSE")) {
       for (const event of sent) this.#boxes.remove(event.id);
     }
-    peer.subscriptions.set(id, filters);
+    const isFollowing =
+      faults.has("lets a subscription follow a later AUTH") || faults.has("reads without AUTH");
+    peer.subscriptions.set(id, { filters, keys: isFollowing ? peer.keys : new Set(peer.keys) });
   }
 
   #reconcilable(peer: Peer, filter: Filter): readonly NostrEvent[] | string {
@@ -382,30 +401,44 @@ export class SmallRelay {
   }
 
   #deliver({ event, recipient }: Held): number {
-    let listeners = 0;
-    for (const peer of this.#peers) {
-      const isAllowed =
-        peer.keys.has(recipient) ||
-        this.#faults.has("delivers live to everybody") ||
-        (this.#faults.has("shows drops to their author") && peer.keys.has(event.pubkey));
-      if (isAllowed && this.#send(peer, event)) listeners++;
-    }
-    return listeners;
+    const faults = this.#faults;
+    const isShown = ({ keys }: Subscription): boolean =>
+      keys.has(recipient) ||
+      faults.has("delivers live to everybody") ||
+      (faults.has("shows drops to their author") && keys.has(event.pubkey));
+    return [...this.#peers].filter((peer) => this.#send(peer, event, isShown)).length;
   }
 
   #broadcast(event: NostrEvent): void {
-    for (const peer of this.#peers) this.#send(peer, event);
+    for (const peer of this.#peers) this.#send(peer, event, () => true);
   }
 
-  #send(peer: Peer, event: NostrEvent): boolean {
+  #send(peer: Peer, event: NostrEvent, isShown: (subscription: Subscription) => boolean): boolean {
     let isSent = false;
-    for (const [id, filters] of peer.subscriptions) {
-      if (!filters.some((filter) => matchFilter(filter, event))) continue;
+    for (const [id, subscription] of peer.subscriptions) {
+      if (!isShown(subscription)) continue;
+      if (!subscription.filters.some((filter) => matchFilter(filter, event))) continue;
       tell(peer, "EVENT", id, event);
       isSent = true;
     }
     return isSent;
   }
+}
+
+// A filter that names other kinds than drops, or has an empty list, finds none.
+function matchesNothing(filters: readonly unknown[]): boolean {
+  return filters.every((given) =>
+    Object.entries(Object(given) as Record<string, unknown>).some(
+      ([name, list]) =>
+        Array.isArray(list) &&
+        (list.length === 0 ||
+          (name === "kinds" && !list.some((kind) => [4, 1059, 21_059].includes(Number(kind))))),
+    ),
+  );
+}
+
+function nameOf(text: string | undefined): string | undefined {
+  return text?.replace(/^\w+:\/\//, "").replace(/[:/].*$/, "");
 }
 
 function tell(peer: Peer, ...message: readonly unknown[]): void {

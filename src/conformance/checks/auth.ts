@@ -4,15 +4,27 @@ import type { Check } from "../check.ts";
 import type { Client, Filter } from "../client.ts";
 import type { Context } from "../context.ts";
 import { nowSeconds, type Person } from "../people.ts";
-import { must, mustBe } from "../verdict.ts";
+import { must, mustBe, Skipped } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
 // Longer than the silence after which a relay may challenge.
 const UNASKED_SECONDS = 3;
 
+/** The ports that a URL of these schemes names without saying so. */
+const OWN_PORTS: Readonly<Record<string, string>> = { "ws:": "80", "wss:": "443" };
+
 const NIP_42 = { nip: "42", needs: [42] } as const;
 
-/** Says a wrong AUTH, which must be refused, and then expects to be as much a stranger as before. */
+/** What the box of this person shows to a connection that has not authenticated. */
+async function shownToAnyone(context: Context, { key }: Person): Promise<readonly string[]> {
+  const nobody = await context.open("nobody");
+  return (await nobody.request([{ kinds: [GIFT_WRAP], "#p": [key] }])).ids;
+}
+
+/**
+ * Says a wrong AUTH, which must be refused, and then expects to be as much a stranger as before. Where anyone is shown the box, AUTH opens nothing: that is one finding, of
+ * `auth/anyone`, and none of each check.
+ */
 async function refusedAuth(
   context: Context,
   what: string,
@@ -26,6 +38,9 @@ async function refusedAuth(
   must(!accepted, `an AUTH event with ${what} was believed`);
   must(/^[a-z-]+: ?\S/.test(reason), `it was refused with "${reason}", without a prefix`);
   const { ids } = await client.request([{ kinds: [GIFT_WRAP], "#p": [person.key] }]);
+  if (ids.length > 0 && (await shownToAnyone(context, person)).length > 0) {
+    throw new Skipped("the relay shows wraps to anyone, with AUTH or without");
+  }
   must(ids.length === 0, `an AUTH event with ${what} was refused, and opened the box all the same`);
 }
 
@@ -54,6 +69,19 @@ export const authChecks: readonly Check[] = [
       await publish();
     },
   }),
+  nipCheck({
+    id: "auth/anyone",
+    nip: "59",
+    sentence: "relays SHOULD only serve `kind 1059` events intended for the marked recipient.",
+    needs: [42],
+    title: "shows a gift wrap to no connection that has not authenticated",
+    async run(context) {
+      const person = context.person();
+      await context.drop(context.wrap({ to: person }));
+      const shown = await shownToAnyone(context, person);
+      must(shown.length === 0, "the relay shows wraps to anyone");
+    },
+  }),
   deadDropCheck({
     id: "auth/overtaken",
     covers: ["pickup-16"],
@@ -68,7 +96,7 @@ export const authChecks: readonly Check[] = [
       const { accepted, reason } = await client.authenticateWith(event);
       must(accepted, `AUTH was refused: ${reason}`);
       const { closed, ids } = await asked;
-      must(closed === undefined, `the REQ was refused: ${closed}`);
+      must(closed === undefined, `the REQ was not held, but closed: ${closed}`);
       mustBe("the box", ids, [drop]);
     },
   }),
@@ -101,9 +129,18 @@ export const authChecks: readonly Check[] = [
       "The challenge is valid for the duration of the connection or until another challenge is sent by the relay.",
     title: "gives each connection a challenge of its own",
     async run(context) {
-      const one = await (await context.reader("first", context.person())).challenge();
-      const other = await (await context.reader("second", context.person())).challenge();
-      must(one !== other, "two connections got the same challenge");
+      const challenges: string[] = [];
+      const next = async (name: string): Promise<Client> => {
+        const client = await context.reader(name, context.person());
+        const challenge = await client.challenge();
+        must(!challenges.includes(challenge), `a challenge was sent to two connections: ${name}`);
+        challenges.push(challenge);
+        return client;
+      };
+      const first = await next("first");
+      await next("second, while the first is open");
+      first.connection.end();
+      await next("third, after the first was closed");
     },
   }),
   nipCheck({
@@ -157,14 +194,35 @@ export const authChecks: readonly Check[] = [
         `wss://${new URL(context.url).host}.example.com/`,
         "",
       ];
-      for (const relay of hosts) {
-        await refusedAuth(context, `the relay "${relay}"`, (client, person) =>
+      const asked = hosts.map((relay) =>
+        refusedAuth(context, `the relay "${relay}"`, (client, person) =>
           client.authEvent(person, { relay }),
-        );
-      }
-      await refusedAuth(context, "no relay tag", async (client, person) =>
+        ),
+      );
+      const bare = refusedAuth(context, "no relay tag", async (client, person) =>
         client.authEvent(person, { tags: [["challenge", await client.challenge()]] }),
       );
+      await Promise.all([...asked, bare]);
+    },
+  }),
+  nipCheck({
+    ...NIP_42,
+    id: "auth/wrong-port",
+    sentence: 'that the `"relay"` tag matches the relay URL:',
+    obligations: ["pickup-11"],
+    title: "refuses an AUTH for another port of its host",
+    async run(context) {
+      const { protocol, hostname, port } = new URL(context.url);
+      const own = port === "" ? OWN_PORTS[protocol] : port;
+      // A URL without a port names the one of its scheme.
+      const ports = ["1", "65535", ...(port === "" ? [] : [""])].filter((other) => other !== own);
+      const asked = ports.map((other) => {
+        const relay = `${protocol}//${hostname}${other === "" ? "" : `:${other}`}/`;
+        return refusedAuth(context, `the relay "${relay}"`, (client, person) =>
+          client.authEvent(person, { relay }),
+        );
+      });
+      await Promise.all(asked);
     },
   }),
   deadDropCheck({
@@ -172,12 +230,14 @@ export const authChecks: readonly Check[] = [
     covers: ["pickup-11"],
     title: "believes an AUTH whose relay tag differs in path and scheme only",
     async run(context) {
-      const { host, protocol } = new URL(context.url);
+      const { host, hostname, port, protocol } = new URL(context.url);
+      const own = port === "" ? OWN_PORTS[protocol] : port;
       const otherScheme = protocol === "wss:" ? "ws:" : "wss:";
       const variants = [
         `${protocol}//${host}`,
         `${protocol}//${host}/`,
         `${protocol}//${host}/a/b`,
+        `${protocol}//${hostname}:${own}/`,
       ];
       for (const relay of [...variants, `${otherScheme}//${host}/`]) {
         const client = await context.open("client");

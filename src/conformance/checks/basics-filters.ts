@@ -1,3 +1,5 @@
+import type { NostrEvent } from "../../nostr/event.ts";
+import { DIRECT_MESSAGE, GIFT_WRAP } from "../../nostr/kinds.ts";
 import type { Check } from "../check.ts";
 import { nowSeconds } from "../people.ts";
 import { must, mustBe } from "../verdict.ts";
@@ -17,19 +19,26 @@ export const filterChecks: readonly Check[] = [
       const now = nowSeconds();
       const old = context.wrap({ to, created_at: now - 200, tags: [["t", "old"]] });
       const wrap = context.wrap({ to, created_at: now - 100 });
-      const message = context.message({ from, to, created_at: now });
-      await context.drop(old, wrap, message);
+      const otherKind = context.holds(DIRECT_MESSAGE) ? DIRECT_MESSAGE : GIFT_WRAP;
+      const other =
+        otherKind === DIRECT_MESSAGE
+          ? context.message({ from, to, created_at: now })
+          : context.wrap({ from, to, created_at: now });
+      const all = [old, wrap, other];
+      const of = (wanted: number): NostrEvent[] => all.filter(({ kind }) => kind === wanted);
+      await context.drop(...all);
       const reader = await context.reader("recipient", to);
       const p = { "#p": [to.key] };
       const expectations = [
-        [{ ...p }, [old, wrap, message]],
+        [{ ...p }, all],
         [{ ...p, ids: [wrap.id] }, [wrap]],
         [{ ...p, ids: [wrap.id, old.id, to.key] }, [wrap, old]],
-        [{ ...p, authors: [from.key] }, [message]],
-        [{ ...p, kinds: [4] }, [message]],
-        [{ ...p, kinds: [4, 1059] }, [old, wrap, message]],
+        [{ ...p, authors: [from.key] }, [other]],
+        [{ ...p, kinds: [4] }, of(4)],
+        [{ ...p, kinds: [1059] }, of(1059)],
+        [{ ...p, kinds: [4, 1059] }, all],
         [{ ...p, kinds: [4], authors: [wrap.pubkey] }, []],
-        [{ ...p, since: now - 100 }, [wrap, message]],
+        [{ ...p, since: now - 100 }, [wrap, other]],
         [{ ...p, until: now - 100 }, [old, wrap]],
         [{ ...p, since: now - 150, until: now - 100 }, [wrap]],
         [{ ...p, since: now + 1 }, []],
@@ -50,15 +59,15 @@ export const filterChecks: readonly Check[] = [
     title: "returns what matches any of several filters",
     async run(context) {
       const to = context.person();
-      const wrap = context.wrap({ to });
-      const message = context.message({ from: context.person(), to });
-      await context.drop(wrap, message, context.wrap({ to }));
+      const from = context.person();
+      const [wrap, other] = [context.wrap({ to }), context.wrap({ from, to })];
+      await context.drop(wrap, other, context.wrap({ to }));
       const reader = await context.reader("recipient", to);
       const ids = await reader.pickup(
-        { "#p": [to.key], kinds: [4] },
+        { "#p": [to.key], authors: [from.key] },
         { "#p": [to.key], ids: [wrap.id] },
       );
-      mustBe("two filters", ids, [wrap, message]);
+      mustBe("two filters", ids, [wrap, other]);
     },
   }),
   nipCheck({
@@ -70,6 +79,7 @@ export const filterChecks: readonly Check[] = [
     async run(context) {
       const to = context.person();
       const now = nowSeconds();
+      context.needsRoom(5);
       const events = [3, 0, 4, 1, 2].map((age) => context.wrap({ to, created_at: now - age * 10 }));
       await context.drop(...events);
       const newest = events.toSorted((a, b) => b.created_at - a.created_at).map(({ id }) => id);

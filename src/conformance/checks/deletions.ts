@@ -1,10 +1,10 @@
-import { DELETION } from "../../nostr/kinds.ts";
+import { DELETION, DIRECT_MESSAGE } from "../../nostr/kinds.ts";
 import type { Check } from "../check.ts";
-import { nowSeconds } from "../people.ts";
 import { must, mustBe, Skipped } from "../verdict.ts";
+import { graceOfDeletionChecks } from "./acknowledgement-grace.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
-
-const DAY = 24 * 60 * 60;
+import { arriveLikeOthers } from "./first-arrival.ts";
+import { vanishChecks } from "./vanish.ts";
 
 export const deletionsChecks: readonly Check[] = [
   deadDropCheck({
@@ -14,26 +14,28 @@ export const deletionsChecks: readonly Check[] = [
     async run(context) {
       const to = context.person();
       const wraps = [context.wrap({ to }), context.wrap({ to })] as const;
-      const message = context.message({ from: context.person(), to });
+      const others = context.oneOfEach({ to });
       const kept = context.wrap({ to });
-      await context.drop(...wraps, message, kept);
+      await context.drop(...wraps, ...others, kept);
       const bare = context.sign(to, { kind: DELETION, tags: [["e", wraps[0].id]] });
-      await context.drop(bare, context.deletion(to, [wraps[1], message]));
+      await context.drop(bare, ...context.deletions(to, [wraps[1], ...others]));
       const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), [kept]);
       const sender = await context.sender();
-      for (const drop of [...wraps, message]) await sender.publish(drop);
+      for (const drop of [...wraps, ...others]) await sender.publish(drop);
       mustBe("the box after they came again", await recipient.pickup(), [kept]);
     },
   }),
   deadDropCheck({
     id: "deletions/early",
-    covers: ["delete-1", "same-3"],
-    title: "does not hold a drop that its recipient has deleted by kind 5 before it came",
+    covers: ["delete-1", "same-3", "same-1"],
+    title:
+      "does not hold a drop that its recipient has deleted by kind 5 before it came, and answers it like any other at first",
     async run(context) {
       const to = context.person();
       const drop = context.wrap({ to });
-      await context.drop(context.deletion(to, [drop]), drop);
+      await context.drop(context.deletion(to, [drop]));
+      await arriveLikeOthers(context, { "by kind 5 before it came": drop });
       const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), []);
     },
@@ -74,8 +76,9 @@ export const deletionsChecks: readonly Check[] = [
     title: "leaves drops that a stranger names in a kind 5",
     async run(context) {
       const to = context.person();
-      const drops = [context.wrap({ to }), context.message({ from: context.person(), to })];
-      await context.drop(...drops, context.deletion(context.person(), drops));
+      const drops = context.oneOfEach({ to });
+      const stranger = context.person();
+      await context.drop(...drops, ...context.deletions(stranger, drops));
       const recipient = await context.as("recipient", to);
       mustBe("the box", await recipient.pickup(), drops);
     },
@@ -87,13 +90,16 @@ export const deletionsChecks: readonly Check[] = [
     async run(context) {
       const to = context.person();
       const from = context.person();
-      const wrap = context.wrap({ to });
-      const message = context.message({ from, to });
-      await context.drop(wrap, message);
+      const drops = [context.wrap({ to, from })];
+      if (context.holds(DIRECT_MESSAGE)) drops.push(context.message({ from, to }));
+      await context.drop(...drops);
       const clients = [await context.as("recipient", to), await context.as("author", from)];
-      const filters = [{}, { kinds: [DELETION] }, { "#e": [wrap.id, message.id] }];
+      const filters = [{}, { kinds: [DELETION] }, { "#e": drops.map(({ id }) => id) }];
       for (const client of clients) await client.request(filters);
-      const deletions = [context.deletion(to, [wrap]), context.deletion(from, [message])];
+      const deletions = drops.flatMap((drop) => [
+        context.deletion(from, [drop]),
+        context.deletion(to, [drop]),
+      ]);
       await context.drop(...deletions);
       for (const client of clients) {
         const who = client.connection.name;
@@ -106,72 +112,8 @@ export const deletionsChecks: readonly Check[] = [
       }
     },
   }),
-  deadDropCheck({
-    id: "deletions/vanish",
-    covers: ["delete-5"],
-    title: "deletes the signer's box at a kind 62, keeps it deleted, and leaves other boxes alone",
-    async run(context) {
-      for (const relay of ["ALL_RELAYS", context.url]) {
-        const to = context.person();
-        const other = context.person();
-        const now = nowSeconds();
-        const drops = [
-          context.wrap({ to, created_at: now - DAY }),
-          context.message({ from: other, to, created_at: now }),
-        ];
-        const later = context.wrap({ to, created_at: now + 60 });
-        const foreign = context.wrap({ to: other });
-        await context.drop(...drops, later, foreign);
-        await context.drop(context.vanish(to, relay, { created_at: now }));
-        const recipient = await context.as("recipient", to);
-        mustBe(`the box after a kind 62 for ${relay}`, await recipient.pickup(), [later]);
-        const sender = await context.sender();
-        for (const drop of drops) await sender.publish(drop);
-        mustBe("the box after they came again", await recipient.pickup(), [later]);
-        const stranger = await context.as("other recipient", other);
-        mustBe("the other box", await stranger.pickup(), [foreign]);
-      }
-    },
-  }),
-  deadDropCheck({
-    id: "deletions/vanish-elsewhere",
-    covers: ["delete-5", "drop-4"],
-    title: "deletes nothing at a kind 62 that names another relay",
-    async run(context) {
-      const to = context.person();
-      const drop = context.wrap({ to });
-      await context.drop(drop);
-      const sender = await context.sender();
-      await sender.publish(context.vanish(to, "wss://relay.example.com/"));
-      await sender.publish(context.vanish(to, "all_relays"));
-      const recipient = await context.as("recipient", to);
-      mustBe("the box", await recipient.pickup(), [drop]);
-    },
-  }),
-  deadDropCheck({
-    id: "deletions/vanish-replayed",
-    covers: ["delete-6"],
-    title: "deletes nothing when a kind 62 is published again, however old the new drops are dated",
-    async run(context) {
-      const to = context.person();
-      const now = nowSeconds();
-      const before = context.wrap({ to, created_at: now - 60 });
-      const request = context.vanish(to, "ALL_RELAYS", { created_at: now });
-      await context.drop(before, request);
-      const drops = [
-        context.wrap({ to, created_at: now + 60 }),
-        context.wrap({ to, created_at: now - DAY }),
-        context.message({ from: context.person(), to, created_at: now - 60 }),
-      ];
-      await context.drop(...drops);
-      const recipient = await context.as("recipient", to);
-      mustBe("the box", await recipient.pickup(), drops);
-      await (await context.sender()).publish(request);
-      const stranger = await context.open("stranger");
-      await stranger.publish(request);
-      mustBe("the box after the replay", await recipient.pickup(), drops);
-    },
-  }),
+  ...graceOfDeletionChecks,
+  ...vanishChecks,
   nipCheck({
     id: "deletions/nip-09",
     nip: "09",

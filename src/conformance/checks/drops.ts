@@ -36,7 +36,7 @@ export const dropsChecks: readonly Check[] = [
         "a key that is not hex": [["p", `${key.slice(0, 63)}g`]],
         "a P tag": [["P", key]],
       };
-      for (const kind of [GIFT_WRAP, DIRECT_MESSAGE]) {
+      for (const kind of context.deadDrop.kinds) {
         for (const [what, wrong] of Object.entries(tags)) {
           const event = context.sign(context.person(), {
             kind,
@@ -51,10 +51,9 @@ export const dropsChecks: readonly Check[] = [
   deadDropCheck({
     id: "drops/anyone",
     covers: ["drop-3"],
-    title: "takes drops of both kinds from a connection that is not authenticated",
+    title: "takes drops of every kind it holds from a connection that is not authenticated",
     async run(context) {
-      const to = context.person();
-      await context.drop(context.wrap({ to }), context.message({ from: context.person(), to }));
+      await context.drop(...context.oneOfEach({ to: context.person() }));
     },
   }),
   deadDropCheck({
@@ -67,7 +66,7 @@ export const dropsChecks: readonly Check[] = [
       const sender = await context.as("sender", from);
       for (const drop of [
         context.wrap({ to }),
-        context.message({ from, to }),
+        ...(context.holds(DIRECT_MESSAGE) ? [context.message({ from, to })] : []),
         context.wrap({ to: from }),
       ]) {
         const { accepted, reason } = await sender.publish(drop);
@@ -96,7 +95,7 @@ export const dropsChecks: readonly Check[] = [
     title: "holds a drop through pickups, disconnections and other drops",
     async run(context) {
       const to = context.person();
-      const drops = [context.wrap({ to }), context.message({ from: context.person(), to })];
+      const drops = context.oneOfEach({ to });
       await context.drop(...drops);
       for (const name of ["first device", "second device"]) {
         const recipient = await context.as(name, to);
@@ -194,7 +193,8 @@ export const dropsChecks: readonly Check[] = [
     title: "refuses every other kind with blocked:",
     async run(context) {
       const to = context.person();
-      for (const kind of OTHER_KINDS) {
+      const drops = [DIRECT_MESSAGE, GIFT_WRAP].filter((kind) => !context.holds(kind));
+      for (const kind of [...OTHER_KINDS, ...drops]) {
         const event = context.sign(context.person(), {
           kind,
           tags: [["p", to.key]],

@@ -1,9 +1,11 @@
 import type { NostrEvent } from "../../nostr/event.ts";
+import { EPHEMERAL_GIFT_WRAP } from "../../nostr/kinds.ts";
 import type { Check } from "../check.ts";
 import type { Context } from "../context.ts";
 import { nowSeconds, type Person } from "../people.ts";
 import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
+import { formerRetentionChecks } from "./former-retentions.ts";
 
 /** How far ahead something expires that is waited for. */
 const SOON_SECONDS = 3;
@@ -11,6 +13,9 @@ const SOON_SECONDS = 3;
 const LIMIT_SECONDS = SOON_SECONDS + 5;
 // Two clocks, and each shows whole seconds.
 const CLOCK_SECONDS = 1;
+// What a slow relay takes for an event that is about to expire.
+const MARGIN_SECONDS = 60;
+const DAY = 24 * 60 * 60;
 
 /** Drops, sees the drop served until its expiry, and from then on neither served nor counted. */
 async function expiresWhileHeld(
@@ -19,7 +24,7 @@ async function expiresWhileHeld(
   drop: NostrEvent,
   expiry: number,
 ): Promise<void> {
-  await context.drop(drop);
+  await context.dropBefore(expiry, drop);
   const recipient = await context.as("recipient", to);
   const isServed = async (): Promise<boolean> => (await recipient.pickup()).includes(drop.id);
   const asked = Date.now();
@@ -43,17 +48,25 @@ export const expiryChecks: readonly Check[] = [
     title: "accepts what is younger than its retention and 2 days, and refuses what is older",
     async run(context) {
       const to = context.person();
-      const { retention, timestampFuzz } = context.deadDrop;
-      const edge = nowSeconds() - timestampFuzz - retention;
-      await context.drop(
-        context.wrap({ to, created_at: edge + 60 }),
-        context.message({ from: context.person(), to, created_at: edge + 60 }),
-      );
+      const edge = context.createdAtFor(nowSeconds());
+      const isAtEdge = context.expiryOf(edge + MARGIN_SECONDS) === nowSeconds() + MARGIN_SECONDS;
+      if (isAtEdge) {
+        const created_at = edge + MARGIN_SECONDS;
+        await context.drop(...context.oneOfEach({ to, created_at }));
+      }
       const late = "an event beyond created_at + 172800 + retention";
-      await context.refused(late, context.wrap({ to, created_at: edge - 60 }), "invalid:");
+      await context.refused(
+        late,
+        context.wrap({ to, created_at: edge - MARGIN_SECONDS }),
+        "invalid:",
+      );
       const tags = [["expiration", String(nowSeconds() + 3600)]];
       const longer = `${late} with an expiration tag ahead`;
-      await context.refused(longer, context.wrap({ to, created_at: edge - 60, tags }), "invalid:");
+      await context.refused(
+        longer,
+        context.wrap({ to, created_at: edge - MARGIN_SECONDS, tags }),
+        "invalid:",
+      );
       await context.refused("an event of 1970", context.wrap({ to, created_at: 0 }), "invalid:");
     },
   }),
@@ -64,9 +77,8 @@ export const expiryChecks: readonly Check[] = [
     async run(context) {
       context.needsSeconds(LIMIT_SECONDS);
       const to = context.person();
-      const { retention, timestampFuzz } = context.deadDrop;
       const expiry = nowSeconds() + SOON_SECONDS;
-      const drop = context.wrap({ to, created_at: expiry - timestampFuzz - retention });
+      const drop = context.wrap({ to, created_at: context.createdAtFor(expiry) });
       await expiresWhileHeld(context, to, drop, expiry);
     },
   }),
@@ -105,7 +117,7 @@ export const expiryChecks: readonly Check[] = [
       const to = context.person();
       const expiry = nowSeconds() + SOON_SECONDS;
       const drop = context.wrap({ to, tags: [["expiration", String(expiry)]] });
-      await context.drop(drop, context.acknowledgement(to, [drop]));
+      await context.dropBefore(expiry, drop, context.acknowledgement(to, [drop]));
       const sender = await context.sender();
       const asked = Date.now();
       const { accepted, text } = await sender.publish(drop);
@@ -170,13 +182,50 @@ export const expiryChecks: readonly Check[] = [
     },
   }),
   deadDropCheck({
+    id: "expiry/ephemeral",
+    covers: ["expiry-4", "drop-8"],
+    title: "applies the same rule to kind 21059: passes on what is in time, and refuses the rest",
+    async run(context) {
+      const to = context.person();
+      const { timestampFuzz, clockSkew } = context.deadDrop;
+      const now = nowSeconds();
+      const recipient = await context.as("recipient", to);
+      const subscription = await recipient.subscribe({ kinds: [EPHEMERAL_GIFT_WRAP] });
+      const late: Record<string, NostrEvent> = {
+        "that has expired": context.ephemeral({ to, tags: expiring(now - 10) }),
+        "with a past expiration behind one ahead": context.ephemeral({
+          to,
+          tags: [...expiring(now + 3600), ...expiring(now - 10)],
+        }),
+        "with a malformed expiration": context.ephemeral({ to, tags: expiring("soon") }),
+        "of 1970": context.ephemeral({ to, created_at: 0 }),
+        "from ahead": context.ephemeral({ to, created_at: now + clockSkew + MARGIN_SECONDS }),
+      };
+      for (const [what, event] of Object.entries(late)) {
+        await context.refused(`a kind 21059 ${what}`, event, "invalid:");
+      }
+      const timely = [
+        context.ephemeral({ to, created_at: now - timestampFuzz }),
+        context.ephemeral({ to, created_at: now + clockSkew - MARGIN_SECONDS }),
+        context.ephemeral({ to, tags: expiring(now + 3600) }),
+      ];
+      await context.drop(...timely);
+      for (const event of timely) await recipient.delivered(subscription, event);
+      const isSent = Object.values(late).some((event) => recipient.saw(event));
+      must(!isSent, "a kind 21059 that was refused was passed on all the same");
+    },
+  }),
+  ...formerRetentionChecks,
+  deadDropCheck({
     id: "expiry/old-is-new",
     covers: ["expiry-6"],
     title: "delivers live, serves and counts a drop that was just sent and dated long ago",
     async run(context) {
       const to = context.person();
-      const { retention } = context.deadDrop;
-      const created_at = nowSeconds() - Math.floor(retention / 2);
+      const now = nowSeconds();
+      const old = now - Math.floor(context.deadDrop.retention / 2);
+      // A former retention may have been so short that this has expired.
+      const created_at = context.expiryOf(old) > now + MARGIN_SECONDS ? old : now - DAY;
       const drop = context.wrap({ to, created_at });
       const recipient = await context.as("recipient", to);
       const subscription = await recipient.subscribe({});
@@ -228,10 +277,14 @@ export const expiryChecks: readonly Check[] = [
       const to = context.person();
       const expiry = nowSeconds() + SOON_SECONDS;
       const event = context.wrap({ to, tags: [["expiration", String(expiry)]] });
-      await context.drop(event);
+      await context.dropBefore(expiry, event);
       const reader = await context.reader("recipient", to);
       await context.untilSecond(expiry + CLOCK_SECONDS);
       mustBe("the stored events", await reader.pickup({ "#p": [to.key] }), []);
     },
   }),
 ];
+
+function expiring(at: number | string): string[][] {
+  return [["expiration", String(at)]];
+}

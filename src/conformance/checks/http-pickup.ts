@@ -176,6 +176,7 @@ export const httpPickupChecks: readonly Check[] = [
     async run(context) {
       const { door } = context;
       const to = context.person();
+      context.needsRoom(PAGED_AGES.length);
       const drops = await box(context, to, PAGED_AGES);
       const events: NostrEvent[] = [];
       let query = "";

@@ -141,9 +141,10 @@ export const httpPublishChecks: readonly Check[] = [
       await context.drop(acknowledged, deleted, kept);
       const held = await door.post("/drop", acknowledged);
 
-      const foreign = context.acknowledgement(context.person(), [acknowledged, deleted, kept]);
-      mustHave("a stranger's acknowledgement", await door.post("/ack", foreign), DONE);
       const all = [acknowledged, deleted, kept];
+      for (const foreign of context.acknowledgements(context.person(), all)) {
+        mustHave("a stranger's acknowledgement", await door.post("/ack", foreign), DONE);
+      }
       mustBe("the box a stranger acknowledged", (await door.pickup(to)).ids, all);
 
       const recipient = await context.as("recipient", to);
@@ -165,13 +166,38 @@ export const httpPublishChecks: readonly Check[] = [
   }),
   deadDropCheck({
     ...HTTP,
+    id: "http/ack-early",
+    covers: ["http-3", "same-3", "same-1"],
+    title: "answers POST /drop of what was acknowledged before it came with 201, and then with 200",
+    async run(context) {
+      const { door } = context;
+      const to = context.person();
+      const [drop, other] = [context.wrap({ to }), context.wrap({ to: context.person() })];
+      mustHave(
+        "an acknowledgement",
+        await door.post("/ack", context.acknowledgement(to, [drop])),
+        DONE,
+      );
+      const fresh = await door.post("/drop", other);
+      const first = await door.post("/drop", drop);
+      mustHave("a drop", fresh, HELD);
+      mustHave("the first arrival of a drop that was acknowledged", first, HELD);
+      must(fresh.reason === first.reason, `a drop: ${fresh.text}, one acknowledged: ${first.text}`);
+      const again = await door.post("/drop", drop);
+      mustHave("a drop that was acknowledged, the second time", again, DONE);
+      must(again.reason === ALREADY_HAVE, `the second time: ${again.text}, not "${ALREADY_HAVE}"`);
+      mustBe("the box", (await door.pickup(to)).ids, []);
+    },
+  }),
+  deadDropCheck({
+    ...HTTP,
     id: "http/ack-alone",
-    covers: ["http-3"],
+    covers: ["ack-11"],
     title: "takes nothing at /ack but acknowledgements",
     async run(context) {
       const { door } = context;
       const to = context.person();
-      const drops = [context.wrap({ to }), context.message({ from: context.person(), to })];
+      const drops = context.oneOfEach({ to });
       for (const drop of drops) {
         const posted = await door.post("/ack", drop);
         must(!posted.accepted, `kind ${drop.kind} was accepted: ${posted.text}`);

@@ -1,5 +1,5 @@
 import type { Check } from "../check.ts";
-import { documentIn, objectIn } from "../information.ts";
+import { documentIn, formerRetentionsIn, objectIn } from "../information.ts";
 import { must } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
 
@@ -80,10 +80,8 @@ export const informationChecks: readonly Check[] = [
       );
       const defined = { acknowledgement_kind: 20_221, timestamp_fuzz: 172_800, clock_skew: 900 };
       for (const [field, value] of Object.entries(defined)) {
-        must(
-          deadDrop[field] === value,
-          `${field} is ${JSON.stringify(deadDrop[field])}, not ${value}`,
-        );
+        const { [field]: given = value } = deadDrop;
+        must(given === value, `${field} is ${JSON.stringify(given)}, not ${value}`);
       }
       for (const field of DEAD_DROP_NUMBERS) {
         const value = deadDrop[field];
@@ -92,12 +90,26 @@ export const informationChecks: readonly Check[] = [
           `${field} is ${JSON.stringify(value)}, not a positive whole number`,
         );
       }
+      for (const field of ["author_deletes_wraps", "http"]) {
+        const { [field]: given = false } = deadDrop;
+        must(
+          typeof given === "boolean",
+          `${field} is ${JSON.stringify(given)}, neither true nor false`,
+        );
+      }
+    },
+  }),
+  deadDropCheck({
+    id: "information/former-retentions",
+    covers: ["relay-1", "expiry-7"],
+    title: "gives former_retentions, if any, as a list of until and retention",
+    async run(context) {
+      const deadDrop = objectIn(documentIn(await context.askInformation())["dead_drop"]) ?? {};
+      const value = deadDrop["former_retentions"];
       must(
-        typeof deadDrop["author_deletes_wraps"] === "boolean",
-        "author_deletes_wraps is no boolean",
+        value === undefined || formerRetentionsIn(value) !== undefined,
+        `former_retentions is ${JSON.stringify(value)}, not [{"until": …, "retention": …}, …]`,
       );
-      const { http = false } = deadDrop;
-      must(typeof http === "boolean", `http is ${JSON.stringify(http)}, neither true nor false`);
     },
   }),
   deadDropCheck({
@@ -112,6 +124,7 @@ export const informationChecks: readonly Check[] = [
   deadDropCheck({
     id: "information/restricted-writes",
     covers: ["relay-1"],
+    advises: true,
     title: "sets limitation.restricted_writes",
     async run(context) {
       const limitation = objectIn(documentIn(await context.askInformation())["limitation"]);

@@ -72,6 +72,27 @@ export const livePickupChecks: readonly Check[] = [
     },
   }),
   deadDropCheck({
+    id: "pickup/later-auth",
+    covers: ["pickup-5", "pickup-3"],
+    title: "scopes a filter without #p to the keys authenticated when it came, not to later ones",
+    async run(context) {
+      const [alice, bob] = [context.person(), context.person()];
+      const client = await context.as("shared client", alice);
+      const early = await client.subscribe({});
+      await client.authenticate(bob);
+      const late = await client.subscribe({});
+      const [forBob, forAlice] = [context.wrap({ to: bob }), context.wrap({ to: alice })];
+      await context.drop(forBob, forAlice);
+      await client.delivered(late, forBob);
+      await client.delivered(early, forAlice);
+      await client.pickup({ limit: 1 });
+      const isFollowed = client.connection
+        .since(0)
+        .some(({ message }) => message[1] === early && JSON.stringify(message).includes(forBob.id));
+      must(!isFollowed, "a subscription from before AUTH was sent what is for the later key");
+    },
+  }),
+  deadDropCheck({
     id: "pickup/live-second-auth",
     covers: ["pickup-4", "pickup-3"],
     title: "keeps an open subscription alive when a second key is authenticated",

@@ -7,6 +7,8 @@ import { livePickupChecks } from "./pickup-live.ts";
 import { probes } from "./probes.ts";
 
 const DAY = 24 * 60 * 60;
+// What a slow relay takes for an event that is about to expire.
+const MARGIN_SECONDS = 60;
 
 export const pickupChecks: readonly Check[] = [
   deadDropCheck({
@@ -18,11 +20,13 @@ export const pickupChecks: readonly Check[] = [
       const drop = context.wrap({ to });
       await context.drop(drop);
       const nobody = await context.open("nobody");
-      for (const filter of probes(drop, to)) {
+      // All at once, for each may be held until AUTH.
+      const asked = probes(drop, to).map(async (filter) => {
         const { closed, ids, text } = await nobody.request([filter]);
         must(ids.length === 0, `${JSON.stringify(filter)} returned an event`);
         must(closed?.startsWith("auth-required:") === true, `${JSON.stringify(filter)}: ${text}`);
-      }
+      });
+      await Promise.all(asked);
     },
   }),
   deadDropCheck({
@@ -32,15 +36,24 @@ export const pickupChecks: readonly Check[] = [
     async run(context) {
       const to = context.person();
       const now = nowSeconds();
-      const ages = [-600, 0, 1, 3600, DAY, 2 * DAY, 10 * DAY];
-      const drops = ages.flatMap((age) => [
-        context.wrap({ to, created_at: now - age }),
-        context.message({ from: context.person(), to, created_at: now - age }),
-      ]);
+      const { kinds, maxDrops, retention, timestampFuzz } = context.deadDrop;
+      const oldest = timestampFuzz + retention - 2 * MARGIN_SECONDS;
+      const ages = [-600, 0, 60, 3600, DAY, 2 * DAY, 10 * DAY, oldest].filter(
+        (age) => context.expiryOf(now - age) > now + MARGIN_SECONDS,
+      );
+      const drops = ages
+        .flatMap((age) => context.oneOfEach({ to, created_at: now - age }))
+        .slice(-maxDrops);
       await context.drop(...drops, context.wrap({ to: context.person() }));
       const recipient = await context.as("recipient", to);
       const p = { "#p": [to.key] };
-      for (const filter of [{}, p, { kinds: [4, 1059] }, { ...p, kinds: [4, 1059] }]) {
+      const both = { kinds: [...kinds] };
+      for (const filter of [{}, p, both, { ...p, ...both }]) {
+        const { subscription, ids, hints, text } = await recipient.request([filter]);
+        recipient.connection.say("CLOSE", subscription);
+        const isMore = Array.isArray(hints) && hints.includes("more");
+        const what = `${ids.length} of ${drops.length} drops to ${JSON.stringify(filter)}`;
+        must(ids.length >= drops.length || isMore, `${what}, and no "more": ${text}`);
         mustBe(JSON.stringify(filter), await recipient.pickup(filter), drops);
       }
     },

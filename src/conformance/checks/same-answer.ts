@@ -1,17 +1,12 @@
 import type { NostrEvent } from "../../nostr/event.ts";
-import { ALREADY_HAVE } from "../../nostr/reason.ts";
 import type { Check } from "../check.ts";
-import type { Answer, Client } from "../client.ts";
+import type { Client } from "../client.ts";
 import { nowSeconds } from "../people.ts";
 import { must } from "../verdict.ts";
 import { deadDropCheck } from "./define.ts";
+import { arriveLikeOthers, mustBeKnown } from "./first-arrival.ts";
 
 const TIMED_ANSWERS = 60;
-
-function canonical(what: string, { text }: Answer, id: string): void {
-  const expected = JSON.stringify(["OK", id, true, ALREADY_HAVE]);
-  must(JSON.stringify(JSON.parse(text)) === expected, `${what}: ${text}, not ${expected}`);
-}
 
 export const sameAnswerChecks: readonly Check[] = [
   deadDropCheck({
@@ -20,11 +15,11 @@ export const sameAnswerChecks: readonly Check[] = [
     title: "answers a held drop and the same drop acknowledged with the same bytes",
     async run(context) {
       const to = context.person();
-      for (const drop of [context.wrap({ to }), context.message({ from: context.person(), to })]) {
+      for (const drop of context.oneOfEach({ to })) {
         await context.drop(drop);
         const sender = await context.sender();
         const held = await sender.publish(drop);
-        canonical(`kind ${drop.kind}, held`, held, drop.id);
+        mustBeKnown(`kind ${drop.kind}, held`, held, drop);
         await context.drop(context.acknowledgement(to, [drop]));
         const acknowledged = await sender.publish(drop);
         must(
@@ -53,14 +48,15 @@ export const sameAnswerChecks: readonly Check[] = [
       await context.drop(graced, context.acknowledgement(to, [graced], { until: now + 600 }));
       await context.drop(pastGrace, context.acknowledgement(to, [pastGrace], { until: now - 1 }));
       await context.drop(deleted, context.deletion(to, [deleted]));
-      await context.drop(context.acknowledgement(to, [early]));
-      const ways = { graced, "with a past grace": pastGrace, "by kind 5": deleted, early };
+      const ways = { graced, "with a past grace": pastGrace, "by kind 5": deleted };
       for (const [way, drop] of Object.entries(ways)) {
-        canonical(`acknowledged ${way}`, await sender.publish(drop), drop.id);
-        canonical(`acknowledged ${way}, again`, await sender.publish(drop), drop.id);
+        mustBeKnown(`acknowledged ${way}`, await sender.publish(drop), drop);
+        mustBeKnown(`acknowledged ${way}, again`, await sender.publish(drop), drop);
       }
       await context.drop(vanished, context.vanish(to, "ALL_RELAYS", { created_at: nowSeconds() }));
-      canonical("deleted by kind 62", await sender.publish(vanished), vanished.id);
+      mustBeKnown("deleted by kind 62", await sender.publish(vanished), vanished);
+      await context.drop(context.acknowledgement(to, [early]));
+      await arriveLikeOthers(context, { "before it came": early });
     },
   }),
   deadDropCheck({
@@ -77,8 +73,8 @@ export const sameAnswerChecks: readonly Check[] = [
       const stranger = await context.as("stranger", context.person());
       for (const client of [await context.open("nobody"), stranger, recipient]) {
         const who = client.connection.name;
-        canonical(`held, to ${who}`, await client.publish(held), held.id);
-        canonical(`acknowledged, to ${who}`, await client.publish(acknowledged), acknowledged.id);
+        mustBeKnown(`held, to ${who}`, await client.publish(held), held);
+        mustBeKnown(`acknowledged, to ${who}`, await client.publish(acknowledged), acknowledged);
       }
     },
   }),
