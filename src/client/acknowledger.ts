@@ -3,7 +3,7 @@
 // - An acknowledgement is signed by the key that its drops are addressed to: another could not, and would tell the relay that both are one's own.
 // - It goes into the outbox, which keeps it before it tells any relay.
 
-import { CLOCK_SKEW_SECONDS, latestExpiry, parseExpiration } from "../nostr/drop.ts";
+import { CLOCK_SKEW_SECONDS, latestExpiry, parseUnixTime } from "../nostr/drop.ts";
 import { tagValue } from "../nostr/event.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
 import { mustBeHex, wholeSeconds } from "./arguments.ts";
@@ -75,7 +75,7 @@ export class Acknowledger {
   /** Acknowledges a copy of a message that was acknowledged `before`: it goes when the message was said to go. */
   async acknowledgeCopy(id: string, address: string, before: AcknowledgementRecord): Promise<void> {
     const { outbox, runtime } = this.#parts;
-    const at = parseExpiration(tagValue(before.event, "expiration"));
+    const at = parseUnixTime(tagValue(before.event, "expiration"));
     const retention = Math.max(before.until - runtime.now(), 0);
     await outbox.acknowledge(await this.#sign(address, [id], retention, at));
   }

@@ -78,7 +78,7 @@ export function expiryOf(event: NostrEvent, rule: RetentionRule): number | Refus
   let expiry = latestExpiry(event.created_at, rule);
   for (const tag of event.tags) {
     if (tag[0] !== "expiration") continue;
-    const expiration = parseExpiration(tag[1]);
+    const expiration = parseUnixTime(tag[1]);
     if (expiration === undefined) return refused("invalid: malformed expiration tag");
     expiry = Math.min(expiry, expiration);
   }
@@ -96,9 +96,54 @@ export function lastExpiry(createdAt: number, rule: RetentionRule): number {
   return Math.max(...rule.map(({ upTo }) => latestExpiry(Math.min(upTo, createdAt), rule)));
 }
 
-/** The second from which on nothing that exists at `now` can be accepted any more: how long an acknowledgement of an unseen drop is remembered. */
+/** The longest retention in force, in seconds: what the operator holds for now, or what still holds events of before. */
+export function longestRetention(rule: RetentionRule): number {
+  return Math.max(...rule.map(({ seconds }) => seconds));
+}
+
+/**
+ * The second from which on nothing that exists at `now` can be accepted any more, whichever of the retentions in force it falls under: how long an
+ * acknowledgement of an unseen drop is remembered.
+ */
 export function farthestExpiry(now: number, rule: RetentionRule): number {
-  return lastExpiry(now + CLOCK_SKEW_SECONDS, rule);
+  return now + CLOCK_SKEW_SECONDS + TIMESTAMP_FUZZ_SECONDS + longestRetention(rule);
+}
+
+/**
+ * The retention, in seconds, that holds for every event made at `now`, wherever NIP-59 puts its `created_at`: what a relay advertises. For two days after it
+ * was raised that is the former one.
+ */
+export function currentRetention(now: number, rule: RetentionRule): number {
+  const from = now - TIMESTAMP_FUZZ_SECONDS;
+  const to = now + CLOCK_SKEW_SECONDS;
+  const current = rule.filter(
+    ({ upTo }, index) => from <= upTo && (rule[index - 1]?.upTo ?? -Infinity) < to,
+  );
+  return Math.min(...current.map(({ seconds }) => seconds));
+}
+
+/** The retentions of before that events fall under which may still be held or accepted at `now`, the oldest first. */
+export function formerRetentions(
+  now: number,
+  rule: RetentionRule,
+): { readonly until: number; readonly retention: number }[] {
+  return rule
+    .filter(({ upTo, seconds }) => {
+      return upTo !== Infinity && upTo + TIMESTAMP_FUZZ_SECONDS + seconds > now;
+    })
+    .map(({ upTo, seconds }) => ({ until: upTo, retention: seconds }));
+}
+
+/** How many seconds back from `now` no `created_at` is too old, whatever the event's expiration says. */
+export function oldestAge(now: number, rule: RetentionRule): number {
+  let oldest = now;
+  for (let index = rule.length - 1; index >= 0; index -= 1) {
+    const from = (rule[index - 1]?.upTo ?? -Infinity) + 1;
+    const accepted = now - TIMESTAMP_FUZZ_SECONDS - (rule[index]?.seconds ?? 0);
+    oldest = Math.min(oldest, Math.max(from, accepted));
+    if (from <= accepted) break;
+  }
+  return now - oldest;
 }
 
 /** Why a drop may not be held at `now`, seconds: NIP-DD, "now < expiry and created_at <= now + 15 min". */
@@ -108,8 +153,8 @@ export function untimely(createdAt: number, expiry: number, now: number): Reason
   return undefined;
 }
 
-/** A Unix time in seconds as NIP-40 writes it in a tag, or undefined. */
-export function parseExpiration(value: string | undefined): number | undefined {
+/** A Unix time in seconds as NIP-40 and NIP-DD write it in a tag, or undefined. */
+export function parseUnixTime(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
 }
 

@@ -42,7 +42,7 @@ export function* acknowledge(
   return yield* rememberUnseen(context, signer, missing, now);
 }
 
-// Ids that were neither held here nor acknowledged before: when such a drop comes it gets the answer of a known one.
+// Ids that were neither held here nor acknowledged before: when such a drop comes it gets the answer of one that is held, and is not (put.ts).
 function* rememberUnseen(
   context: WriteContext,
   signer: string,

@@ -71,6 +71,11 @@ export class Boxes {
     this.#settling.add(added, newest);
   }
 
+  /** Settles as many drops of before as `add` does. */
+  settle(): void {
+    this.#settling.settle();
+  }
+
   remove(held: Header): "recent" | "settled" {
     const recent = this.#recent.get(held.idPrefix);
     if (recent !== undefined) {

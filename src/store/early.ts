@@ -30,7 +30,13 @@ export function rememberEarly(
   return "done";
 }
 
-/** One that was remembered so is swept. */
+/** The drop that an early tombstone speaks of came: the tombstone is one like any other from now on, until the drop's expiry. */
+export function arrived(tables: Tables, key: Buffer, expiry: number): void {
+  tables.tombstones.putSync(key, tombstoneValue(expiry, false));
+  forgetEarly(tables, key);
+}
+
+/** One that was remembered so is swept, or its drop came. */
 export function forgetEarly(tables: Tables, key: Buffer): void {
   const owner = ownerOf(key);
   const all = countOfAll(tables);

@@ -59,6 +59,11 @@ export class Settling {
     if (this.#young.size >= this.#generationSize) this.#age(newest);
     this.#young.buckets[Number.parseInt(added.recipient.slice(0, 2), 16)]?.push(added);
     this.#young.size += 1;
+    this.settle();
+  }
+
+  /** Settles two from before, as every put does. */
+  settle(): void {
     for (let settled = 0; settled < SETTLED_A_PUT; settled += 1) this.#settleNext();
   }
 

@@ -136,6 +136,7 @@ describe("retention, raised between restarts", () => {
 
     const relay = await relayWith("30d", data);
     const client = await (await Client.connect(relay.url)).authenticate(bob);
+    expect(await client.publish(event)).toEqual(OK(event));
     expect(await client.publish(event)).toEqual(DUPLICATE(event));
     expect(await client.pickup()).toEqual([]);
   });

@@ -65,15 +65,17 @@ describe("a second view of the LMDB store", () => {
     const view = openKnownDrops(folder, shared);
     onTestFinished(() => view.close());
 
-    const [held, acknowledged, unheardOf] = [aDrop(), aDrop(), aDrop()];
+    const [held, acknowledged, early, unheardOf] = [aDrop(), aDrop(), aDrop(), aDrop()];
     for (const drop of [held, acknowledged]) await store.put(drop, NOW);
-    await store.acknowledge({ signer: BOB, ids: [acknowledged.id], deletion: false }, NOW);
-    view.refresh();
-    expect([held, acknowledged, unheardOf].map((drop) => view.known(drop))).toEqual([
-      true,
-      true,
-      false,
-    ]);
+    const ids = [acknowledged.id, early.id];
+    await store.acknowledge({ signer: BOB, ids, deletion: false }, NOW);
+    const known = (): boolean[] => {
+      view.refresh();
+      return [held, acknowledged, early, unheardOf].map((drop) => view.known(drop));
+    };
+    expect(known()).toEqual([true, true, false, false]);
+    await store.put(early, NOW);
+    expect(known()).toEqual([true, true, true, false]);
   });
 });
 
