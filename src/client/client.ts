@@ -24,7 +24,8 @@ export {
   type SeenRecord,
 } from "./outbox-store.ts";
 export { type DamagedRecord, indexedDbOutbox, type IndexedDbOutboxOptions } from "./indexed-db.ts";
-export { RECEIPT, type ReceiptOptions } from "./receipts.ts";
+export { RECEIPT } from "../nostr/kinds.ts";
+export type { ReceiptOptions } from "./receipts.ts";
 export {
   type EventTemplate,
   generateSecretKey,
@@ -36,7 +37,7 @@ export type { Runtime } from "./runtime.ts";
 export { open, type Opened, type Receiver } from "./unwrap.ts";
 export type { Rumor } from "./wrap.ts";
 export { type Miner, workerMiner } from "./mining.ts";
-export { receivers } from "./receivers.ts";
+export { longestRetentionOf, receivers } from "./receivers.ts";
 export {
   collect,
   EPOCH_SECONDS,

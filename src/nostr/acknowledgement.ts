@@ -1,29 +1,23 @@
 import {
   CLOCK_SKEW_SECONDS,
   longestRetention,
-  parseUnixTime,
   type RetentionRule,
   TIMESTAMP_FUZZ_SECONDS,
 } from "./drop.ts";
 import type { NostrEvent } from "./event.ts";
+import { graceIn } from "./grace.ts";
 import { isHex32 } from "./hex.ts";
-import {
-  ACKNOWLEDGEMENT,
-  CHAT_MESSAGE,
-  DELETION,
-  FILE_MESSAGE,
-  HELD_KINDS,
-  SEAL,
-} from "./kinds.ts";
+import { CHAT_MESSAGE, DELETION, FILE_MESSAGE, HELD_KINDS, RECEIPT, SEAL } from "./kinds.ts";
 import type { Reason } from "./reason.ts";
 
-/** The tag with the second at which acknowledged drops go. */
-export const GRACE = "grace";
-// What a kind 20221 said it with before; in a kind 5 that is the event's own expiration (NIP-40).
-const FORMER_GRACE = "expiration";
-
 // Some clients name what is inside a gift wrap (NIP-17), and mean the wrap.
-const ABOUT_DROPS: ReadonlySet<number> = new Set([...HELD_KINDS, SEAL, CHAT_MESSAGE, FILE_MESSAGE]);
+const ABOUT_DROPS: ReadonlySet<number> = new Set([
+  ...HELD_KINDS,
+  SEAL,
+  CHAT_MESSAGE,
+  FILE_MESSAGE,
+  RECEIPT,
+]);
 
 /** The recipient's signed "I have these ids" (NIP-DD). It acts on the pairs (id, signer) and on nothing else. */
 export type Acknowledgement = {
@@ -56,17 +50,13 @@ export function parseAcknowledgement(
 ): Acknowledgement | { readonly reason: Reason } {
   const deletion = event.kind === DELETION;
   const ids = new Set<string>();
-  let at: number | undefined;
   for (const [name, value] of event.tags) {
-    if (name === "e") {
-      if (isHex32(value)) ids.add(value);
-      else if (!deletion) return { reason: "invalid: an e tag must hold 64 lowercase hex digits" };
-    } else if (name === GRACE || (name === FORMER_GRACE && event.kind === ACKNOWLEDGEMENT)) {
-      const second = parseUnixTime(value);
-      if (second === undefined) return { reason: `invalid: malformed ${name} tag` };
-      at = Math.min(at ?? second, second);
-    }
+    if (name !== "e") continue;
+    if (isHex32(value)) ids.add(value);
+    else if (!deletion) return { reason: "invalid: an e tag must hold 64 lowercase hex digits" };
   }
+  const at = graceIn(event);
+  if (typeof at === "object") return at;
   if (ids.size > maxIds) {
     return { reason: `invalid: ${ids.size} ids in one acknowledgement, the limit is ${maxIds}` };
   }

@@ -127,7 +127,7 @@ export class SmallBoxes {
     if (event.kind === 5 && faults.has("stores kind 5")) this.kept.push(event);
     if (event.kind === 20_221 && faults.has("stores acknowledgements")) this.kept.push(event);
     if (faults.has("broadcasts acknowledgements")) this.#parts.broadcast(event);
-    const expiration = event.tags.find(([name]) => name === "expiration")?.[1];
+    const expiration = event.tags.find(([name]) => name === "grace" || name === "expiration")?.[1];
     const grace =
       event.kind === 20_221 && !faults.has("ignores the grace") ? expiration : undefined;
     let found = 0;

@@ -171,12 +171,17 @@ describe("a deletion", () => {
     expect(parse(5, tags)).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
   });
 
-  it.each([[["k", ""]], [["k", "soon"]], [["k"]], [["k", "13"]], [["k", "14"]], [["k", "15"]]])(
-    "speaks of drops when its k tags name no kind, or what is inside a wrap: %j",
-    (tag) => {
-      expect(parse(5, [e(FIRST), tag])).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
-    },
-  );
+  it.each([
+    [["k", ""]],
+    [["k", "soon"]],
+    [["k"]],
+    [["k", "13"]],
+    [["k", "14"]],
+    [["k", "15"]],
+    [["k", "18"]],
+  ])("speaks of drops when its k tags name no kind, or what is inside a wrap: %j", (tag) => {
+    expect(parse(5, [e(FIRST), tag])).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
+  });
 
   it.each([[["k", "1"]], [["k", "30023"]]])(
     "has nothing remembered that never came here when its k tags name other kinds alone: %j",

@@ -3,12 +3,9 @@ import { describe, expect, it } from "vitest";
 
 import {
   CLOCK_SKEW_SECONDS,
-  currentRetention,
   expiryOf,
   farthestExpiry,
-  formerRetentions,
   lastExpiry,
-  oldestAge,
   parseUnixTime,
   recipientOf,
   type RetentionRule,
@@ -16,6 +13,7 @@ import {
   untimely,
 } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
+import { retentionRule } from "../support/arbitrary.ts";
 
 const BOB = "b".repeat(64);
 const CAROL = "c".repeat(64);
@@ -174,19 +172,6 @@ describe("the expiry of a drop", () => {
   });
 });
 
-// Up to three retentions of before, and today's.
-const ruleArb = fc
-  .tuple(
-    fc.uniqueArray(fc.nat({ max: 3_000 }), { maxLength: 3 }),
-    fc.array(fc.nat({ max: 3_000 }), { minLength: 4, maxLength: 4 }),
-  )
-  .map(([bounds, retentions]) =>
-    [...bounds.sort((a, b) => a - b), Infinity].map((upTo, index) => ({
-      upTo,
-      seconds: retentions[index] ?? 0,
-    })),
-  );
-
 describe("the farthest expiry", () => {
   it("is that of the newest drop acceptable now", () => {
     expect(farthestExpiry(CREATED, RULE)).toBe(LATEST + CLOCK_SKEW_SECONDS);
@@ -194,7 +179,7 @@ describe("the farthest expiry", () => {
 
   it("is passed by no drop that can be accepted now", () => {
     fc.assert(
-      fc.property(fc.nat({ max: 1_500 }), ruleArb, (now, rule) => {
+      fc.property(fc.nat({ max: 1_500 }), retentionRule, (now, rule) => {
         expect(farthestExpiry(now, rule)).toBeGreaterThanOrEqual(
           lastExpiry(now + CLOCK_SKEW_SECONDS, rule),
         );
@@ -217,78 +202,12 @@ describe("the farthest expiry", () => {
 describe("the last expiry", () => {
   it("is reached by some drop of before, and passed by none", () => {
     fc.assert(
-      fc.property(fc.nat({ max: 2_400 }), ruleArb, (createdAt, rule) => {
+      fc.property(fc.nat({ max: 2_400 }), retentionRule, (createdAt, rule) => {
         let last = 0;
         for (let created = 0; created <= createdAt; created++) {
           last = Math.max(last, expiryOf(drop([], created), rule) as number);
         }
         expect(lastExpiry(createdAt, rule)).toBe(last);
-      }),
-    );
-  });
-});
-
-describe("the retention that is advertised", () => {
-  const CHANGED = CREATED;
-  const RAISED = [
-    { upTo: CHANGED + CLOCK_SKEW_SECONDS, seconds: DAY },
-    { upTo: Infinity, seconds: 30 * DAY },
-  ];
-  const LOWERED = [
-    { upTo: CHANGED + CLOCK_SKEW_SECONDS, seconds: 30 * DAY },
-    { upTo: Infinity, seconds: DAY },
-  ];
-
-  it("is the one in force when it never was another", () => {
-    expect(currentRetention(CREATED, RULE)).toBe(RETENTION);
-    expect(formerRetentions(CREATED, RULE)).toEqual([]);
-    expect(oldestAge(CREATED, RULE)).toBe(TIMESTAMP_FUZZ_SECONDS + RETENTION);
-  });
-
-  it("is the former one after it was raised, until no event made now may fall under that", () => {
-    const end = CHANGED + CLOCK_SKEW_SECONDS + TIMESTAMP_FUZZ_SECONDS;
-    expect([CHANGED, end, end + 1].map((now) => currentRetention(now, RAISED))).toEqual([
-      DAY,
-      DAY,
-      30 * DAY,
-    ]);
-  });
-
-  it("is the new one once it was lowered", () => {
-    expect(currentRetention(CHANGED + 1, LOWERED)).toBe(DAY);
-  });
-
-  it("holds for every event made now, and is the most that does", () => {
-    fc.assert(
-      fc.property(fc.nat({ max: 4_000 + TIMESTAMP_FUZZ_SECONDS }), ruleArb, (now, rule) => {
-        const bounds = rule.flatMap(({ upTo }) => [upTo, upTo + 1]).filter(Number.isFinite);
-        const oldest = now - TIMESTAMP_FUZZ_SECONDS;
-        const newest = now + CLOCK_SKEW_SECONDS;
-        const dates = [oldest, now, newest, ...bounds].filter((at) => oldest <= at && at <= newest);
-        const retentions = dates.map(
-          (at) => (expiryOf(drop([], at), rule) as number) - at - TIMESTAMP_FUZZ_SECONDS,
-        );
-        expect(currentRetention(now, rule)).toBe(Math.min(...retentions));
-      }),
-    );
-  });
-
-  it("has beside it the former ones, while events that fall under them may be held or accepted", () => {
-    const end = CHANGED + CLOCK_SKEW_SECONDS + TIMESTAMP_FUZZ_SECONDS + 30 * DAY;
-    const former = [{ until: CHANGED + CLOCK_SKEW_SECONDS, retention: 30 * DAY }];
-    expect(formerRetentions(end - 1, LOWERED)).toEqual(former);
-    expect(formerRetentions(end, LOWERED)).toEqual([]);
-  });
-
-  it("has with it the age up to which every event is accepted", () => {
-    fc.assert(
-      fc.property(fc.nat({ max: 4_000 + TIMESTAMP_FUZZ_SECONDS }), ruleArb, (now, rule) => {
-        const age = oldestAge(now, rule);
-        const isAccepted = (at: number): boolean => now < (expiryOf(drop([], at), rule) as number);
-        const bounds = rule.flatMap(({ upTo }) => [upTo, upTo + 1]).filter(Number.isFinite);
-        const within = [now - age + 1, now, ...bounds].filter((at) => now - age < at && at <= now);
-        expect(within.every((at) => isAccepted(at))).toBe(true);
-        expect(isAccepted(now - age) && isAccepted(now - age - 1)).toBe(false);
       }),
     );
   });
