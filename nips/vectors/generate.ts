@@ -5,6 +5,7 @@
 //   { now, publish: <event>, answer: ["OK", <id>, <accepted>, <message>] }   a message that ends in ":" stands for any with this prefix
 //   { now, box: <key>, holds: [<id>, ...] }                                  what the recipient gets, newest first
 //   { now, retention: <seconds> }                                            the relay is started again with another retention
+//   { now, advertises: { retention, former_retentions } }                    what its dead_drop object says; null: there is no such member
 
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
@@ -36,8 +37,11 @@ function sign(by: Key, kind: number, tags: string[][], created_at: number): Nost
 }
 const wrap = (to: Key, created_at = NOW, tags: string[][] = []): NostrEvent =>
   sign(keyOf(`one-time ${++made}`), 1059, [["p", to.key], ...tags], created_at);
-const ack = (by: Key, of: NostrEvent[], tags: string[][] = []): NostrEvent =>
-  sign(by, 20221, [...of.map(({ id }) => ["e", id]), ...tags], NOW);
+const ack = (by: Key, of: NostrEvent[], tags: string[][] = [], created_at = NOW): NostrEvent =>
+  sign(by, 20221, [...of.map(({ id }) => ["e", id]), ...tags], created_at);
+const grace = (at: number): string[] => ["grace", String(at)];
+const deletionBy = (by: Key, of: NostrEvent[], tags: string[][] = []): NostrEvent =>
+  sign(by, 5, [...of.map(({ id }) => ["e", id]), ...tags], NOW);
 
 const publish = (now: number, event: NostrEvent, message: string): object => ({
   now,
@@ -48,6 +52,12 @@ const holds = (now: number, box: Key, events: NostrEvent[]): object => ({
   now,
   box: box.key,
   holds: events.map(({ id }) => id),
+});
+
+type Former = { until: number; retention: number }[];
+const advertises = (now: number, retention: number, former: Former | null): object => ({
+  now,
+  advertises: { retention, former_retentions: former },
 });
 
 type Case = { title: string; retention: number; steps: object[] };
@@ -112,6 +122,7 @@ function expiry(): Case[] {
   const kept = wrap(bob, NOW - DAY);
   const acknowledged = wrap(bob, NOW - DAY);
   const keptEnd = NOW - DAY + 2 * DAY + DAY;
+  const change = NOW + 900;
   return [
     testCase("without an expiration tag: created_at + two days + retention", [
       publish(NOW, plain, OK),
@@ -162,6 +173,25 @@ function expiry(): Case[] {
       { now: NOW, retention: DAY },
       holds(NOW + 10 * DAY, bob, [kept]),
     ]),
+    testCase("one retention is advertised as it is", [advertises(NOW, RETENTION, null)]),
+    testCase(
+      "a longer retention is advertised once it holds for every event made now, and the former one while it holds any",
+      [
+        { now: NOW, retention: RETENTION },
+        advertises(NOW + 1, DAY, [{ until: change, retention: DAY }]),
+        advertises(change + 2 * DAY, DAY, [{ until: change, retention: DAY }]),
+        advertises(change + 2 * DAY + 1, RETENTION, [{ until: change, retention: DAY }]),
+        advertises(change + 3 * DAY - 1, RETENTION, [{ until: change, retention: DAY }]),
+        advertises(change + 3 * DAY, RETENTION, null),
+      ],
+      DAY,
+    ),
+    testCase("a shorter retention is advertised at once, and the former one while it holds any", [
+      { now: NOW, retention: DAY },
+      advertises(NOW + 1, DAY, [{ until: change, retention: RETENTION }]),
+      advertises(change + 2 * DAY + RETENTION - 1, DAY, [{ until: change, retention: RETENTION }]),
+      advertises(change + 2 * DAY + RETENTION, DAY, null),
+    ]),
   ];
 }
 
@@ -169,38 +199,16 @@ function acknowledgements(): Case[] {
   const [one, two, three] = [wrap(bob, NOW - 1), wrap(bob, NOW - 2), wrap(bob, NOW - 3)];
   const carols = wrap(carol);
   const ackOne = ack(bob, [one]);
-  const ackGrace = ack(bob, [one], [["expiration", String(NOW + 60)]]);
-  const deletion = sign(
-    bob,
-    5,
-    [
-      ["e", one.id],
-      ["k", "1059"],
-    ],
-    NOW,
-  );
+  const ackGrace = ack(bob, [one], [grace(NOW + 60)]);
+  const deletion = deletionBy(bob, [one], [["k", "1059"]]);
   const message = sign(alice, 4, [["p", bob.key]], NOW);
-  const byAuthor = sign(
-    alice,
-    5,
-    [
-      ["e", message.id],
-      ["k", "4"],
-    ],
-    NOW,
-  );
+  const byAuthor = deletionBy(alice, [message], [["k", "4"]]);
   const alices = sign(alice, 1059, [["p", bob.key]], NOW);
-  const byWrapper = sign(
-    alice,
-    5,
-    [
-      ["e", alices.id],
-      ["k", "1059"],
-    ],
-    NOW,
-  );
+  const byWrapper = deletionBy(alice, [alices], [["k", "1059"]]);
   const ahead = wrap(bob, NOW + 900);
   const end = NOW + 900 + 2 * DAY + RETENTION;
+  const oldest = NOW - 900 - 2 * DAY - RETENTION;
+  const forged = { ...one, sig: two.sig };
   const vanish = sign(bob, 62, [["relay", "ALL_RELAYS"]], NOW);
   const vanishElsewhere = sign(bob, 62, [["relay", "wss://elsewhere.example"]], NOW);
   const later = wrap(bob, NOW + 10);
@@ -221,9 +229,69 @@ function acknowledgements(): Case[] {
       publish(NOW, ack(bob, [one, three]), OK),
       holds(NOW, bob, [two]),
     ]),
-    testCase("before the drop", [
+    testCase("before the drop: its first arrival is answered as if it were held", [
       publish(NOW, ackOne, OK),
+      publish(NOW, one, OK),
+      holds(NOW, bob, []),
       publish(NOW, one, DUPLICATE),
+      holds(NOW, bob, []),
+    ]),
+    testCase("before the drop, with a grace", [
+      publish(NOW, ackGrace, OK),
+      publish(NOW, one, OK),
+      holds(NOW, bob, []),
+      publish(NOW, one, DUPLICATE),
+    ]),
+    testCase("a kind 5 before the drop", [
+      publish(NOW, deletion, OK),
+      publish(NOW, one, OK),
+      holds(NOW, bob, []),
+      publish(NOW, one, DUPLICATE),
+    ]),
+    testCase("before the drop, of which a forged copy comes first", [
+      publish(NOW, ackOne, OK),
+      publish(NOW, forged, "invalid:"),
+      publish(NOW, one, OK),
+      publish(NOW, one, DUPLICATE),
+      holds(NOW, bob, []),
+    ]),
+    testCase("a first arrival after a restart", [
+      publish(NOW, ackOne, OK),
+      { now: NOW + 1, retention: RETENTION },
+      publish(NOW + 1, one, OK),
+      { now: NOW + 2, retention: RETENTION },
+      publish(NOW + 2, one, DUPLICATE),
+      holds(NOW + 2, bob, []),
+    ]),
+    testCase("a second too old, it deletes and has nothing remembered that never came", [
+      publish(NOW, one, OK),
+      publish(NOW, ack(bob, [one, two], [], oldest - 1), OK),
+      holds(NOW, bob, []),
+      publish(NOW, one, DUPLICATE),
+      publish(NOW, two, OK),
+      holds(NOW, bob, [two]),
+    ]),
+    testCase("as old as it may be", [
+      publish(NOW, ack(bob, [one], [], oldest), OK),
+      publish(NOW, one, OK),
+      holds(NOW, bob, []),
+    ]),
+    testCase("15 minutes ahead", [
+      publish(NOW, ack(bob, [one], [], NOW + 900), OK),
+      publish(NOW, one, OK),
+      holds(NOW, bob, []),
+    ]),
+    testCase("15 minutes and a second ahead, it deletes and has nothing remembered", [
+      publish(NOW, one, OK),
+      publish(NOW, ack(bob, [one, two], [], NOW + 901), OK),
+      holds(NOW, bob, []),
+      publish(NOW, two, OK),
+      holds(NOW, bob, [two]),
+    ]),
+    testCase("as old as the longest retention in force lets it be", [
+      { now: NOW - 1, retention: DAY },
+      publish(NOW, ack(bob, [one], [], oldest), OK),
+      publish(NOW, one, OK),
       holds(NOW, bob, []),
     ]),
     testCase("of somebody else's drop changes nothing", [
@@ -250,14 +318,52 @@ function acknowledgements(): Case[] {
     ]),
     testCase("grace does not outlive the expiry", [
       publish(NOW, one, OK),
-      publish(NOW, ack(bob, [one], [["expiration", String(NOW + 100 * DAY)]]), OK),
+      publish(NOW, ack(bob, [one], [grace(NOW + 100 * DAY)]), OK),
       holds(NOW - 1 + 2 * DAY + RETENTION, bob, []),
+    ]),
+    testCase("of several graces the earliest counts", [
+      publish(NOW, one, OK),
+      publish(NOW, ack(bob, [one], [grace(NOW + 120), grace(NOW + 60)]), OK),
+      holds(NOW + 59, bob, [one]),
+      holds(NOW + 60, bob, []),
+    ]),
+    testCase("a second grace shortens the first, and does not lengthen it", [
+      publish(NOW, one, OK),
+      publish(NOW, two, OK),
+      publish(NOW, ack(bob, [one, two], [grace(NOW + 60)]), OK),
+      publish(NOW, ack(bob, [one], [grace(NOW + 120)]), OK),
+      publish(NOW, ack(bob, [two], [grace(NOW + 30)]), OK),
+      holds(NOW + 29, bob, [one, two]),
+      holds(NOW + 30, bob, [one]),
+      holds(NOW + 60, bob, []),
+    ]),
+    testCase("a grace that is past is over at once", [
+      publish(NOW, one, OK),
+      publish(NOW, ack(bob, [one], [grace(NOW)]), OK),
+      holds(NOW, bob, []),
+    ]),
+    testCase("a kind 5 with grace", [
+      publish(NOW, one, OK),
+      publish(NOW, deletionBy(bob, [one], [grace(NOW + 60)]), OK),
+      holds(NOW + 59, bob, [one]),
+      publish(NOW + 59, one, DUPLICATE),
+      holds(NOW + 60, bob, []),
+    ]),
+    testCase("a kind 5 has no grace in its expiration", [
+      publish(NOW, one, OK),
+      publish(NOW, deletionBy(bob, [one], [["expiration", String(NOW + 60)]]), OK),
+      holds(NOW, bob, []),
+    ]),
+    testCase("a kind 5 with a malformed grace", [
+      publish(NOW, one, OK),
+      publish(NOW, deletionBy(bob, [one], [["grace", "soon"]]), "invalid:"),
+      holds(NOW, bob, [one]),
     ]),
     testCase("without an id", [publish(NOW, ack(bob, []), "invalid:")]),
     testCase("with a malformed id", [publish(NOW, ack(bob, [], [["e", "beef"]]), "invalid:")]),
-    testCase("with a malformed expiration", [
+    testCase("with a malformed grace", [
       publish(NOW, one, OK),
-      publish(NOW, ack(bob, [one], [["expiration", "soon"]]), "invalid:"),
+      publish(NOW, ack(bob, [one], [["grace", "soon"]]), "invalid:"),
       holds(NOW, bob, [one]),
     ]),
     testCase("a kind 5 by the recipient does the same", [
@@ -279,13 +385,31 @@ function acknowledgements(): Case[] {
     ]),
     testCase("remembered before the drop came until nothing that existed then is accepted", [
       publish(NOW, ack(bob, [ahead]), OK),
-      publish(end - 1, ahead, DUPLICATE),
+      publish(end - 1, ahead, OK),
       holds(end - 1, bob, []),
+      publish(end - 1, ahead, DUPLICATE),
       publish(end, ahead, "invalid:"),
     ]),
+    testCase("remembered as long under the former, longer retention", [
+      { now: NOW, retention: DAY },
+      publish(NOW, ack(bob, [ahead]), OK),
+      publish(end - 1, ahead, OK),
+      holds(end - 1, bob, []),
+    ]),
+    testCase(
+      "remembered as long as the former, shorter retention asks for",
+      [
+        { now: NOW, retention: RETENTION },
+        publish(NOW, ack(bob, [ahead]), OK),
+        publish(NOW + 900 + 3 * DAY - 1, ahead, OK),
+        holds(NOW + 900 + 3 * DAY - 1, bob, []),
+        publish(NOW + 900 + 3 * DAY, ahead, "invalid:"),
+      ],
+      DAY,
+    ),
     testCase("a kind 5 by a stranger deletes nothing", [
       publish(NOW, one, OK),
-      publish(NOW, sign(carol, 5, [["e", one.id]], NOW), OK),
+      publish(NOW, deletionBy(carol, [one]), OK),
       holds(NOW, bob, [one]),
     ]),
     testCase("a kind 62 empties the box, once", [

@@ -1,3 +1,4 @@
+import { GRACE } from "../nostr/grace.ts";
 import { isHex32 } from "../nostr/hex.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
 import { acknowledge, reportUntold, takenBy } from "./acknowledge.ts";
@@ -40,8 +41,7 @@ async function printAcknowledgements(options: AckOptions, terminal: Terminal): P
   const { ids, graceSeconds } = options;
   const { signer } = await openProfile(options, terminal);
   const created_at = Math.floor(Date.now() / 1_000);
-  const grace =
-    graceSeconds === undefined ? [] : [["expiration", String(created_at + graceSeconds)]];
+  const grace = graceSeconds === undefined ? [] : [[GRACE, String(created_at + graceSeconds)]];
   for (let next = 0; next < ids.length; next += IDS_AN_EVENT) {
     const tags = [...ids.slice(next, next + IDS_AN_EVENT).map((id) => ["e", id]), ...grace];
     const event = await signer.sign({ kind: ACKNOWLEDGEMENT, created_at, tags, content: "" });

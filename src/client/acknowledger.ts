@@ -3,8 +3,8 @@
 // - An acknowledgement is signed by the key that its drops are addressed to: another could not, and would tell the relay that both are one's own.
 // - It goes into the outbox, which keeps it before it tells any relay.
 
-import { CLOCK_SKEW_SECONDS, latestExpiry, parseExpiration } from "../nostr/drop.ts";
-import { tagValue } from "../nostr/event.ts";
+import { CLOCK_SKEW_SECONDS, latestExpiry } from "../nostr/drop.ts";
+import { GRACE, graceIn } from "../nostr/grace.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
 import { mustBeHex, wholeSeconds } from "./arguments.ts";
 import type { AcknowledgementReport, Outbox } from "./outbox.ts";
@@ -58,7 +58,9 @@ export class Acknowledger {
     const information = await Promise.all(relays.map((url) => pool.informationOf(url)));
     const most = Math.min(...information.map((each) => each.maxAcknowledgementIds));
     const retention = Math.max(
-      ...information.map(({ retentionSeconds = USUAL_RETENTION_SECONDS }) => retentionSeconds),
+      ...information.map(
+        ({ longestRetentionSeconds = USUAL_RETENTION_SECONDS }) => longestRetentionSeconds,
+      ),
     );
     const records: AcknowledgementRecord[] = [];
     for (const [address, group] of byAddress) {
@@ -75,7 +77,8 @@ export class Acknowledger {
   /** Acknowledges a copy of a message that was acknowledged `before`: it goes when the message was said to go. */
   async acknowledgeCopy(id: string, address: string, before: AcknowledgementRecord): Promise<void> {
     const { outbox, runtime } = this.#parts;
-    const at = parseExpiration(tagValue(before.event, "expiration"));
+    const grace = graceIn(before.event);
+    const at = typeof grace === "number" ? grace : undefined;
     const retention = Math.max(before.until - runtime.now(), 0);
     await outbox.acknowledge(await this.#sign(address, [id], retention, at));
   }
@@ -118,7 +121,7 @@ export class Acknowledger {
     const { runtime, seenDrops, receivers, relays } = this.#parts;
     const now = runtime.now();
     const tags = ids.map((id) => ["e", id]);
-    if (at !== undefined) tags.push(["expiration", String(at)]);
+    if (at !== undefined) tags.push([GRACE, String(at)]);
     const template = { kind: ACKNOWLEDGEMENT, created_at: now, tags, content: "" };
     const signer = receivers.get(address)?.address;
     if (signer === undefined) throw new RangeError(`${address} is none of one's keys`);

@@ -1,7 +1,6 @@
 import { expiryOf } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
 import { DROP_KINDS, readBoxes } from "./reader.ts";
-import { ruleOf } from "./relay-information.ts";
 import type { KeyGroup, RelayPool } from "./relay-pool.ts";
 
 /** What one relay holds for one. */
@@ -18,15 +17,14 @@ export type BoxStatus = {
 
 /** Reads the boxes of all keys at one relay to their end, and counts. Never rejects: a relay that cannot be read has `failed`. */
 export async function boxStatus(pool: RelayPool, url: string): Promise<BoxStatus> {
-  const { retentionSeconds } = await pool.informationOf(url);
+  const { rule } = await pool.informationOf(url);
   const drops = new Set<string>();
   let oldest = Infinity;
   let nextExpiry = Infinity;
   const count = (drop: NostrEvent): void => {
     drops.add(drop.id);
     oldest = Math.min(oldest, drop.created_at);
-    const expiry =
-      retentionSeconds === undefined ? undefined : expiryOf(drop, ruleOf(retentionSeconds));
+    const expiry = rule && expiryOf(drop, rule);
     if (typeof expiry === "number") nextExpiry = Math.min(nextExpiry, expiry);
   };
   const failures = await Promise.all(pool.groups.map((group) => readOnce(pool, url, group, count)));

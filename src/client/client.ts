@@ -24,7 +24,8 @@ export {
   type SeenRecord,
 } from "./outbox-store.ts";
 export { type DamagedRecord, indexedDbOutbox, type IndexedDbOutboxOptions } from "./indexed-db.ts";
-export { RECEIPT, type ReceiptOptions } from "./receipts.ts";
+export { RECEIPT } from "../nostr/kinds.ts";
+export type { ReceiptOptions } from "./receipts.ts";
 export {
   type EventTemplate,
   generateSecretKey,
@@ -37,7 +38,7 @@ export { open, type Opened, type Receiver } from "./unwrap.ts";
 export type { Rumor } from "./wrap.ts";
 export { type Miner, workerMiner } from "./mining.ts";
 export { announcement, BASE_KEY, baseKeyIn } from "./base-keys.ts";
-export { receivers } from "./receivers.ts";
+export { longestRetentionOf, receivers } from "./receivers.ts";
 export {
   type BaseKeys,
   collect,

@@ -9,7 +9,7 @@ import type { NostrEvent } from "../nostr/event.ts";
 import { isBlocked } from "./private-host.ts";
 import { bitsAskedFor, isPassing, mayAcceptLater } from "./refusal.ts";
 import type { PublishResult, RelayConnection } from "./relay-connection.ts";
-import { type RelayInformation, ruleOf } from "./relay-information.ts";
+import type { RelayInformation } from "./relay-information.ts";
 import type { Runtime } from "./runtime.ts";
 import type { DeliveryReport, DeliveryTarget, SavedDelivery } from "./saved-delivery.ts";
 
@@ -174,11 +174,8 @@ export class Delivery {
       this.#report(target, isBlocked(why) ? "refused" : "unreachable", why);
     } else if (!result.accepted) this.#report(target, "refused", result.reason);
     else {
-      const { retentionSeconds } = await this.#parts.informationOf(target.url);
-      const heldUntil =
-        target.wrap && retentionSeconds !== undefined
-          ? expiryOf(target.wrap, ruleOf(retentionSeconds))
-          : undefined;
+      const { rule } = await this.#parts.informationOf(target.url);
+      const heldUntil = target.wrap && rule && expiryOf(target.wrap, rule);
       const isKnown = result.reason.startsWith("duplicate:");
       this.#report(
         target,

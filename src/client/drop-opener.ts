@@ -3,7 +3,7 @@
 // Nothing counts as seen before its id and its signature hold. An id alone binds what a drop says, so an id that was tried in vain is not tried again; but
 // whoever made it up did not sign it, and such a drop neither is shown nor stands in the way of another.
 
-import { parseExpiration } from "../nostr/drop.ts";
+import { parseUnixTime } from "../nostr/drop.ts";
 import { tagValue } from "../nostr/event.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import type { PickedUp, ReceivedDrop, Unreadable } from "./collection.ts";
@@ -43,7 +43,7 @@ export class DropOpener {
   async open({ drop, relay }: ReceivedDrop): Promise<PickedUp | undefined> {
     const { acknowledger, outbox, receivers, seenDrops, runtime } = this.#parts;
     const { id, created_at } = drop;
-    const expiration = parseExpiration(tagValue(drop, "expiration"));
+    const expiration = parseUnixTime(tagValue(drop, "expiration"));
     // What a relay that keeps everything still shows is over all the same.
     if (expiration !== undefined && expiration <= runtime.now()) return undefined;
     if (this.#handed.has(id) || outbox.acknowledgementOf(id) !== undefined) return undefined;
@@ -84,7 +84,7 @@ export class DropOpener {
     const { id, created_at } = drop;
     if (this.#handed.has(id) || !isGenuine(drop)) return false;
     const address = addressOf(drop) ?? "";
-    const expiration = parseExpiration(tagValue(drop, "expiration"));
+    const expiration = parseUnixTime(tagValue(drop, "expiration"));
     this.#parts.seenDrops.add({
       id,
       created_at,

@@ -1,6 +1,7 @@
 // Delivery receipts, end to end: a drop like any other, whose message names the messages that arrived (NIP-DD, "Receipts").
 
 import { isHex32 } from "../nostr/hex.ts";
+import { RECEIPT } from "../nostr/kinds.ts";
 import type { AcknowledgementRecord, ReceiptRecord } from "./outbox-store.ts";
 import type { Runtime } from "./runtime.ts";
 import type { SavedDelivery } from "./saved-delivery.ts";
@@ -8,8 +9,8 @@ import type { SeenDrops } from "./seen-drops.ts";
 import type { EventTemplate } from "./signer.ts";
 import type { Rumor } from "./wrap.ts";
 
-/** The rumor kind of a receipt: in the ephemeral range, so that no relay would keep one that leaked. */
-export const RECEIPT = 20_222;
+// What it was in the drafts of before, and what clients of then send. It is read, and not sent.
+const FORMER_RECEIPT = 20_222;
 
 /** A receipt leaves after a time between these, so that it does not tell when one was there. Seconds. */
 export type ReceiptOptions = {
@@ -79,6 +80,6 @@ export function receiptTemplate({ to, messages }: ReceiptRecord, { now }: Runtim
 
 /** The messages that a receipt names; undefined for another message. */
 export function messagesIn({ kind, tags }: Rumor): string[] | undefined {
-  if (kind !== RECEIPT) return undefined;
+  if (kind !== RECEIPT && kind !== FORMER_RECEIPT) return undefined;
   return tags.filter(([name]) => name === "e").flatMap(([, id]) => (isHex32(id) ? [id] : []));
 }

@@ -1,3 +1,6 @@
+import type { Fetch } from "./document.ts";
+import { DEFAULT_PATIENCE_SECONDS } from "./options.ts";
+import { fetchRelayInformation } from "./relay-information.ts";
 import { secretSigner, type Signer } from "./signer.ts";
 import { type BaseKeys, collect } from "./stealth.ts";
 import type { Receiver } from "./unwrap.ts";
@@ -5,7 +8,8 @@ import type { Receiver } from "./unwrap.ts";
 /**
  * The receiving keys (NIP-RK) of the contacts, and of the weeks in which a relay with this retention, in seconds, can still hold something: to be given to
  * `DeadDrop` as keys, beside or instead of one's own, which `identity` is. `now` in Unix seconds. They are those of a moment: a client that
- * runs for longer than a week is made anew. Throws a RangeError that names the argument when one is no key.
+ * runs for longer than a week is made anew. `retentionSeconds`: what `longestRetentionOf` answers of one's relays. Throws a RangeError that names the argument
+ * when one is no key.
  */
 export function receivers(of: {
   readonly identity: Signer;
@@ -20,4 +24,22 @@ export function receivers(of: {
     contact,
     epoch,
   }));
+}
+
+/**
+ * The longest for which one of these relays may still hold anything, in seconds, by what their documents say of now and of before it was changed (NIP-RK,
+ * "Collecting"); undefined where none says. Never rejects.
+ */
+export async function longestRetentionOf(
+  relays: readonly string[],
+  {
+    fetch,
+    patienceSeconds = DEFAULT_PATIENCE_SECONDS,
+  }: { readonly fetch?: Fetch; readonly patienceSeconds?: number } = {},
+): Promise<number | undefined> {
+  const information = await Promise.all(
+    relays.map((url) => fetchRelayInformation(url, { fetch, patienceSeconds })),
+  );
+  const known = information.flatMap(({ longestRetentionSeconds }) => longestRetentionSeconds ?? []);
+  return known.length === 0 ? undefined : Math.max(...known);
 }

@@ -1,4 +1,4 @@
-import type { RetentionRule } from "../nostr/drop.ts";
+import { longestRetention, type RetentionRule } from "../nostr/drop.ts";
 import { type DocumentRequest, fetchDocument } from "./document.ts";
 
 /** What a client needs to know of a relay before it sends (NIP-11, NIP-DD). */
@@ -9,8 +9,12 @@ export type RelayInformation = {
   readonly why: string;
   /** Leading zero bits that ids must have (NIP-13). */
   readonly proofOfWork: number;
-  /** How long drops are held, seconds; undefined for a relay that is no dead drop. */
+  /** How long a drop made now is held, seconds; undefined for a relay that is no dead drop. */
   readonly retentionSeconds: number | undefined;
+  /** The longest for which it may still hold anything, of this and what it was before; undefined like it. */
+  readonly longestRetentionSeconds: number | undefined;
+  /** By which it computes expiries; undefined like it. */
+  readonly rule: RetentionRule | undefined;
   /** The largest drop, as JSON; undefined where the relay does not say. */
   readonly maxEventBytes: number | undefined;
   readonly maxAcknowledgementIds: number;
@@ -20,6 +24,8 @@ export type RelayInformation = {
 const SILENT = {
   proofOfWork: 0,
   retentionSeconds: undefined,
+  longestRetentionSeconds: undefined,
+  rule: undefined,
   maxEventBytes: undefined,
   // Few enough for whatever it takes: one that takes less refuses for good.
   maxAcknowledgementIds: 100,
@@ -27,6 +33,8 @@ const SILENT = {
 
 // A relay does not set how long, or in how many pieces, a client keeps what it has to tell all relays.
 const MAX_RETENTION_SECONDS = 2 * 365 * 24 * 60 * 60;
+// A relay has one for each change in as long as it holds.
+const MOST_FORMER_RETENTIONS = 100;
 const LEAST_IDS = 50;
 const MOST_IDS = 1_000;
 
@@ -56,14 +64,15 @@ function informationIn({
   const isDeadDrop =
     typeof dead_drop === "object" && dead_drop !== null && !Array.isArray(dead_drop);
   const deadDrop = (isDeadDrop ? dead_drop : {}) as Record<string, unknown>;
-  const retention = count(deadDrop["retention"]);
+  const rule = ruleIn(deadDrop);
   const ids = count(deadDrop["max_acknowledgement_ids"]) ?? SILENT.maxAcknowledgementIds;
   return {
     deadDrop: isDeadDrop ? "yes" : "no",
     why: "",
     proofOfWork: count(limits["min_pow_difficulty"]) ?? SILENT.proofOfWork,
-    retentionSeconds:
-      retention === undefined ? undefined : Math.min(retention, MAX_RETENTION_SECONDS),
+    retentionSeconds: rule?.at(-1)?.seconds,
+    longestRetentionSeconds: rule && longestRetention(rule),
+    rule,
     maxEventBytes: count(deadDrop["max_event_bytes"]) ?? count(limits["max_message_length"]),
     maxAcknowledgementIds: Math.min(Math.max(ids, LEAST_IDS), MOST_IDS),
   };
@@ -73,7 +82,29 @@ function count(value: unknown): number | undefined {
   return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : undefined;
 }
 
-/** The rule by which a relay computes expiries (NIP-DD): one it advertises, as if it had never been another. */
+/** The rule of a relay that advertises one retention, and none of before (NIP-DD). */
 export function ruleOf(retentionSeconds: number): RetentionRule {
   return [{ upTo: Infinity, seconds: retentionSeconds }];
+}
+
+// What it advertises applies to what none of those of before applies to. Of those what cannot be read is passed over.
+function ruleIn(deadDrop: Readonly<Record<string, unknown>>): RetentionRule | undefined {
+  const seconds = retentionIn(deadDrop["retention"]);
+  if (seconds === undefined) return undefined;
+  const former: unknown = deadDrop["former_retentions"];
+  const entries = Array.isArray(former) ? former.slice(0, MOST_FORMER_RETENTIONS) : [];
+  const before = entries.flatMap((entry: unknown) => {
+    const { until, retention } = Object(entry) as Record<string, unknown>;
+    const upTo = count(until);
+    const formerSeconds = retentionIn(retention);
+    return upTo === undefined || formerSeconds === undefined
+      ? []
+      : [{ upTo, seconds: formerSeconds }];
+  });
+  return [...before.toSorted((a, b) => a.upTo - b.upTo), { upTo: Infinity, seconds }];
+}
+
+function retentionIn(value: unknown): number | undefined {
+  const seconds = count(value);
+  return seconds === undefined ? undefined : Math.min(seconds, MAX_RETENTION_SECONDS);
 }

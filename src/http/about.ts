@@ -20,8 +20,10 @@ const READINESS: Readonly<Record<Readiness, { status: 200 | 503; words: string }
 };
 
 /** Who the relay is, and how it is. */
-export function about(information: Record<string, unknown>, readiness: () => Readiness): Routes {
-  const document = JSON.stringify(information);
+export function about(
+  information: () => Record<string, unknown>,
+  readiness: () => Readiness,
+): Routes {
   const front = both({
     summary: "The NIP-11 document for who accepts application/nostr+json; a sentence for a person",
     statuses: { 200: "who the relay is" },
@@ -29,7 +31,7 @@ export function about(information: Record<string, unknown>, readiness: () => Rea
     isCounted: true,
     answer: ({ headers }) =>
       accepts(headers["accept"], DOCUMENT)
-        ? respond(200, { "content-type": DOCUMENT }, document)
+        ? respond(200, { "content-type": DOCUMENT }, JSON.stringify(information()))
         : text(200, FRONT),
   });
   const health = both({

@@ -1,5 +1,6 @@
 import type { Config } from "../config/schema.ts";
-import { CLOCK_SKEW_SECONDS, TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
+import { currentRetention, formerRetentions } from "../nostr/advertised-retention.ts";
+import { CLOCK_SKEW_SECONDS, type RetentionRule, TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
 import { ACCEPTED_KINDS, ACKNOWLEDGEMENT, HELD_KINDS } from "../nostr/kinds.ts";
 import { MAX_SUBSCRIPTION_CHARS } from "../nostr/message.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -7,17 +8,27 @@ import type { Policy } from "../policy/policy.ts";
 /** NIPs the relay speaks; docs/BEHAVIOR.md says how far. */
 const SUPPORTED_NIPS = [1, 4, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 70, 77, 98];
 
+export type InformationParts = {
+  readonly config: Config;
+  readonly policies: readonly Policy[];
+  /** What applies to which event, after whatever the retention was before. */
+  readonly rule: RetentionRule;
+  readonly version: string;
+};
+
 /**
- * The relay information document (NIP-11). Every number in it is read from the configuration or told by the policy that enforces it. `dead_drop` is
+ * The relay information document (NIP-11) at a time, Unix seconds: what it says of the retention changes with it, for some weeks after the operator changed that.
+ * Every number in it is read from the configuration or told by the policy that enforces it. `dead_drop` is
  * NIP-DD's: what a sender must know to compute how long a drop is held, and what a recipient can send. There is no `software`: that "MUST be a URL to the
  * project's homepage", and there is none yet that nobody else could have.
  */
 export function relayInformation(
-  config: Config,
-  policies: readonly Policy[],
-  version: string,
+  { config, policies, rule, version }: InformationParts,
+  now: number,
 ): Record<string, unknown> {
   const { limits } = config;
+  const retention = currentRetention(now, rule);
+  const former = formerRetentions(now, rule);
   return {
     name: config.name,
     description: config.description,
@@ -35,16 +46,17 @@ export function relayInformation(
       auth_required: false,
       payment_required: false,
       restricted_writes: true,
-      ...Object.assign({}, ...policies.map(({ limitation }) => limitation ?? {})),
+      ...Object.assign({}, ...policies.map(({ limitation }) => limitation?.(now) ?? {})),
     },
     retention: [
-      { kinds: [...HELD_KINDS], time: config.retention + TIMESTAMP_FUZZ_SECONDS },
+      { kinds: [...HELD_KINDS], time: retention + TIMESTAMP_FUZZ_SECONDS },
       { kinds: [...ACCEPTED_KINDS].filter((kind) => !HELD_KINDS.has(kind)), time: 0 },
     ],
     dead_drop: {
       kinds: [...HELD_KINDS],
       acknowledgement_kind: ACKNOWLEDGEMENT,
-      retention: config.retention,
+      retention,
+      ...(former.length > 0 && { former_retentions: former }),
       timestamp_fuzz: TIMESTAMP_FUZZ_SECONDS,
       clock_skew: CLOCK_SKEW_SECONDS,
       max_event_bytes: limits.eventBytes,

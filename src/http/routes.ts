@@ -11,8 +11,8 @@ import { refusal, respond, text } from "./respond.ts";
 import type { Method, Operation, PathValues, Routes } from "./route.ts";
 
 export type RoutesParts = {
-  /** The NIP-11 document. */
-  readonly information: Record<string, unknown>;
+  /** The NIP-11 document, as it is now. */
+  readonly information: () => Record<string, unknown>;
   readonly version: string;
   /** Whether drops can be taken now. */
   readonly readiness: () => Readiness;

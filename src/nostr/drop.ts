@@ -78,7 +78,7 @@ export function expiryOf(event: NostrEvent, rule: RetentionRule): number | Refus
   let expiry = latestExpiry(event.created_at, rule);
   for (const tag of event.tags) {
     if (tag[0] !== "expiration") continue;
-    const expiration = parseExpiration(tag[1]);
+    const expiration = parseUnixTime(tag[1]);
     if (expiration === undefined) return refused("invalid: malformed expiration tag");
     expiry = Math.min(expiry, expiration);
   }
@@ -96,9 +96,17 @@ export function lastExpiry(createdAt: number, rule: RetentionRule): number {
   return Math.max(...rule.map(({ upTo }) => latestExpiry(Math.min(upTo, createdAt), rule)));
 }
 
-/** The second from which on nothing that exists at `now` can be accepted any more: how long an acknowledgement of an unseen drop is remembered. */
+/** The longest retention in force, in seconds: what the operator holds for now, or what still holds events of before. */
+export function longestRetention(rule: RetentionRule): number {
+  return Math.max(...rule.map(({ seconds }) => seconds));
+}
+
+/**
+ * The second from which on nothing that exists at `now` can be accepted any more, whichever of the retentions in force it falls under: how long an
+ * acknowledgement of an unseen drop is remembered.
+ */
 export function farthestExpiry(now: number, rule: RetentionRule): number {
-  return lastExpiry(now + CLOCK_SKEW_SECONDS, rule);
+  return now + CLOCK_SKEW_SECONDS + TIMESTAMP_FUZZ_SECONDS + longestRetention(rule);
 }
 
 /** Why a drop may not be held at `now`, seconds: NIP-DD, "now < expiry and created_at <= now + 15 min". */
@@ -108,8 +116,8 @@ export function untimely(createdAt: number, expiry: number, now: number): Reason
   return undefined;
 }
 
-/** A Unix time in seconds as NIP-40 writes it in a tag, or undefined. */
-export function parseExpiration(value: string | undefined): number | undefined {
+/** A Unix time in seconds as NIP-40 and NIP-DD write it in a tag, or undefined. */
+export function parseUnixTime(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
 }
 

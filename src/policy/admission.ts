@@ -1,4 +1,5 @@
-import { CLOCK_SKEW_SECONDS, TIMESTAMP_FUZZ_SECONDS, untimely } from "../nostr/drop.ts";
+import { oldestAge } from "../nostr/advertised-retention.ts";
+import { CLOCK_SKEW_SECONDS, type RetentionRule, untimely } from "../nostr/drop.ts";
 import { writeEvent } from "../nostr/event.ts";
 import { GIFT_WRAP } from "../nostr/kinds.ts";
 import { committedTarget, leadingZeroBits } from "../nostr/pow.ts";
@@ -8,7 +9,7 @@ export type AdmissionSettings = {
   readonly tags: number;
   readonly eventBytes: number;
   readonly proofOfWork: number;
-  readonly retentionSeconds: number;
+  readonly rule: RetentionRule;
   readonly allowedRecipients: readonly string[];
   readonly deniedRecipients: readonly string[];
 };
@@ -20,7 +21,7 @@ export function admission(settings: AdmissionSettings): readonly Policy[] {
     atMostBytes(settings.eventBytes),
     oneRecipient(),
     notProtected(),
-    withinItsTime(settings.retentionSeconds),
+    withinItsTime(settings.rule),
     withProofOfWork(settings.proofOfWork),
     forServedRecipients(settings.allowedRecipients, settings.deniedRecipients),
   ];
@@ -28,8 +29,12 @@ export function admission(settings: AdmissionSettings): readonly Policy[] {
 
 /** Stops events that make every filter slow. */
 function atMostTags(max: number): Policy {
-  return advertised({ max_event_tags: max }, ({ event }) =>
-    event.tags.length > max ? `invalid: ${event.tags.length} tags, the limit is ${max}` : undefined,
+  return advertised(
+    () => ({ max_event_tags: max }),
+    ({ event }) =>
+      event.tags.length > max
+        ? `invalid: ${event.tags.length} tags, the limit is ${max}`
+        : undefined,
   );
 }
 
@@ -46,8 +51,9 @@ const ENVELOPE_BYTES = writeEvent({
 
 /** Stops what would fill a box with one drop. NIP-11 counts the content alone, so it is told what a plain gift wrap has room for. */
 function atMostBytes(max: number): Policy {
-  return advertised({ max_content_length: Math.max(0, max - ENVELOPE_BYTES) }, ({ bytes }) =>
-    bytes > max ? `${TOO_LARGE}${bytes} bytes, the limit is ${max}` : undefined,
+  return advertised(
+    () => ({ max_content_length: Math.max(0, max - ENVELOPE_BYTES) }),
+    ({ bytes }) => (bytes > max ? `${TOO_LARGE}${bytes} bytes, the limit is ${max}` : undefined),
   );
 }
 
@@ -72,12 +78,12 @@ function notProtected(): Policy {
 }
 
 /** Stops what is past or not yet there. The window follows from signed fields alone, so a sender can know it beforehand. */
-function withinItsTime(retentionSeconds: number): Policy {
+function withinItsTime(rule: RetentionRule): Policy {
   return advertised(
-    {
-      created_at_lower_limit: retentionSeconds + TIMESTAMP_FUZZ_SECONDS,
+    (now) => ({
+      created_at_lower_limit: oldestAge(now, rule),
       created_at_upper_limit: CLOCK_SKEW_SECONDS,
-    },
+    }),
     ({ event, expiry, now }) =>
       typeof expiry === "number" ? untimely(event.created_at, expiry, now) : expiry.reason,
   );
@@ -85,15 +91,18 @@ function withinItsTime(retentionSeconds: number): Policy {
 
 /** Makes each drop cost its sender some work (NIP-13). Luck does not count: the target must be committed to. */
 function withProofOfWork(bits: number): Policy {
-  return advertised({ min_pow_difficulty: bits }, ({ event }) => {
-    if (bits === 0) return undefined;
-    const found = leadingZeroBits(event.id);
-    if (found < bits) return `pow: difficulty ${found} is less than ${bits}`;
-    if ((committedTarget(event) ?? 0) < bits) {
-      return `pow: the nonce tag must commit to a target of ${bits}`;
-    }
-    return undefined;
-  });
+  return advertised(
+    () => ({ min_pow_difficulty: bits }),
+    ({ event }) => {
+      if (bits === 0) return undefined;
+      const found = leadingZeroBits(event.id);
+      if (found < bits) return `pow: difficulty ${found} is less than ${bits}`;
+      if ((committedTarget(event) ?? 0) < bits) {
+        return `pow: the nonce tag must commit to a target of ${bits}`;
+      }
+      return undefined;
+    },
+  );
 }
 
 /** Stops drops for those the operator does not serve. */

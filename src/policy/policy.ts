@@ -13,8 +13,8 @@ export type Candidate = {
   readonly now: number;
 };
 
-/** What a policy makes clients respect, in NIP-11's words. */
-export type Limitation = Readonly<Record<string, number | boolean>>;
+/** What a policy makes clients respect at a time (Unix seconds), in NIP-11's words. */
+export type Limitation = (now: number) => Readonly<Record<string, number | boolean>>;
 
 /**
  * Stops some candidates, with the reason the sender is told, and lets the others pass. It looks at nothing but the candidate: whether it stops a drop

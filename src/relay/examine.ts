@@ -64,7 +64,8 @@ function examineEvent(parts: ExaminerParts, event: NostrEvent, now: number): Exa
       ? { outcome: "vanish", id: event.id, event }
       : refuse(event, reason);
   }
-  const acknowledgement = parseAcknowledgement(event, parts.maxAcknowledgementIds);
+  const { maxAcknowledgementIds: maxIds, rule } = parts;
+  const acknowledgement = parseAcknowledgement(event, { maxIds, rule, now });
   if ("reason" in acknowledgement) return refuse(event, acknowledgement.reason);
   const forged = faultOf(parts.verifier, event);
   return forged === undefined

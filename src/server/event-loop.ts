@@ -17,7 +17,7 @@ import { RateLimiter } from "../policy/rate-limiter.ts";
 import type { PackedExamined } from "../relay/examined.ts";
 import type { Log, Observer } from "../relay/observer.ts";
 import { Relay } from "../relay/relay.ts";
-import { isFull, type SharedState } from "../store/shared-state.ts";
+import { isFull, lastSweep, type SharedState } from "../store/shared-state.ts";
 import { type Store, TOLD } from "../store/store.ts";
 import type { Transport } from "../transport/transport.ts";
 import { wsTransport } from "../transport/ws.ts";
@@ -77,7 +77,15 @@ export async function startEventLoop(
 ): Promise<EventLoop> {
   const { config } = settings;
   const { limits } = config;
-  const admitted = admissionOf(config);
+  const admitted = admissionOf(settings);
+  const informing = {
+    config,
+    policies: admission(admitted),
+    rule: settings.rule,
+    version: VERSION,
+  };
+  // What had expired at the last sweep stays expired, whatever the clock says since.
+  const now = (): number => Math.max(systemRuntime.now(), lastSweep(settings.shared));
   const pool = await startPool(settings, admitted, { log, lost });
   onFailure(() => pool.close());
   const others =
@@ -131,7 +139,7 @@ export async function startEventLoop(
       ended: (address) => connections.ended(address),
       request: routes(
         {
-          information: relayInformation(config, admission(admitted), VERSION),
+          information: () => relayInformation(informing, now()),
           version: VERSION,
           readiness,
           relay: relay.host,
@@ -164,19 +172,19 @@ export async function startEventLoop(
   };
 }
 
-function admissionOf(config: Config): AdmissionSettings {
+function admissionOf({ config, rule }: EventLoopSettings): AdmissionSettings {
   return {
     tags: config.limits.tags,
     eventBytes: config.limits.eventBytes,
     proofOfWork: config.proofOfWork,
-    retentionSeconds: config.retention,
+    rule,
     allowedRecipients: config.allowedRecipients,
     deniedRecipients: config.deniedRecipients,
   };
 }
 
 function startPool(
-  { config, rule, shared, verifier, verifiers }: EventLoopSettings,
+  { config, shared, verifier, verifiers }: EventLoopSettings,
   admitted: AdmissionSettings,
   { log, lost }: Pick<EventLoopParts, "log" | "lost">,
 ): Promise<Pool<PackedExamined>> {
@@ -184,7 +192,6 @@ function startPool(
     folder: config.data,
     shared: { recentIds: shared.recentIds, lastSweep: shared.lastSweep },
     verifier,
-    rule,
     admission: admitted,
     maxAcknowledgementIds: config.limits.acknowledgementIds,
   };

@@ -2,7 +2,6 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 
-import type { RetentionRule } from "../nostr/drop.ts";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
 import { examiner } from "../relay/examine.ts";
 import { openKnownDrops } from "../store/known-drops.ts";
@@ -16,7 +15,6 @@ export type VerificationData = {
   readonly folder: string;
   readonly shared: Pick<SharedState, "recentIds" | "lastSweep">;
   readonly verifier: VerifierName;
-  readonly rule: RetentionRule;
   readonly admission: AdmissionSettings;
   readonly maxAcknowledgementIds: number;
 };
@@ -32,7 +30,7 @@ const examine = examiner({
   verifier,
   known,
   policies: admission(data.admission),
-  rule: data.rule,
+  rule: data.admission.rule,
   maxAcknowledgementIds: data.maxAcknowledgementIds,
   // What had expired at the last sweep stays expired when the clock is set back: whether it is still known would tell whether it was acknowledged.
   runtime: { now: () => Math.max(systemRuntime.now(), lastSweep(data.shared)) },

@@ -1,7 +1,7 @@
 import { farthestExpiry } from "../nostr/drop.ts";
 import { writtenUnder } from "./authors.ts";
-import { rememberEarly } from "./early.ts";
 import { ownedKey } from "./layout.ts";
+import { rememberEarly } from "./remember-early.ts";
 import { removeWithTombstone } from "./removal.ts";
 import {
   type Acknowledged,
@@ -42,7 +42,7 @@ export function* acknowledge(
   return yield* rememberUnseen(context, signer, missing, now);
 }
 
-// Ids that were neither held here nor acknowledged before: when such a drop comes it gets the answer of a known one.
+// Ids that were neither held here nor acknowledged before: when such a drop comes it gets the answer of one that is held, and is not (put.ts).
 function* rememberUnseen(
   context: WriteContext,
   signer: string,
@@ -52,7 +52,7 @@ function* rememberUnseen(
   const until = farthestExpiry(context.clock.latest(now), context.rule);
   let steps = 0;
   for (const id of ids) {
-    const outcome = rememberEarly(context, ownedKey(signer, id), until);
+    const outcome = yield* rememberEarly(context, ownedKey(signer, id), until);
     if (outcome !== "done") return outcome;
     if (++steps % DELETIONS_A_STEP === 0) yield;
   }

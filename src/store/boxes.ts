@@ -31,6 +31,8 @@ export class Boxes {
   readonly #damaged: Damaged;
   // What the transaction that is open has added.
   #added: Header[] = [];
+  // What it has passed over.
+  #passed: Pick<Header, "idPrefix">[] = [];
 
   /** `newest` is the `seq` of the newest drop committed; all that is held must be settled. */
   constructor(
@@ -65,10 +67,20 @@ export class Boxes {
   }
 
   add(added: Header): void {
-    const newest = Math.max(this.newest, this.#added.at(-1)?.seq ?? 0);
+    const newest = this.#newestAdded;
     this.#recent.add(added);
     this.#added.push(added);
     this.#settling.add(added, newest);
+  }
+
+  get #newestAdded(): number {
+    return Math.max(this.newest, this.#added.at(-1)?.seq ?? 0);
+  }
+
+  /** Does what `add` does, for a drop that no box gets: see arrivals.ts. */
+  pass(passed: Pick<Header, "seq" | "idPrefix">): void {
+    this.#settling.pass(this.#newestAdded);
+    this.#passed.push(passed);
   }
 
   remove(held: Header): "recent" | "settled" {
@@ -141,10 +153,11 @@ export class Boxes {
   }
 
   committed(): void {
-    this.#settling.committed(this.#added);
+    this.#settling.committed([...this.#added, ...this.#passed]);
     const last = this.#added.at(-1);
     if (last !== undefined) Atomics.store(this.#newest, 0, BigInt(last.seq));
     this.#added = [];
+    this.#passed = [];
     this.#recent.committed();
   }
 
@@ -153,6 +166,7 @@ export class Boxes {
     this.#recent.aborted(undone);
     this.#settling.aborted(undone);
     this.#added = [];
+    this.#passed = [];
   }
 }
 

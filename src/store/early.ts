@@ -5,32 +5,32 @@
 
 import { ownerOf, tombstoneValue } from "./layout.ts";
 import type { Tables } from "./tables.ts";
-import { TOMBSTONE_BYTES, type WriteContext } from "./write-context.ts";
 
 // No owner's: those are keys.
 const ALL = Buffer.alloc(1);
 const COUNT_BYTES = 4;
 
-/** Remembers until a time what a key of `tombstones` names. What is remembered already needs no room. */
-export function rememberEarly(
-  context: WriteContext,
-  key: Buffer,
-  until: number,
-): "done" | "too many early" | "storage full" {
-  const { tables, limits } = context;
-  if (tables.tombstones.doesExist(key)) return "done";
+/** Writes an early tombstone. */
+export function putEarly(tables: Tables, key: Buffer, until: number): void {
   const owner = ownerOf(key);
-  const own = countOf(tables, owner);
   const all = countOfAll(tables);
-  if (own >= limits.earlyTombstones || all >= limits.earlyTombstonesInAll) return "too many early";
-  if (!context.hasRoomFor(TOMBSTONE_BYTES, "tombstone")) return "storage full";
   tables.tombstones.putSync(key, tombstoneValue(until, true));
-  setCount(tables, owner, own + 1);
+  setCount(tables, owner, countOf(tables, owner) + 1);
   setCount(tables, ALL, all + 1);
-  return "done";
 }
 
-/** One that was remembered so is swept. */
+/** How many there are of the owner of this key, and of all. */
+export function earlyCounts(tables: Tables, key: Buffer): { own: number; all: number } {
+  return { own: countOf(tables, ownerOf(key)), all: countOfAll(tables) };
+}
+
+/** The drop that an early tombstone speaks of came: the tombstone is one like any other from now on, until the drop's expiry. */
+export function arrived(tables: Tables, key: Buffer, expiry: number): void {
+  tables.tombstones.putSync(key, tombstoneValue(expiry, false));
+  forgetEarly(tables, key);
+}
+
+/** One that was remembered so is swept, or its drop came. */
 export function forgetEarly(tables: Tables, key: Buffer): void {
   const owner = ownerOf(key);
   const all = countOfAll(tables);

@@ -1,4 +1,4 @@
-import { boxKey, ownedKey } from "./layout.ts";
+import { boxKey, ownedKey, tombstoneIn } from "./layout.ts";
 import { idSets } from "./recent-ids.ts";
 import type { SharedState } from "./shared-state.ts";
 import { StoreLost } from "./same-file.ts";
@@ -14,10 +14,12 @@ export function openKnownDrops(
   const { root, tables } = openEnvironment(folder, true);
   const [one, other] = idSets(recentIds);
   const known = (drop: DropIdentity): boolean => {
-    // Held since lately, held for long, or acknowledged, before it came or after: always the same look-ups, so that time does not tell which.
+    // Held since lately, held for long, or acknowledged: always the same look-ups, so that time does not tell which. One that was acknowledged before it came
+    // is like one that nobody ever heard of.
     const isRecent = [one.has(drop.id), other.has(drop.id)];
     const isSettled = tables.boxes.doesExist(boxKey(drop));
-    const isGone = tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id));
+    const tombstone = tables.tombstones.get(ownedKey(drop.recipient, drop.id));
+    const isGone = tombstone !== undefined && tombstoneIn(tombstone)?.isEarly !== true;
     return isRecent.includes(true) || isSettled || isGone;
   };
   return {

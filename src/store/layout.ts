@@ -5,7 +5,7 @@
 //   boxes       recipient 32 · ~created_at 5 · id 16   seq 6 · bytes 4 · expiry 5 · kind 2    random, but written later, many in order
 //   expiries    day of expiry 2 · seq 6          expiry 5                               a few hot pages
 //   discarded   seq                              expiry 5                               append
-//   tombstones  owner 32 · id 16                 until 5 · early 1                      random, only on acknowledgement
+//   tombstones  owner 32 · id 16                 until 5 · early 1                      random, on acknowledgement, and after a first arrival that follows it
 //   early       owner 32, or 0 for all           how many of the tombstones are early    only on acknowledgement
 //   authors     author 32 · id 16                key in boxes 53                        kind 4 (and wraps, on request)
 //   meta        name                             JSON
@@ -17,6 +17,10 @@
 //
 // The drops of a box came over weeks, so each lies on a page of its own: to delete a thousand of them costs a thousand pages. An acknowledgement deletes what
 // makes them drops, the keys in `boxes`, which lie together, and writes their numbers into `discarded`; the next sweep takes them off the disk.
+//
+// A tombstone is early (1) from an acknowledgement of a drop that has not come until it comes, and a little longer (arrivals.ts); then it is one like
+// any other (0), with the drop's own expiry.
+// Requests to vanish are early for as long as they are remembered: no drop has their ids.
 //
 // Expiries are grouped by day because the order within a day costs a random page per drop and is needed by nobody: a sweep reads one day. Tombstones are
 // not grouped at all: an acknowledgement must find out whether an id was acknowledged before, and it does not know the drop's day. A sweep walks them in

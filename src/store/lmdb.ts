@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import type { RetentionRule } from "../nostr/drop.ts";
 import { acknowledge } from "./acknowledge.ts";
 import { Announcements } from "./announcements.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Boxes } from "./boxes.ts";
 import { type Clock, StoreClock } from "./clock.ts";
 import { Disk } from "./disk.ts";
@@ -99,6 +100,7 @@ async function openLocked(
     recentIds: sharedIds(recentDrops),
     newest: new SharedArrayBuffer(8),
     lastSweep: new SharedArrayBuffer(8),
+    arrivals: new SharedArrayBuffer(4),
     isFull: new SharedArrayBuffer(4),
   };
   const clock = new StoreClock(machine, tables, retentionSeconds, shared.lastSweep);
@@ -111,6 +113,7 @@ async function openLocked(
     damaged,
   );
   const boxes = new Boxes(tables, newest, shared, recentDrops, damaged);
+  const arrivals = new Arrivals(tables, shared.arrivals, recentDrops);
   const usage = new Usage(boxes, largestBytes);
   const disk = new Disk(folder, environment, diskReserveBytes);
   const announcements = new Announcements();
@@ -118,6 +121,7 @@ async function openLocked(
   const context: WriteContext = {
     tables,
     boxes,
+    arrivals,
     usage,
     announcements,
     rule,
@@ -148,12 +152,14 @@ async function openLocked(
       // Reads from now on see this commit.
       root.resetReadTxn();
       boxes.committed();
+      arrivals.committed();
       announcements.committed();
     },
     answered: () => announcements.answered(),
     aborted() {
       announcements.aborted();
       boxes.aborted();
+      arrivals.aborted();
       usage.forget();
     },
     isReadable() {
@@ -193,7 +199,7 @@ async function openLocked(
       return boxes.newest;
     },
     subscribe: (listener, wants) => announcements.subscribe(listener, wants),
-    totals: () => reading(() => totalsOf(environment)),
+    totals: () => reading(() => totalsOf(environment, shared)),
     async close() {
       await writer.close();
       // The last commit is announced in the next turn.

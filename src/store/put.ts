@@ -1,6 +1,6 @@
 import type { Drop } from "../nostr/drop.ts";
 import { rememberAuthor } from "./authors.ts";
-import { expiryKey, expiryValue, ownedKey } from "./layout.ts";
+import { expiryKey, expiryValue, ownedKey, tombstoneIn } from "./layout.ts";
 import { remove } from "./removal.ts";
 import { type Header, ID_PREFIX_DIGITS, type PutOutcome } from "./store.ts";
 import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-context.ts";
@@ -8,14 +8,20 @@ import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-con
 // What a drop takes on disk beside its own bytes, at most: entries in the indexes, half-empty pages.
 const DROP_OVERHEAD_BYTES = 1_024;
 
-/** Holds the drop, unless it has expired, is known or there is no room for it. */
+/**
+ * Holds the drop, unless it has expired, is known or there is no room for it. One that was acknowledged before it came is checked and answered as if it were
+ * held, in a transaction that writes the same, or its first arrival would tell the sender that somebody has it.
+ */
 export function* put(context: WriteContext, drop: Drop, now: number): Operation<PutOutcome> {
   const { tables, boxes, limits, clock } = context;
   // Whatever the clock says now: its tombstone may be gone.
   if (drop.expiry <= clock.lastSweep) return "expired";
-  const isHeld = boxes.has(drop);
+  const isHere = boxes.has(drop) || context.arrivals.has(drop.id);
   // Asked in either case, so that time does not tell a held drop from one that was acknowledged.
-  if (tables.tombstones.doesExist(ownedKey(drop.recipient, drop.id)) || isHeld) return "known";
+  const key = ownedKey(drop.recipient, drop.id);
+  const tombstone = tables.tombstones.get(key);
+  const isEarly = tombstone !== undefined && tombstoneIn(tombstone)?.isEarly === true;
+  if (isHere || (tombstone !== undefined && !isEarly)) return "known";
   const bytes = Buffer.byteLength(drop.json);
   if (!context.hasRoomFor(bytes + DROP_OVERHEAD_BYTES, "drop")) return "storage full";
   let usage = context.usage.of(drop.recipient);
@@ -30,9 +36,16 @@ export function* put(context: WriteContext, drop: Drop, now: number): Operation<
 
   const seq = context.nextSeq();
   tables.drops.putSync(seq, drop.json, { append: true });
-  boxes.add(headerOf(drop, seq, bytes));
   tables.expiries.putSync(expiryKey(drop.expiry, seq), expiryValue(drop.expiry));
   rememberAuthor(context, drop);
+  context.arrivals.settleOverdue(seq);
+  const header = headerOf(drop, seq, bytes);
+  if (isEarly) {
+    context.arrivals.add({ ...header, author: drop.author });
+    boxes.pass(header);
+    return "stored";
+  }
+  boxes.add(header);
   usage.drops += 1;
   usage.bytes += bytes;
   usage.nextExpiry = Math.min(usage.nextExpiry, drop.expiry);

@@ -30,7 +30,7 @@ type Waiting = {
 export function remoteStore(
   port: MessagePort,
   folder: string,
-  shared: Pick<SharedState, "newest">,
+  shared: Pick<SharedState, "newest" | "arrivals">,
   { damaged, lost }: Pick<Incidents, "damaged" | "lost">,
 ): Store {
   const newest = new BigInt64Array(shared.newest);
@@ -125,7 +125,7 @@ export function remoteStore(
       listeners.set(listener, wants);
       return () => listeners.delete(listener);
     },
-    totals: () => reading(() => totalsOf({ root, tables })),
+    totals: () => reading(() => totalsOf({ root, tables }, shared)),
     async close() {
       isClosed = true;
       flush();

@@ -2,6 +2,7 @@
 
 import { forgetAuthor } from "./authors.ts";
 import { expiryKey, expiryValue, ownedKey, tombstoneValue } from "./layout.ts";
+import { takeOffDisk } from "./off-disk.ts";
 import type { Header } from "./store.ts";
 import type { WriteContext } from "./write-context.ts";
 
@@ -28,7 +29,7 @@ export function removeWithTombstone(
 
 /** It is not held any more, in whatever way it is looked for. From the disk it is taken at the next sweep; a recent one at once, because those lie together. */
 export function remove(context: WriteContext, held: Header): void {
-  if (forget(context, held) === "recent") takeOffDisk(context, held);
+  if (forget(context, held) === "recent") takeOffDisk(context.tables, held);
   else context.tables.discarded.putSync(held.seq, expiryValue(held.expiry));
 }
 
@@ -39,12 +40,4 @@ export function forget(context: WriteContext, held: Header): "recent" | "settled
   context.usage.removed(held);
   context.announcements.remove(held.seq);
   return was;
-}
-
-export function takeOffDisk(
-  { tables }: WriteContext,
-  { seq, expiry }: Pick<Header, "seq" | "expiry">,
-): void {
-  tables.drops.removeSync(seq);
-  tables.expiries.removeSync(expiryKey(expiry, seq));
 }

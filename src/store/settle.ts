@@ -1,6 +1,7 @@
 import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
 import { SETTLED, writeEntry } from "./settling.ts";
-import { boxKey } from "./layout.ts";
+import { arrived } from "./early.ts";
+import { boxKey, expiryValue, ownedKey, tombstoneIn } from "./layout.ts";
 import { ID_PREFIX_DIGITS } from "./store.ts";
 import { type Damaged, type Environment, eventIn, mustRead, numberIn } from "./tables.ts";
 
@@ -54,6 +55,15 @@ function settle(
   if (typeof recipient !== "string" || typeof expiry !== "number") return;
   // One that was settled is left as it is: it may have another expiry since.
   if (tables.boxes.doesExist(boxKey({ recipient, created_at, id }))) return;
+  const key = ownedKey(recipient, id);
+  const tombstone = tables.tombstones.get(key);
+  if (tombstone !== undefined && tombstoneIn(tombstone)?.isEarly === true) {
+    // It was acknowledged before it came: see arrivals.ts.
+    arrived(tables, key, expiry);
+    tables.authors.removeSync(ownedKey(event.pubkey, id));
+    tables.discarded.putSync(seq, expiryValue(expiry));
+    return;
+  }
   const idPrefix = id.slice(0, ID_PREFIX_DIGITS);
   const bytes = Buffer.byteLength(json);
   writeEntry(tables, { seq, recipient, idPrefix, created_at, kind, expiry, bytes });

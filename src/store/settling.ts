@@ -56,13 +56,18 @@ export class Settling {
 
   /** Takes up a drop, and settles two from before. `newest` is the `seq` of the last one put before it. */
   add(added: Header, newest: number): void {
-    if (this.#young.size >= this.#generationSize) this.#age(newest);
+    this.pass(newest);
     this.#young.buckets[Number.parseInt(added.recipient.slice(0, 2), 16)]?.push(added);
+  }
+
+  /** Does the same for a drop that is not taken up, of which the id alone is known for as long. */
+  pass(newest: number): void {
+    if (this.#young.size >= this.#generationSize) this.#age(newest);
     this.#young.size += 1;
     for (let settled = 0; settled < SETTLED_A_PUT; settled += 1) this.#settleNext();
   }
 
-  committed(added: readonly Header[]): void {
+  committed(added: readonly Pick<Header, "idPrefix">[]): void {
     for (const { idPrefix } of added) this.#young.ids.add(idPrefix);
     if (this.#settled !== undefined) {
       this.#settled.ids.clear();

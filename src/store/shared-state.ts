@@ -6,6 +6,8 @@ export type SharedState = {
   readonly newest: SharedArrayBuffer;
   /** The time up to which was swept, as 64 bits: see clock.ts. */
   readonly lastSweep: SharedArrayBuffer;
+  /** How many drops lie on disk that are not held, and were not discarded yet: see arrivals.ts. 32 bits. */
+  readonly arrivals: SharedArrayBuffer;
   /** 1 while the disk has no room for drops, as 32 bits. */
   readonly isFull: SharedArrayBuffer;
 };

@@ -8,8 +8,10 @@ import type { NostrEvent } from "../nostr/event.ts";
  *   write: it may be there after a restart, whole or, for a write that touches many drops, in part. Every write may be repeated safely.
  * - Writes take effect one after the other, in the order in which they were asked for. Put and acknowledge commute: whichever comes first, an
  *   acknowledged drop ends up not held. A deletion by the author speaks only of what is held.
- * - A drop that is held or was acknowledged is `known`, until its expiry. Nothing else makes it so, and nothing but acknowledgement, deletion by its
- *   author and expiry ends its being held: no write evicts another drop.
+ * - A drop that is held, or that came and was acknowledged, is `known`, until its expiry. Nothing else makes it so, and nothing but acknowledgement, deletion
+ *   by its author and expiry ends its being held: no write evicts another drop.
+ * - A drop that was acknowledged before it came is put once as if nobody had heard of it: checked, written, flushed and answered `stored`, or refused, like any
+ *   other. But it is not held, not announced and not counted, and from then on it is known. A sender cannot tell by its first arrival what became of it.
  * - `list` and `read` show what is committed, and never a drop that an earlier, resolved write removed. They take no lock and pin no snapshot:
  *   between two calls drops may come and go.
  * - Every committed drop that is still held is announced once, in the order of `seq`, after the promise of its `put` resolved: how long an answer takes must not tell
@@ -27,7 +29,10 @@ import type { NostrEvent } from "../nostr/event.ts";
  * header's expiry.
  */
 export type Store = {
-  /** Holds the drop, unless it expired before the last sweep, is known or there is no room for it. `now` decides which drops in the box are past. */
+  /**
+   * Holds the drop, unless it expired before the last sweep, is known or there is no room for it, and answers `stored`; also of one that was acknowledged before
+   * it came, and is not held. `now` decides which drops in the box are past.
+   */
   put(drop: Drop, now: number): Promise<PutOutcome>;
   /** Removes, now or at a time, the drops with these ids from the signer's box, and remembers the ids. */
   acknowledge(acknowledgement: Acknowledged, now: number): Promise<AcknowledgeOutcome>;
@@ -54,7 +59,7 @@ export type Store = {
   close(): Promise<void>;
 };
 
-/** Answers, without waiting, whether a drop is held or was acknowledged. The same work is done for either. */
+/** Answers, without waiting, whether a drop is held, or came and was acknowledged. The same work is done for either. */
 export type KnownDrops = {
   known(drop: DropIdentity): boolean;
   /** Lets what was committed since be seen. */

@@ -11,7 +11,8 @@ import {
   timeOf,
   tombstoneIn,
 } from "./layout.ts";
-import { forget, takeOffDisk } from "./removal.ts";
+import { takeOffDisk } from "./off-disk.ts";
+import { forget } from "./removal.ts";
 import type { SweepCursor, Swept } from "./store.ts";
 import { entries, eventUnder } from "./tables.ts";
 import { DELETIONS_A_STEP, type WriteContext } from "./write-context.ts";
@@ -30,6 +31,7 @@ export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCur
   const { expiries, discarded } = tables;
   const past = context.clock.sweeping(now);
   const end = firstFutureDay(past);
+  const isAllSettled = context.arrivals.settle(DELETIONS_A_STEP);
   // The more there are, the more at a time: what is acknowledged must not pile up.
   const most = Math.min(
     MOST_DISCARDED_A_SWEEP,
@@ -40,7 +42,7 @@ export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCur
     const expiry = timeOf(value);
     if (expiry === undefined) damaged({ table: "discarded", seq });
     // Then its entry in `expiries` waits for its day.
-    takeOffDisk(context, { seq, expiry: expiry ?? 0 });
+    takeOffDisk(tables, { seq, expiry: expiry ?? 0 });
     discarded.removeSync(seq);
   }
   const page = [
@@ -57,12 +59,14 @@ export function sweepDrops(context: WriteContext, now: number, cursor?: SweepCur
     expiries.removeSync(key);
   });
   // Nothing more expired, but there may be more to take off the disk.
-  return unwanted.length === most ? { ...piece, next: piece.next ?? end } : piece;
+  const isMore = unwanted.length === most || !isAllSettled;
+  return isMore ? { ...piece, next: piece.next ?? end } : piece;
 }
 
 /** The same for tombstones. */
 export function sweepTombstones(context: WriteContext, now: number, cursor?: SweepCursor): Swept {
   const { tombstones } = context.tables;
+  context.arrivals.settle(DELETIONS_A_STEP);
   const page = [...tombstones.getRange({ ...(cursor && { start: cursor }), limit: KEYS_A_SWEEP })];
   const past = context.clock.sweeping(now);
   const isPast = ({ value }: Entry): boolean => {

@@ -1,12 +1,16 @@
 import type { Totals } from "./store.ts";
+import type { SharedState } from "./shared-state.ts";
 import { type Environment, entries, mustRead, type Tables } from "./tables.ts";
 
 /** How much a store holds. */
-export function totalsOf(environment: Environment): Totals {
+export function totalsOf(
+  environment: Environment,
+  { arrivals }: Pick<SharedState, "arrivals">,
+): Totals {
   const { drops, discarded, tombstones } = environment.tables;
   mustRead(environment.tables);
   return {
-    drops: entries(drops) - entries(discarded),
+    drops: entries(drops) - entries(discarded) - Atomics.load(new Int32Array(arrivals), 0),
     tombstones: entries(tombstones),
     ...fileUse(environment),
   };

@@ -1,7 +1,7 @@
 import { lastExpiry } from "../nostr/drop.ts";
 import { writtenBy } from "./authors.ts";
-import { rememberEarly } from "./early.ts";
 import { ownedKey } from "./layout.ts";
+import { rememberEarly } from "./remember-early.ts";
 import { removeWithTombstone } from "./removal.ts";
 import type { Vanishing, VanishOutcome } from "./store.ts";
 import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-context.ts";
@@ -33,5 +33,6 @@ export function* vanish(
       if (++steps % DELETIONS_A_STEP === 0) yield;
     }
   }
-  return rememberEarly(context, done, until) === "done" ? "done" : "storage full";
+  const outcome = yield* rememberEarly(context, done, until);
+  return outcome === "done" ? "done" : "storage full";
 }

@@ -4,6 +4,7 @@
 
 import type { RetentionRule } from "../nostr/drop.ts";
 import type { Announcements } from "./announcements.ts";
+import type { Arrivals } from "./arrivals.ts";
 import type { Boxes } from "./boxes.ts";
 import type { StoreClock } from "./clock.ts";
 import type { Damaged, Tables } from "./tables.ts";
@@ -24,6 +25,7 @@ export type StoreLimits = {
 export type WriteContext = {
   readonly tables: Tables;
   readonly boxes: Boxes;
+  readonly arrivals: Arrivals;
   readonly usage: Usage;
   readonly announcements: Announcements;
   readonly rule: RetentionRule;

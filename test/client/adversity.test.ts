@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 
 import {
+  type AcknowledgementRecord,
   epochAt,
   memoryOutbox,
   type OutboxRecord,
@@ -16,7 +17,7 @@ import {
 import { RelayConnection } from "../../src/client/relay-connection.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import { Client, now } from "../support/client.ts";
-import { directMessage, giftWrap } from "../support/events.ts";
+import { directMessage, giftWrap, signed } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { sharedRelay, startRelay } from "../support/relay.ts";
 import {
@@ -123,6 +124,50 @@ describe("a message that came to two of one's keys", () => {
     }
     expect(await all(phone.pickup())).toEqual([]);
     expect(texts(await all(deadDrop(bob, relays).pickup()))).toEqual(["for both"]);
+    expect(await held(bob, relays)).toEqual([1, 1]);
+  });
+});
+
+describe("an outbox of a client of before", () => {
+  it("has a copy that turns up later go when the message was said to go", async () => {
+    const relays = [shared(), await startRelay()];
+    const bob = person();
+    const delivery = await deadDrop(ALICE, []).send(bob.key, "for both", {
+      relays: relays.map(({ url }) => url),
+      rewrap: true,
+    });
+    await delivery.settled();
+    const [wrap] = delivery.wraps.values();
+    const grace = String(now() + DAY);
+    const named = [
+      ["e", wrap?.id ?? ""],
+      ["expiration", grace],
+    ];
+    const event = signed(bob, { kind: 20221, tags: named });
+    const outbox = memoryOutbox();
+    await outbox.put({
+      type: "acknowledgement",
+      id: event.id,
+      event,
+      relays: [relays[0]?.url ?? ""],
+      messages: [delivery.message],
+      until: now() + 32 * DAY,
+    });
+    const phone = deadDrop(bob, relays, { outbox });
+    expect(await all(phone.pickup())).toEqual([]);
+    const sent = async (): Promise<AcknowledgementRecord[]> =>
+      (await outbox.load()).flatMap((kept) =>
+        kept.type === "acknowledgement" && kept.id !== event.id ? [kept] : [],
+      );
+    // Nobody waits for it, for it is met again.
+    while ((await sent())[0]?.relays.length !== 0) await phone.flush();
+    const tags = (await sent()).map((kept) => kept.event.tags);
+    expect(tags).toEqual([
+      [
+        ["e", expect.any(String)],
+        ["grace", grace],
+      ],
+    ]);
     expect(await held(bob, relays)).toEqual([1, 1]);
   });
 });

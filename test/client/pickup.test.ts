@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import {
   announcement,
   baseKeyIn,
+  open,
   type PickedUp,
   receivers,
   receivingKey,
@@ -403,9 +404,37 @@ describe("receipts", () => {
     expect(receipt).toMatchObject({ type: "receipt", from: bob.key, messages: [delivery.message] });
     expect(picked[0]?.type === "message" && picked[0].message.id).toBe(delivery.message);
 
+    const client = await (await Client.connect(shared().url)).authenticate(alice);
+    const { events } = await client.request("box", {});
+    const signer = secretSigner(alice.secret);
+    const drop = await open(events[0] as NostrEvent, { address: signer, identity: signer });
+    const tags = [
+      ["p", alice.key],
+      ["e", delivery.message],
+    ];
+    expect(drop).toMatchObject({ message: { kind: 18, tags, content: "" } });
+
     await sender.acknowledge([receipt?.id ?? ""]);
     expect(await sender.flush()).toBe(0);
     expect(await held(bob, [shared()])).toEqual([0]);
+  });
+});
+
+describe("a receipt of a client of before, of another kind,", () => {
+  const shared = sharedRelay();
+
+  it("is read as one", async () => {
+    const [alice, bob] = [person(), person()];
+    const messages = ["0".repeat(64)];
+    const tags = [["p", alice.key], ...messages.map((id) => ["e", id])];
+    await deadDrop(bob, []).send(
+      alice.key,
+      { kind: 20_222, created_at: now(), tags, content: "" },
+      { relays: [shared().url] },
+    );
+    expect(await all(deadDrop(alice, [shared()]).pickup())).toMatchObject([
+      { type: "receipt", from: bob.key, messages },
+    ]);
   });
 });
 

@@ -5,8 +5,10 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocketServer } from "ws";
 
+import { longestRetentionOf } from "../../src/client/client.ts";
 import { fetchRelayInformation } from "../../src/client/relay-information.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
+import { now } from "../support/client.ts";
 import { person } from "../support/people.ts";
 import { sharedRelay } from "../support/relay.ts";
 import { deadDrop } from "./support.ts";
@@ -122,6 +124,48 @@ describe("a relay's document", () => {
     const url = await relayWith((_, answer) => answer.end(text));
     const options = { patienceSeconds: 5, fetch: undefined };
     expect(await fetchRelayInformation(url, options)).toMatchObject({ deadDrop, why: "" });
+  });
+
+  it("has of retentions the one that holds now, the longest, and which applies to what", async () => {
+    const former_retentions = [
+      { until: 200, retention: 2 * DAY },
+      { until: 100, retention: 9 * DAY },
+      { until: "soon", retention: 99 * DAY },
+      { until: 300, retention: -1 },
+      null,
+    ];
+    const document = JSON.stringify({ dead_drop: { retention: DAY, former_retentions } });
+    const url = await relayWith((_, answer) => answer.end(document));
+    const options = { patienceSeconds: 5, fetch: undefined };
+    expect(await fetchRelayInformation(url, options)).toMatchObject({
+      retentionSeconds: DAY,
+      longestRetentionSeconds: 9 * DAY,
+      rule: [
+        { upTo: 100, seconds: 9 * DAY },
+        { upTo: 200, seconds: 2 * DAY },
+        { upTo: Infinity, seconds: DAY },
+      ],
+    });
+    expect(await longestRetentionOf([url, "ws://127.0.0.1:9"])).toBe(9 * DAY);
+    expect(await longestRetentionOf(["ws://127.0.0.1:9"])).toBeUndefined();
+  });
+
+  it.each([null, {}, "x", 5])("may have former retentions that are none: %j", async (former) => {
+    const dead_drop = { retention: DAY, former_retentions: former };
+    const url = await relayWith((_, answer) => answer.end(JSON.stringify({ dead_drop })));
+    const options = { patienceSeconds: 5, fetch: undefined };
+    expect(await fetchRelayInformation(url, options)).toMatchObject({
+      rule: [{ upTo: Infinity, seconds: DAY }],
+    });
+  });
+
+  it("says until when a drop is held by the retention that applies to it", async () => {
+    const former = [{ until: now() + DAY, retention: 3 * DAY }];
+    const document = { dead_drop: { retention: DAY, former_retentions: former } };
+    const url = await relayWith((_, answer) => answer.end(JSON.stringify(document)));
+    const delivery = await deadDrop(person(), []).send(person().key, "x", { relays: [url] });
+    const [wrap] = delivery.wraps.values();
+    expect(delivery.reports[0]?.heldUntil).toBe((wrap?.created_at ?? 0) + 2 * DAY + 3 * DAY);
   });
 
   it("says of ours that it is one", async () => {

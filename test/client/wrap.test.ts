@@ -7,6 +7,7 @@ import {
   type DeadDropOptions,
   type EventTemplate,
   open,
+  RECEIPT,
   secretSigner,
   type Signer,
 } from "../../src/client/client.ts";
@@ -314,7 +315,7 @@ describe("an acknowledgement", () => {
 describe("a receipt", () => {
   it("fits with as many messages as one names", async () => {
     const tags = Array.from({ length: 300 }, () => ["e", "0".repeat(64)]);
-    expect(await opened(await wrap(template({ kind: 20_222, tags })))).toMatchObject({
+    expect(await opened(await wrap(template({ kind: RECEIPT, tags })))).toMatchObject({
       message: { tags },
     });
   });

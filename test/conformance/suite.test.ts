@@ -32,7 +32,7 @@ const SKIPPED = [
 ];
 
 /** Rules of NIP-DD that the suite knows before this relay does. What it does by now is taken off the list. */
-const AHEAD = [
+const AHEAD: readonly string[] = [
   "acknowledgement/early",
   "acknowledgement/grace",
   "acknowledgement/grace-earliest",

@@ -78,12 +78,12 @@ describe("POST /ack", () => {
     expect(await heldFor(relay(), bob)).toEqual([kept!.id]);
   });
 
-  it("may come before the drop, which is then known from the first time on", async () => {
+  it("may come before the drop, which is answered as if it were held when it comes, and is not", async () => {
     const bob = person();
     const drop = giftWrap({ to: bob });
     const ack = acknowledgement(bob, [drop]);
     expect(await post(relay(), "/ack", ack)).toEqual(done(ack));
-    expect(await post(relay(), "/drop", drop)).toEqual(taken(KNOWN, drop));
+    expect(await post(relay(), "/drop", drop)).toEqual(taken(HELD, drop));
     expect(await heldFor(relay(), bob)).toEqual([]);
   });
 
@@ -187,6 +187,7 @@ describe("what was acknowledged", () => {
 
     const second = await startRelay({ data });
     expect(await heldFor(second, bob)).toEqual(idsOf(drops.slice(10)));
+    expect(await post(second, "/drop", early)).toEqual(taken(HELD, early));
     for (const drop of [...drops, early]) {
       expect(await post(second, "/drop", drop)).toEqual(taken(KNOWN, drop));
     }
@@ -262,8 +263,8 @@ describe("POST /ack refuses", () => {
       (bob, drop) => acknowledgement(bob, [drop, { id: drop.id.slice(1) }]),
     ],
     [
-      "an acknowledgement whose `expiration` is no Unix time",
-      "invalid: malformed expiration tag",
+      "an acknowledgement or deletion whose `grace` is no Unix time",
+      "invalid: malformed grace tag",
       (bob, drop) => acknowledgement(bob, [drop], Number.NaN),
     ],
     [

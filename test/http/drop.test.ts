@@ -79,6 +79,19 @@ describe("POST /drop", () => {
     expect(JSON.parse(text)).toEqual({ id: drop.id, accepted: true, reason: "" });
   });
 
+  it("answers a drop that comes for the first time with the same bytes, acknowledged before or not", async () => {
+    const bob = person();
+    const [unheardOf, early] = [giftWrap({ to: bob }), giftWrap({ to: bob })];
+    await post(relay(), "/ack", acknowledgement(bob, [early]));
+    const answers: string[] = [];
+    for (const drop of [unheardOf, early]) {
+      answers.push(bytesOf(await dropped(relay(), drop)).replace(drop.id, "<id>"));
+    }
+    expect(answers[0]).toMatch(/^HTTP 201\n/);
+    expect(answers[1]).toBe(answers[0]);
+    expect((await pickup(relay(), bob)).events).toEqual([unheardOf]);
+  });
+
   it("answers a drop that is held and one that was acknowledged with the same bytes", async () => {
     const bob = person();
     const [held, acknowledged, early] = [
@@ -88,6 +101,7 @@ describe("POST /drop", () => {
     ];
     await hold(relay(), [held, acknowledged]);
     await post(relay(), "/ack", acknowledgement(bob, [acknowledged, early]));
+    await post(relay(), "/drop", early);
     const answers: string[] = [];
     for (const drop of [held, acknowledged, early, acknowledged]) {
       answers.push(bytesOf(await dropped(relay(), drop)).replace(drop.id, "<id>"));

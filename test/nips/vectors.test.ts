@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 
+import { schema } from "../../src/config/schema.ts";
+import { relayInformation } from "../../src/http/information.ts";
 import { admission } from "../../src/policy/admission.ts";
 import { RateLimiter } from "../../src/policy/rate-limiter.ts";
 import { examiner } from "../../src/relay/examine.ts";
@@ -20,7 +22,8 @@ import { temporaryFolder } from "../support/relay.ts";
 type Step =
   | { now: number; publish: NostrEvent; answer: [string, string, boolean, string] }
   | { now: number; box: string; holds: string[] }
-  | { now: number; retention: number };
+  | { now: number; retention: number }
+  | { now: number; advertises: { retention: number; former_retentions: object[] | null } };
 type Case = { title: string; retention: number; steps: Step[] };
 
 const LIMITS = {
@@ -49,7 +52,15 @@ const LIMITS = {
   authorDeletesWraps: false,
 };
 
-type Running = { relay: Relay; store: Store; stop(): Promise<void> };
+const CONFIG = schema.parse({});
+
+type Running = {
+  relay: Relay;
+  store: Store;
+  /** Its `dead_drop` object now. */
+  deadDrop(): object;
+  stop(): Promise<void>;
+};
 
 async function start(
   folder: string,
@@ -63,7 +74,7 @@ async function start(
     tags: 100,
     eventBytes: 65_536,
     proofOfWork: 0,
-    retentionSeconds,
+    rule,
     allowedRecipients: [],
     deniedRecipients: [],
   });
@@ -91,12 +102,21 @@ async function start(
   return {
     relay,
     store,
+    deadDrop() {
+      const informing = { config: CONFIG, policies, rule, version: "" };
+      return relayInformation(informing, clock.at)["dead_drop"] as object;
+    },
     async stop() {
       relay.close();
       await known.close();
       await store.close();
     },
   };
+}
+
+/** Of an object those members that another one has. */
+function pick(object: object, named: object): object {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => Object.hasOwn(named, name)));
 }
 
 async function box(
@@ -127,6 +147,9 @@ async function goThrough({ retention, steps }: Case): Promise<[seen: unknown[], 
     if ("retention" in step) {
       await running.stop();
       running = await start(folder, step.retention, clock);
+    } else if ("advertises" in step) {
+      told.push(step.advertises);
+      seen.push({ former_retentions: null, ...pick(running.deadDrop(), step.advertises) });
     } else if ("box" in step) {
       told.push(step.holds);
       seen.push(await box(running, step.box, step.now));

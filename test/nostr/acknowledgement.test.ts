@@ -1,26 +1,39 @@
 import { describe, expect, it } from "vitest";
 
 import { parseAcknowledgement } from "../../src/nostr/acknowledgement.ts";
+import {
+  CLOCK_SKEW_SECONDS,
+  type RetentionRule,
+  TIMESTAMP_FUZZ_SECONDS,
+} from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 
 const MAX_IDS = 3;
+const NOW = 1_700_000_000;
+const DAY = 24 * 3_600;
+const RULE: RetentionRule = [{ upTo: Infinity, seconds: 30 * DAY }];
 const BOB = "b".repeat(64);
 const IDS = ["1", "2", "3", "4"].map((digit) => digit.repeat(64));
 const [FIRST = "", SECOND = "", THIRD = ""] = IDS;
 const e = (id: string): string[] => ["e", id];
 const MALFORMED = ["x", "", FIRST.slice(1), "F".repeat(64), `${FIRST}0`];
 
-function parse(kind: number, tags: readonly (readonly string[])[]) {
+function parse(
+  kind: number,
+  tags: readonly (readonly string[])[],
+  created_at = NOW,
+  rule: RetentionRule = RULE,
+) {
   const event: NostrEvent = {
     id: "f".repeat(64),
     pubkey: BOB,
-    created_at: 1_700_000_000,
+    created_at,
     kind,
     tags,
     content: "",
     sig: "e".repeat(128),
   };
-  return parseAcknowledgement(event, MAX_IDS);
+  return parseAcknowledgement(event, { maxIds: MAX_IDS, rule, now: NOW });
 }
 
 describe("an acknowledgement", () => {
@@ -35,21 +48,60 @@ describe("an acknowledgement", () => {
     expect(parse(20221, tags)).toEqual({ signer: BOB, ids: [SECOND, FIRST], deletion: false });
   });
 
-  it("takes effect at its expiration, the earliest if there are several", () => {
-    const tags = [["expiration", "20"], e(FIRST), ["expiration", "10"], ["expiration", "30"]];
-    expect(parse(20221, tags)).toEqual({ signer: BOB, ids: [FIRST], at: 10, deletion: false });
+  it.each([20221, 5])("of kind %i takes effect at its grace, the earliest of several", (kind) => {
+    const tags = [["grace", "20"], e(FIRST), ["grace", "10"], ["grace", "30"]];
+    const deletion = kind === 5;
+    expect(parse(kind, tags)).toEqual({ signer: BOB, ids: [FIRST], at: 10, deletion });
   });
 
-  it("takes effect at the first second of Unix time when that is its expiration", () => {
-    expect(parse(20221, [e(FIRST), ["expiration", "0"]])).toHaveProperty("at", 0);
+  it.each([20221, 5])("of kind %i may have the first second of Unix time as its grace", (kind) => {
+    expect(parse(kind, [e(FIRST), ["grace", "0"]])).toHaveProperty("at", 0);
   });
 
-  it.each([["expiration"], ["expiration", ""], ["expiration", "-1"], ["expiration", "soon"]])(
-    "is refused for a malformed expiration: %j",
-    (...tag) => {
-      expect(parse(20221, [e(FIRST), ["expiration", "10"], tag])).toEqual({
-        reason: "invalid: malformed expiration tag",
+  it("of a client of before has its grace in an expiration, and takes effect at the earliest of both", () => {
+    expect(parse(20221, [e(FIRST), ["expiration", "10"]])).toHaveProperty("at", 10);
+    for (const [grace, expiration] of [
+      ["10", "20"],
+      ["20", "10"],
+    ] as const) {
+      const tags = [e(FIRST), ["grace", grace], ["expiration", expiration]];
+      expect(parse(20221, tags)).toHaveProperty("at", 10);
+    }
+  });
+
+  it.each([
+    [20221, "grace"],
+    [5, "grace"],
+    [20221, "expiration"],
+  ])("of kind %i is refused for a malformed %s tag", (kind, name) => {
+    for (const tag of [[name], [name, ""], [name, "-1"], [name, "soon"]]) {
+      expect(parse(kind, [e(FIRST), ["grace", "10"], tag])).toEqual({
+        reason: `invalid: malformed ${name} tag`,
       });
+    }
+  });
+
+  // The longest retention holds events of before, or is today's.
+  it.each([
+    [20221, "today's", [DAY, 30 * DAY]],
+    [20221, "the former", [30 * DAY, DAY]],
+    [5, "today's", [DAY, 30 * DAY]],
+    [5, "the former", [30 * DAY, DAY]],
+  ])(
+    "of kind %i speaks of unseen drops while one it could name may be accepted, %s retention being the longest",
+    (kind, _, [former = 0, current = 0]) => {
+      const rule = [
+        { upTo: NOW - DAY, seconds: former },
+        { upTo: Infinity, seconds: current },
+      ];
+      const oldest = NOW - TIMESTAMP_FUZZ_SECONDS - CLOCK_SKEW_SECONDS - 30 * DAY;
+      const newest = NOW + CLOCK_SKEW_SECONDS;
+      const signed = [oldest - 1, oldest, newest, newest + 1];
+      const remembers = signed.map((at) => {
+        const parsed = parse(kind, [e(FIRST)], at, rule);
+        return "reason" in parsed ? parsed.reason : parsed.remembersUnseen;
+      });
+      expect(remembers).toEqual([false, undefined, undefined, false]);
     },
   );
 
@@ -96,7 +148,7 @@ describe("a deletion", () => {
     });
   });
 
-  it("does what an acknowledgement without expiration does, whatever its tags say", () => {
+  it("has no grace in its expiration, which is its own (NIP-40)", () => {
     for (const expiration of ["10", "soon"]) {
       expect(parse(5, [e(FIRST), ["k", "1059"], ["expiration", expiration]])).toEqual({
         signer: BOB,
@@ -119,12 +171,17 @@ describe("a deletion", () => {
     expect(parse(5, tags)).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
   });
 
-  it.each([[["k", ""]], [["k", "soon"]], [["k"]], [["k", "13"]], [["k", "14"]], [["k", "15"]]])(
-    "speaks of drops when its k tags name no kind, or what is inside a wrap: %j",
-    (tag) => {
-      expect(parse(5, [e(FIRST), tag])).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
-    },
-  );
+  it.each([
+    [["k", ""]],
+    [["k", "soon"]],
+    [["k"]],
+    [["k", "13"]],
+    [["k", "14"]],
+    [["k", "15"]],
+    [["k", "18"]],
+  ])("speaks of drops when its k tags name no kind, or what is inside a wrap: %j", (tag) => {
+    expect(parse(5, [e(FIRST), tag])).toEqual({ signer: BOB, ids: [FIRST], deletion: true });
+  });
 
   it.each([[["k", "1"]], [["k", "30023"]]])(
     "has nothing remembered that never came here when its k tags name other kinds alone: %j",

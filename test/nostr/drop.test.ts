@@ -5,17 +5,20 @@ import {
   CLOCK_SKEW_SECONDS,
   expiryOf,
   farthestExpiry,
-  parseExpiration,
+  lastExpiry,
+  parseUnixTime,
   recipientOf,
   type RetentionRule,
   TIMESTAMP_FUZZ_SECONDS,
   untimely,
 } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
+import { retentionRule } from "../support/arbitrary.ts";
 
 const BOB = "b".repeat(64);
 const CAROL = "c".repeat(64);
-const RETENTION = 30 * 24 * 3_600;
+const DAY = 24 * 3_600;
+const RETENTION = 30 * DAY;
 const RULE: RetentionRule = [{ upTo: Infinity, seconds: RETENTION }];
 const CREATED = 1_700_000_000;
 const LATEST = CREATED + 2 * 24 * 3_600 + RETENTION;
@@ -135,7 +138,7 @@ describe("the expiry of a drop", () => {
     expect(expiryOf(drop([["expiration", value]]), RULE)).toEqual({
       reason: "invalid: malformed expiration tag",
     });
-    expect(parseExpiration(value)).toBeUndefined();
+    expect(parseUnixTime(value)).toBeUndefined();
   });
 
   it("is refused for an expiration tag without a value", () => {
@@ -174,25 +177,37 @@ describe("the farthest expiry", () => {
     expect(farthestExpiry(CREATED, RULE)).toBe(LATEST + CLOCK_SKEW_SECONDS);
   });
 
-  it("is reached by some drop that can be accepted now, and passed by none", () => {
-    const rules = fc
-      .tuple(
-        fc.uniqueArray(fc.nat({ max: 3_000 }), { maxLength: 3 }),
-        fc.array(fc.nat({ max: 3_000 }), { minLength: 4, maxLength: 4 }),
-      )
-      .map(([bounds, retentions]) =>
-        [...bounds.sort((a, b) => a - b), Infinity].map((upTo, index) => ({
-          upTo,
-          seconds: retentions[index] ?? 0,
-        })),
-      );
+  it("is passed by no drop that can be accepted now", () => {
     fc.assert(
-      fc.property(fc.nat({ max: 1_500 }), rules, (now, rule) => {
-        let farthest = 0;
-        for (let created = 0; created <= now + CLOCK_SKEW_SECONDS; created++) {
-          farthest = Math.max(farthest, expiryOf(drop([], created), rule) as number);
+      fc.property(fc.nat({ max: 1_500 }), retentionRule, (now, rule) => {
+        expect(farthestExpiry(now, rule)).toBeGreaterThanOrEqual(
+          lastExpiry(now + CLOCK_SKEW_SECONDS, rule),
+        );
+      }),
+    );
+  });
+
+  it.each([
+    ["lowered", 30, 1],
+    ["raised", 1, 30],
+  ])("is that of the longest retention in force after it was %s", (_, former, current) => {
+    const rule = [
+      { upTo: CREATED - DAY, seconds: former * DAY },
+      { upTo: Infinity, seconds: current * DAY },
+    ];
+    expect(farthestExpiry(CREATED, rule)).toBe(LATEST + CLOCK_SKEW_SECONDS);
+  });
+});
+
+describe("the last expiry", () => {
+  it("is reached by some drop of before, and passed by none", () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 2_400 }), retentionRule, (createdAt, rule) => {
+        let last = 0;
+        for (let created = 0; created <= createdAt; created++) {
+          last = Math.max(last, expiryOf(drop([], created), rule) as number);
         }
-        expect(farthestExpiry(now, rule)).toBe(farthest);
+        expect(lastExpiry(createdAt, rule)).toBe(last);
       }),
     );
   });

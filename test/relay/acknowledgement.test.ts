@@ -158,23 +158,24 @@ describe("an acknowledgement", () => {
     }
   });
 
-  it("with a malformed `expiration` is refused, and deletes nothing", async () => {
-    const { bob, client } = await newcomer();
-    const drop = giftWrap({ to: bob });
-    await hold(client, drop);
-    for (const bad of [["expiration"], ["expiration", "soon"], ["expiration", "-1"]]) {
-      const ack = signed(bob, { kind: 20221, tags: [["e", drop.id], bad] });
-      expect(await client.publish(ack)).toEqual(
-        documented("an acknowledgement whose `expiration` is no Unix time", [
-          "OK",
-          ack.id,
-          false,
-          "invalid: malformed expiration tag",
-        ]),
-      );
-    }
-    expect(await client.pickup()).toEqual([drop.id]);
-  });
+  it.each([
+    [20221, "grace", "an acknowledgement or deletion whose `grace` is no Unix time"],
+    [5, "grace", "an acknowledgement or deletion whose `grace` is no Unix time"],
+    [20221, "expiration", "an acknowledgement whose `expiration` is no Unix time"],
+  ])(
+    "of kind %i with a malformed `%s` is refused, and deletes nothing",
+    async (kind, name, row) => {
+      const { bob, client } = await newcomer();
+      const drop = giftWrap({ to: bob });
+      await hold(client, drop);
+      for (const bad of [[name], [name, "soon"], [name, "-1"]]) {
+        const ack = signed(bob, { kind, tags: [["e", drop.id], bad] });
+        const reason = `invalid: malformed ${name} tag`;
+        expect(await client.publish(ack)).toEqual(documented(row, ["OK", ack.id, false, reason]));
+      }
+      expect(await client.pickup()).toEqual([drop.id]);
+    },
+  );
 
   it("that is forged deletes nothing", async () => {
     const { bob, client } = await newcomer();
@@ -230,14 +231,19 @@ describe("an acknowledgement", () => {
 });
 
 describe("an acknowledgement that comes before its drop", () => {
-  it("has the drop answered like one that is known, and not held", async () => {
+  it("has the drop answered like one that is held, once, and not held", async () => {
     const { bob, client } = await newcomer();
     const drop = giftWrap({ to: bob });
     const ack = acknowledgement(bob, [drop]);
     expect(await client.publish(ack)).toEqual(ok(ack));
     await client.request("live", { limit: 0 });
     expect(await client.publish(drop)).toEqual(
-      documented("a drop that is held, or was acknowledged, even before it came", duplicate(drop)),
+      documented("a drop that comes for the first time and was acknowledged before", ok(drop)),
+    );
+    // What was delivered live would be heard before this.
+    expect(await client.count({})).toEqual(["COUNT", "count", { count: 0 }]);
+    expect(await client.publish(drop)).toEqual(
+      documented("a drop that came before, held or acknowledged", duplicate(drop)),
     );
     expect(await client.pickup()).toEqual([]);
   });
@@ -247,9 +253,42 @@ describe("an acknowledgement that comes before its drop", () => {
     const drop = giftWrap({ to: bob });
     const ack = acknowledgement(bob, [drop], now() + DAY);
     expect(await client.publish(ack)).toEqual(ok(ack));
+    expect(await client.publish(drop)).toEqual(ok(drop));
     expect(await client.publish(drop)).toEqual(duplicate(drop));
     expect(await client.pickup()).toEqual([]);
   });
+
+  it.each([20221, 5])(
+    "and is older than anything it could name, or from the future, has nothing remembered (kind %i)",
+    async (kind) => {
+      const { url } = await startRelay({ env: { DEADDROP_LIMITS_EARLY_TOMBSTONES: "1" } });
+      const bob = person();
+      const client = await (await Client.connect(url)).authenticate(bob);
+      const oldest = 2 * DAY + 900 + 30 * DAY;
+      for (const age of [oldest + 60, 400 * DAY, -960]) {
+        const [held, late] = [giftWrap({ to: bob }), giftWrap({ to: bob })];
+        await hold(client, held);
+        const tags = [
+          ["e", held.id],
+          ["e", late.id],
+        ];
+        const ack = signed(bob, { kind, tags, created_at: now() - age });
+        expect(await client.publish(ack)).toEqual(
+          documented("an acknowledgement that is too old to name drops that never came", ok(ack)),
+        );
+        expect(await client.pickup()).toEqual([]);
+        expect(await client.publish(held)).toEqual(duplicate(held));
+        await hold(client, late);
+        await client.publish(acknowledgement(bob, [late]));
+      }
+      // There is room for one all the same, of an acknowledgement that is as old as it may be.
+      const tags = [["e", hex]];
+      const last = signed(bob, { kind, tags, created_at: now() - oldest + 60 });
+      expect(await client.publish(last)).toEqual(ok(last));
+      const tooMany = acknowledgement(bob, [giftWrap({ to: bob })]);
+      expect((await client.publish(tooMany))[3]).toMatch(/^rate-limited: too many/);
+    },
+  );
 
   it("keeps out nobody else's drop", async () => {
     const { bob, client } = await newcomer();
@@ -314,15 +353,38 @@ describe("an acknowledgement with grace", () => {
     const { bob, client } = await newcomer();
     const drop = giftWrap({ to: bob });
     await hold(client, drop);
-    const tags = [["e", drop.id], ...times().map((time) => ["expiration", String(time)])];
+    const tags = [["e", drop.id], ...times().map((time) => ["grace", String(time)])];
     const ack = signed(bob, { kind: 20221, tags });
     expect(await client.publish(ack)).toEqual(ok(ack));
     expect(await client.pickup()).toEqual([]);
   });
+
+  it("may be of kind 5, and say it as clients did before in an `expiration` if it is not", async () => {
+    const { bob, client } = await newcomer();
+    for (const [kind, name] of [
+      [5, "grace"],
+      [20221, "expiration"],
+    ] as const) {
+      const drop = giftWrap({ to: bob });
+      await hold(client, drop);
+      const grace = async (at: number): Promise<void> => {
+        const tags = [
+          ["e", drop.id],
+          [name, String(at)],
+        ];
+        const ack = signed(bob, { kind, tags });
+        expect(await client.publish(ack)).toEqual(ok(ack));
+      };
+      await grace(now() + DAY);
+      expect(await client.pickup()).toEqual([drop.id]);
+      await grace(now() - 1);
+      expect(await client.pickup()).toEqual([]);
+    }
+  });
 });
 
 describe("a deletion (kind 5)", () => {
-  it("by the recipient deletes, remembers, and takes no grace", async () => {
+  it("by the recipient deletes, remembers, and has no grace in its `expiration`", async () => {
     const { bob, client } = await newcomer();
     const drops = [giftWrap({ to: bob }), directMessage({ from: person(), to: bob })];
     await hold(client, ...drops);

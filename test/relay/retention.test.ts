@@ -136,6 +136,7 @@ describe("retention, raised between restarts", () => {
 
     const relay = await relayWith("30d", data);
     const client = await (await Client.connect(relay.url)).authenticate(bob);
+    expect(await client.publish(event)).toEqual(OK(event));
     expect(await client.publish(event)).toEqual(DUPLICATE(event));
     expect(await client.pickup()).toEqual([]);
   });
@@ -277,3 +278,64 @@ function secretOf(nsec: string): Uint8Array {
   if (decoded.type !== "nsec") throw new Error("not a secret key");
   return decoded.data;
 }
+
+type Advertised = {
+  readonly limitation: { readonly created_at_lower_limit: number };
+  readonly retention: readonly { readonly time: number }[];
+  readonly dead_drop: {
+    readonly retention: number;
+    readonly former_retentions?: readonly { readonly until: number; readonly retention: number }[];
+  };
+};
+
+async function advertisedBy(relay: RelayProcess): Promise<Advertised> {
+  const response = await fetch(relay.http, { headers: { accept: "application/nostr+json" } });
+  return (await response.json()) as Advertised;
+}
+
+describe("a retention that was changed is advertised", () => {
+  const SKEW = 15 * 60;
+
+  it.each([
+    // What holds for every event made now is the former one, until none can be dated back to it.
+    ["raised an hour ago", HOUR, 1, 30, { retention: 1, oldest: 3 * DAY }],
+    ["raised three days ago", 3 * DAY, 1, 30, { retention: 30, oldest: 3 * DAY }],
+    ["raised four days ago", 4 * DAY, 1, 30, { retention: 30, oldest: 4 * DAY - SKEW }],
+    ["lowered an hour ago", HOUR, 30, 1, { retention: 1, oldest: 32 * DAY }],
+    ["lowered ten days ago", 10 * DAY, 30, 1, { retention: 1, oldest: 3 * DAY }],
+  ])("as what holds now, and what still holds of before: %s", async (_, ago, was, is, told) => {
+    const data = temporaryFolder();
+    const changed = now() - ago;
+    await formerly(data, changed - DAY, was * DAY);
+    await formerly(data, changed, is * DAY);
+    const relay = await relayWith(`${is}d`, data);
+
+    const { limitation, retention, dead_drop } = await advertisedBy(relay);
+    expect(dead_drop.retention).toBe(told.retention * DAY);
+    expect(retention[0]?.time).toBe((told.retention + 2) * DAY);
+    const stillHolds = changed + SKEW + (was + 2) * DAY > now();
+    const former = [{ until: changed + SKEW, retention: was * DAY }];
+    expect(dead_drop.former_retentions).toEqual(stillHolds ? former : undefined);
+    // The clock goes on while the relay starts.
+    expect(Math.abs(limitation.created_at_lower_limit - told.oldest)).toBeLessThan(60);
+
+    const client = await Client.connect(relay.url);
+    const oldest = now() - limitation.created_at_lower_limit;
+    const dates = [oldest + 60, changed + SKEW, changed + SKEW + 1].filter(
+      (at) => oldest < at && at < now() + SKEW,
+    );
+    for (const created_at of dates) {
+      const drop = giftWrap({ to: person(), created_at });
+      expect(await client.publish(drop)).toEqual(OK(drop));
+    }
+    const tooOld = giftWrap({ to: person(), created_at: oldest - 60 });
+    expect(await client.publish(tooOld)).toEqual(EXPIRED(tooOld));
+  });
+
+  it("as it is, with nothing of before, when it never was another", async () => {
+    const relay = await relayWith("30d", temporaryFolder());
+    const { dead_drop } = await advertisedBy(relay);
+    expect(dead_drop.retention).toBe(30 * DAY);
+    expect(dead_drop).not.toHaveProperty("former_retentions");
+  });
+});

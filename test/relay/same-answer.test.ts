@@ -36,10 +36,16 @@ const FATES: Record<string, (drop: NostrEvent, bob: Person) => NostrEvent[]> = {
     acknowledgement(bob, [drop], now() + 3_600),
     acknowledgement(bob, [drop]),
   ],
-  "was acknowledged before it came": (drop, bob) => [acknowledgement(bob, [drop])],
   "was acknowledged before it came, and came": (drop, bob) => [acknowledgement(bob, [drop]), drop],
+  "was acknowledged with a grace before it came, and came": (drop, bob) => [
+    acknowledgement(bob, [drop], now() + 3_600),
+    drop,
+  ],
   "was deleted by its recipient": (drop, bob) => [drop, deletion(bob, [drop])],
-  "was deleted by its recipient before it came": (drop, bob) => [deletion(bob, [drop])],
+  "was deleted by its recipient before it came, and came": (drop, bob) => [
+    deletion(bob, [drop]),
+    drop,
+  ],
   "was deleted by its recipient's request to vanish": (drop, bob) => [drop, vanishing(bob)],
 };
 
@@ -61,6 +67,87 @@ const FORGERIES: Record<string, (drop: NostrEvent) => unknown> = {
   "no signature": (drop) => ({ ...drop, sig: undefined }),
   "another recipient": (drop) => ({ ...drop, tags: [["p", drop.pubkey]] }),
 };
+
+/** What a recipient can have said of a drop before it comes. */
+const SAID_BEFORE: Record<string, (drop: NostrEvent, bob: Person) => NostrEvent> = {
+  acknowledged: (drop, bob) => acknowledgement(bob, [drop]),
+  "acknowledged with a grace": (drop, bob) => acknowledgement(bob, [drop], now() + 3_600),
+  deleted: (drop, bob) => deletion(bob, [drop]),
+};
+
+describe("publishing a drop for the first time", () => {
+  const small = sharedRelay({ env: { DEADDROP_LIMITS_BOX_DROPS: "1" } });
+  const loops = sharedRelay({ env: { DEADDROP_WORKERS: "2" } });
+
+  for (const [said, sayBefore] of Object.entries(SAID_BEFORE)) {
+    it(`is answered byte for byte as if nobody had ${said} it`, async () => {
+      const bob = person();
+      const [unheardOf, drop] = [giftWrap({ to: bob }), giftWrap({ to: bob })];
+      const client = await Client.connect(relay().url);
+      await client.publish(sayBefore(drop, bob));
+      const answers = [];
+      for (const event of [unheardOf, drop]) {
+        const answer = await rawAnswer(client, JSON.stringify(["EVENT", event]));
+        answers.push(answer.replace(event.id, "<id>"));
+      }
+      expect(answers).toEqual(['["OK","<id>",true,""]', '["OK","<id>",true,""]']);
+      const owner = await (await Client.connect(relay().url)).authenticate(bob);
+      expect(await owner.pickup()).toEqual([unheardOf.id]);
+    });
+
+    it(`is checked as if nobody had ${said} it`, async () => {
+      const client = await Client.connect(relay().url);
+      const recipient = await Client.connect(relay().url);
+      for (const forge of Object.values({ ...COPIES, ...FORGERIES })) {
+        const bob = person();
+        const [unheardOf, drop] = [giftWrap({ to: bob }), giftWrap({ to: bob })];
+        await recipient.publish(sayBefore(drop, bob));
+        const answers = [];
+        for (const event of [unheardOf, drop]) {
+          const forged = forge(event);
+          const text = typeof forged === "string" ? forged : JSON.stringify(["EVENT", forged]);
+          const answer = await rawAnswer(client, text);
+          answers.push(answer.replace(event.id.slice(0, -1), "<id>").replace(/<id>./, "<id>"));
+        }
+        expect(answers[1]).toBe(answers[0]);
+      }
+    });
+
+    it(`is refused by a full box as if nobody had ${said} it, until there is room`, async () => {
+      const bob = person();
+      const [held, unheardOf, drop] = [1, 2, 3].map(() => giftWrap({ to: bob })) as [
+        NostrEvent,
+        NostrEvent,
+        NostrEvent,
+      ];
+      const client = await Client.connect(small().url);
+      await client.publish(sayBefore(drop, bob));
+      await client.publish(held);
+      for (const event of [unheardOf, drop]) {
+        const refused = ["OK", event.id, false, "rate-limited: mailbox full"];
+        expect(await client.publish(event)).toEqual(refused);
+      }
+      await client.publish(acknowledgement(bob, [held]));
+      expect(await client.publish(drop)).toEqual(["OK", drop.id, true, ""]);
+      expect(await client.publish(unheardOf)).toEqual(["OK", unheardOf.id, true, ""]);
+    });
+  }
+
+  it("is answered so by every event loop, and once", async () => {
+    const bob = person();
+    const drops = Array.from({ length: 20 }, () => giftWrap({ to: bob }));
+    const clients = [];
+    for (let count = 0; count < 6; count++) clients.push(await Client.connect(loops().url));
+    await clients[0]?.publish(acknowledgement(bob, drops));
+    for (const [index, drop] of drops.entries()) {
+      const client = clients[index % clients.length];
+      const next = clients[(index + 1) % clients.length];
+      expect(await client?.publish(drop)).toEqual(["OK", drop.id, true, ""]);
+      const answer = await next?.publish(drop);
+      expect(answer).toEqual(["OK", drop.id, true, "duplicate: already have this event"]);
+    }
+  });
+});
 
 describe("publishing a drop again", () => {
   for (const [fate, publications] of Object.entries(FATES)) {
@@ -99,7 +186,7 @@ describe("publishing a drop again", () => {
     ];
     const before = await startRelay({ data });
     const client = await Client.connect(before.url);
-    for (const event of [held, acknowledged, acknowledgement(bob, [acknowledged, early])]) {
+    for (const event of [held, acknowledged, acknowledgement(bob, [acknowledged, early]), early]) {
       await client.publish(event);
     }
     await before.stop();

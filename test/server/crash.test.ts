@@ -27,14 +27,15 @@ type Known = {
   readonly event: NostrEvent;
   readonly box: Person;
   putAsked: boolean;
-  held: boolean;
+  /** That it came was answered: it is known from then on. */
+  isAnswered: boolean;
   acknowledgeAsked: boolean;
   /** Counted from 1; 0: not yet. */
   acknowledgedInLife: number;
 };
 
-function mustBeServed({ held, acknowledgeAsked }: Known): boolean {
-  return held && !acknowledgeAsked;
+function mustBeServed({ isAnswered, acknowledgeAsked }: Known): boolean {
+  return isAnswered && !acknowledgeAsked;
 }
 
 function mustBeGone({ acknowledgedInLife }: Known): boolean {
@@ -77,7 +78,7 @@ class Ledger {
       writers,
       sent,
       ({ event }) => event,
-      (known, answer) => this.#put(known, answer),
+      (known, answer) => this.#put(known, answer, !known.putAsked),
     );
     const unanswered = [...this.#unanswered];
     await inFlight(
@@ -137,27 +138,25 @@ class Ledger {
   async #publish(client: Client, known: Known): Promise<void> {
     const { putAsked } = known;
     known.putAsked = true;
-    const isFirst = !putAsked && !known.acknowledgeAsked;
     const answer = await this.#send(client, known.event);
-    // Sent for the first time, by this client alone.
-    if (isFirst && answer[3] !== "") this.#wrong(`a new drop was answered ${String(answer[3])}`);
-    this.#put(known, answer);
+    this.#put(known, answer, !putAsked);
   }
 
-  #put(known: Known, [, id, accepted, message]: Message): void {
+  // `isFirst`: it was sent for the first time, by one client alone. What was acknowledged before is answered as if it were new.
+  #put(known: Known, [, id, accepted, message]: Message, isFirst: boolean): void {
+    if (isFirst && message !== "") this.#wrong(`a new drop was answered ${String(message)}`);
     if (id !== known.event.id || accepted !== true)
       this.#wrong(`a drop was refused: ${String(message)}`);
     const isDuplicate = message === "duplicate: already have this event";
-    if ((known.held || mustBeGone(known)) && !isDuplicate)
-      this.#wrong("a held or acknowledged drop was taken for new");
+    if (known.isAnswered && !isDuplicate) this.#wrong("a known drop was taken for new");
     known.putAsked = true;
-    known.held = true;
+    known.isAnswered = true;
   }
 
   async #acknowledgeSome(client: Client): Promise<void> {
     const box = this.boxes[randomInt(BOXES)];
     const some = this.all
-      .filter((known) => known.box === box && known.held && !known.acknowledgeAsked)
+      .filter((known) => known.box === box && known.isAnswered && !known.acknowledgeAsked)
       .slice(-randomInt(1, MOST_IDS + 1));
     await (some.length > 0 ? this.#acknowledge(client, some) : this.#publish(client, this.#add()));
   }
@@ -193,8 +192,8 @@ class Ledger {
     const content = `ciphertext ${this.all.length} `.padEnd(randomInt(50, 1_500), "x");
     const template = { kind: 1059, created_at: now(), tags: [["p", box.key]], content };
     const event = finalizeEvent(template, secret);
-    const fresh = { putAsked: false, held: false, acknowledgeAsked: false, acknowledgedInLife: 0 };
-    const known = { event, box, ...fresh };
+    const fresh = { putAsked: false, isAnswered: false, acknowledgeAsked: false };
+    const known = { event, box, ...fresh, acknowledgedInLife: 0 };
     this.all.push(known);
     this.#byId.set(event.id, known);
     return known;
@@ -203,7 +202,8 @@ class Ledger {
   /** One that was sent and answered, or acknowledged before it was ever sent. */
   #any(): Known | undefined {
     const known = this.all[randomInt(this.all.length + 1)];
-    return known !== undefined && (known.held || mustBeGone(known)) ? known : undefined;
+    if (known === undefined) return undefined;
+    return known.isAnswered || (mustBeGone(known) && !known.putAsked) ? known : undefined;
   }
 
   #wrong(what: string): void {

@@ -292,7 +292,8 @@ describe("a store whose clock is behind", () => {
     right.machine.passes(RETENTION + 2 * DAY - 61);
     const end = NOW + RETENTION + 2 * DAY - 1;
     await sweep(right, end);
-    expect(await right.store.put(late, end)).toBe("known");
+    expect(await right.store.put(late, end)).toBe("stored");
+    expect(await heldBy(right)).not.toContain(prefix(late));
   });
 
   it("has a retention end no sooner than at the last sweep", async () => {

@@ -332,7 +332,7 @@ export function storeContract(name: string, openStore: OpenStore): void {
         const drop = aDrop();
         const { store } = await open();
         expect(await store.acknowledge(by(BOB, drop), NOW)).toBe("done");
-        expect(await store.put(drop, NOW)).toBe("known");
+        await store.put(drop, NOW);
         expect(await held(store)).toEqual([]);
       });
 
@@ -488,6 +488,158 @@ export function storeContract(name: string, openStore: OpenStore): void {
       });
     });
 
+    describe("the first arrival of a drop that was acknowledged before", () => {
+      it("is answered as if the drop were held, and the drop is not; from then on it is known", async () => {
+        const { store } = await open();
+        const drop = aDrop();
+        await store.acknowledge(by(BOB, drop), NOW);
+        expect(await store.put(drop, NOW)).toBe("stored");
+        expect(await held(store)).toEqual([]);
+        expect(await store.put(drop, NOW)).toBe("known");
+        expect(await held(store)).toEqual([]);
+      });
+
+      it("is answered so once, of several that are put in one breath", async () => {
+        const { store } = await open();
+        const drop = aDrop();
+        await store.acknowledge(by(BOB, drop), NOW);
+        const outcomes = await Promise.all([store.put(drop, NOW), store.put(drop, NOW)]);
+        expect(outcomes).toEqual(["stored", "known"]);
+      });
+
+      it("is answered so whether a kind 5 or one with a grace acknowledged it", async () => {
+        const { store } = await open();
+        const [deleted, graced] = [aDrop(), aDrop()];
+        await store.acknowledge(deletionBy(BOB, deleted), NOW);
+        await store.acknowledge({ ...by(BOB, graced), at: NOW + 60 }, NOW);
+        for (const drop of [deleted, graced]) {
+          expect(await store.put(drop, NOW)).toBe("stored");
+          expect(await store.put(drop, NOW)).toBe("known");
+        }
+        expect(await held(store)).toEqual([]);
+      });
+
+      it("is remembered over restarts, before and after", async () => {
+        const { store, folder } = await open();
+        const drop = aDrop();
+        await store.acknowledge(by(BOB, drop), NOW);
+        await store.close();
+        const { store: second } = await open({}, folder);
+        expect(await second.put(drop, NOW)).toBe("stored");
+        await second.close();
+        const { store: third } = await open({}, folder);
+        expect(await third.put(drop, NOW)).toBe("known");
+        expect(await held(third)).toEqual([]);
+      });
+
+      it("is not announced and not counted, and numbers what follows as if it had not been", async () => {
+        const { store } = await open();
+        const [drop, next] = [aDrop(), aDrop()];
+        const feed = listen(store);
+        await store.acknowledge(by(BOB, drop), NOW);
+        await store.put(drop, NOW);
+        expect(store.totals().drops).toBe(0);
+        await store.put(next, NOW);
+        const announced = await feed.until(next);
+        expect(announced.map(({ id }) => id)).toEqual([next.id]);
+        expect(announced.map(({ seq }) => seq)).toEqual([store.watermark]);
+        expect(store.totals().drops).toBe(1);
+      });
+
+      it("takes no room in the box", async () => {
+        const { store } = await open({ limits: { boxDrops: 1 } });
+        const drop = aDrop();
+        await store.acknowledge(by(BOB, drop), NOW);
+        expect(await store.put(drop, NOW)).toBe("stored");
+        expect(await store.put(aDrop(), NOW)).toBe("stored");
+        expect(await store.put(aDrop(), NOW)).toBe("box full");
+      });
+
+      it("is refused by a full box like any other, and is still to come", async () => {
+        const { store } = await open({ limits: { boxDrops: 1 } });
+        const [drop, other] = [aDrop(), aDrop()];
+        await store.acknowledge(by(BOB, drop), NOW);
+        await store.put(other, NOW);
+        expect(await store.put(drop, NOW)).toBe("box full");
+        await store.acknowledge(by(BOB, other), NOW);
+        expect(await store.put(drop, NOW)).toBe("stored");
+        expect(await store.put(drop, NOW)).toBe("known");
+        expect(await held(store)).toEqual([]);
+      });
+
+      it("is refused by a full disk like any other, and is still to come", async () => {
+        const { store, folder } = await open();
+        const drop = aDrop();
+        await store.acknowledge(by(BOB, drop), NOW);
+        await store.close();
+        const { store: withoutRoom } = await open({ storageFull: true }, folder);
+        expect(await withoutRoom.put(drop, NOW)).toBe("storage full");
+        await withoutRoom.close();
+        const { store: withRoom } = await open({}, folder);
+        expect(await withRoom.put(drop, NOW)).toBe("stored");
+        expect(await held(withRoom)).toEqual([]);
+      });
+
+      it("frees its place among the early ones, of its key and of all", async () => {
+        for (const limits of [{ earlyTombstones: 1 }, { earlyTombstonesInAll: 1 }]) {
+          const { store } = await open({ limits });
+          const [drop, next] = [aDrop(), aDrop()];
+          await store.acknowledge(by(BOB, drop), NOW);
+          expect(await store.acknowledge(by(BOB, next), NOW)).toBe("too many early");
+          await store.put(drop, NOW);
+          expect(await store.acknowledge(by(BOB, next), NOW)).toBe("done");
+          expect(await store.acknowledge(by(BOB, aDrop()), NOW)).toBe("too many early");
+        }
+      });
+
+      it("has it remembered until its own expiry, and frees nothing a second time then", async () => {
+        const { store } = await open({ limits: { earlyTombstones: 1 } });
+        const drop = aDrop({ expiry: NOW + 60 });
+        await store.acknowledge(by(BOB, drop), NOW);
+        await store.put(drop, NOW);
+        await store.acknowledge(by(BOB, aDrop()), NOW);
+        await sweepAll(store, "tombstones", NOW + 59);
+        expect(await store.put(drop, NOW + 59)).toBe("known");
+        expect(await sweepAll(store, "tombstones", NOW + 60)).toBe(1);
+        expect(await store.acknowledge(by(BOB, aDrop()), NOW + 60)).toBe("too many early");
+      });
+
+      it("leaves nothing behind once it is swept", async () => {
+        const { store } = await open();
+        const drop = aDrop();
+        await store.acknowledge(by(BOB, drop), NOW);
+        await store.put(drop, NOW);
+        for (const time of [NOW, drop.expiry]) {
+          await sweepAll(store, "drops", time);
+          expect(store.totals().drops).toBe(0);
+          expect(await held(store)).toEqual([]);
+        }
+      });
+
+      it.each([
+        ["lowered", 30 * DAY, DAY],
+        ["raised", DAY, 30 * DAY],
+      ])(
+        "leads to nothing held as long as the drop is accepted after the retention was %s, before or after the acknowledgement",
+        async (_, was, is) => {
+          for (const restartsFirst of [true, false]) {
+            const { store, folder } = await open({ retentionSeconds: was });
+            // Of a sender whose clock is ahead.
+            const created_at = NOW + 15 * 60;
+            const drop = aDrop({ created_at, expiry: created_at + 2 * DAY + was });
+            if (!restartsFirst) await store.acknowledge(by(BOB, drop), NOW);
+            await store.close();
+            const { store: changed } = await open({ retentionSeconds: is }, folder);
+            if (restartsFirst) await changed.acknowledge(by(BOB, drop), NOW);
+            const last = drop.expiry - 1;
+            await sweepAll(changed, "tombstones", last);
+            expect(await changed.put(drop, last)).toBe("stored");
+            expect(await held(changed)).toEqual([]);
+          }
+        },
+      );
+    });
+
     describe("deletion by the author", () => {
       it("removes a direct message, and has it known", async () => {
         const drop = message();
@@ -601,6 +753,15 @@ export function storeContract(name: string, openStore: OpenStore): void {
         const { store: reopened } = await open({}, folder);
         await reopened.vanish(request, NOW + 2);
         expect(await held(reopened)).toEqual([drop.id]);
+      });
+
+      it("has nothing known that comes only after it, whatever its created_at", async () => {
+        const { store } = await open();
+        await store.vanish(request, NOW);
+        const drop = aDrop({ created_at: NOW - 1 });
+        expect(await store.put(drop, NOW)).toBe("stored");
+        expect(await held(store)).toEqual([drop.id]);
+        expect(await store.put(drop, NOW)).toBe("known");
       });
 
       it("removes everything past the limit of what is remembered, and is not remembered", async () => {

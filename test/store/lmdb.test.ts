@@ -7,6 +7,8 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
 
 import { UNHEARD } from "../../src/store/incidents.ts";
+import type { Drop } from "../../src/nostr/drop.ts";
+import { ownedKey, tombstoneIn } from "../../src/store/layout.ts";
 import { remoteStore } from "../../src/store/remote.ts";
 import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -65,15 +67,75 @@ describe("a second view of the LMDB store", () => {
     const view = openKnownDrops(folder, shared);
     onTestFinished(() => view.close());
 
-    const [held, acknowledged, unheardOf] = [aDrop(), aDrop(), aDrop()];
+    const [held, acknowledged, early, unheardOf] = [aDrop(), aDrop(), aDrop(), aDrop()];
     for (const drop of [held, acknowledged]) await store.put(drop, NOW);
-    await store.acknowledge({ signer: BOB, ids: [acknowledged.id], deletion: false }, NOW);
-    view.refresh();
-    expect([held, acknowledged, unheardOf].map((drop) => view.known(drop))).toEqual([
-      true,
-      true,
-      false,
-    ]);
+    const ids = [acknowledged.id, early.id];
+    await store.acknowledge({ signer: BOB, ids, deletion: false }, NOW);
+    const known = (): boolean[] => {
+      view.refresh();
+      return [held, acknowledged, early, unheardOf].map((drop) => view.known(drop));
+    };
+    expect(known()).toEqual([true, true, false, false]);
+    await store.put(early, NOW);
+    expect(known()).toEqual([true, true, true, false]);
+  });
+});
+
+type Disk = { drops: number; authors: number; early: number; isEarly: boolean | undefined };
+
+/** What lies in the file when the store is closed. */
+async function onDisk(folder: string, { id }: Drop): Promise<Disk> {
+  const { root, tables } = openEnvironment(folder, true);
+  const value = tables.tombstones.get(ownedKey(BOB, id));
+  const [drops, authors, early] = [tables.drops, tables.authors, tables.early].map(
+    (table) => (table.getStats() as { entryCount: number }).entryCount,
+  ) as [number, number, number];
+  await root.close();
+  return { drops, authors, early, isEarly: value && tombstoneIn(value)?.isEarly };
+}
+
+describe("the first arrival of a drop that was acknowledged before", () => {
+  const settings = { retentionSeconds: 30 * DAY, diskReserveBytes: 0, limits: LIMITS };
+
+  async function arrival() {
+    const folder = temporaryFolder();
+    const { store } = await openBelieving({ ...settings, folder, recentDrops: 4 }, NOW);
+    const drop = aDrop({ kind: 4 });
+    await store.acknowledge({ signer: BOB, ids: [drop.id], deletion: false }, NOW);
+    expect(await store.put(drop, NOW)).toBe("stored");
+    return { folder, store, drop };
+  }
+
+  it("writes what that of any drop does, and no more", async () => {
+    const { folder, store, drop } = await arrival();
+    await store.close();
+    // The key's count and that of all.
+    expect(await onDisk(folder, drop)).toEqual({ drops: 1, authors: 1, early: 2, isEarly: true });
+  });
+
+  const gone = { drops: 0, authors: 0, early: 0, isEarly: false };
+
+  it("is off the disk, and its tombstone one like any other, after the next sweep", async () => {
+    const { folder, store, drop } = await arrival();
+    await store.sweep("drops", NOW);
+    await store.close();
+    expect(await onDisk(folder, drop)).toEqual(gone);
+  });
+
+  it("is so after the next sweep of a store that was started anew", async () => {
+    const { folder, store, drop } = await arrival();
+    await store.close();
+    const { store: again } = await openBelieving({ ...settings, folder }, NOW);
+    await again.sweep("drops", NOW);
+    await again.close();
+    expect(await onDisk(folder, drop)).toEqual(gone);
+  });
+
+  it("is so when as many drops came as are kept in memory, without a sweep", async () => {
+    const { folder, store, drop } = await arrival();
+    for (let count = 0; count < 2; count++) await store.put(aDrop(), NOW);
+    await store.close();
+    expect(await onDisk(folder, drop)).toEqual({ ...gone, drops: 2 });
   });
 });
 

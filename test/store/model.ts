@@ -92,7 +92,7 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
 
   known({ id, recipient }: DropIdentity): boolean {
     const isHeld = this.#disk.kept.some(({ drop }) => drop.id === id);
-    return isHeld || this.#graveOf(recipient, id) !== undefined;
+    return isHeld || this.#graveOf(recipient, id)?.early === false;
   }
 
   async put(drop: Drop, now: number): Promise<PutOutcome> {
@@ -104,6 +104,13 @@ export class Model implements Store, Pick<KnownDrops, "known"> {
       this.#remove(({ drop: held, leaves }) => held.recipient === drop.recipient && leaves <= now);
     }
     if (this.#isFullFor(drop)) return "box full";
+    const grave = this.#graveOf(drop.recipient, drop.id);
+    if (grave !== undefined) {
+      // It was acknowledged before it came: now it has come.
+      this.#disk.tombstones = this.#disk.tombstones.filter((other) => other !== grave);
+      this.#disk.tombstones.push({ ...grave, until: drop.expiry, early: false });
+      return "stored";
+    }
     const held = { ...drop, seq: ++this.#seq };
     this.#disk.kept.push({ drop: held, leaves: drop.expiry });
     setImmediate(() => {

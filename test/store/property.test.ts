@@ -309,7 +309,7 @@ class Side {
         const signer = write.signer ? hex(write.signer) : events[0]?.tags[0]?.[1];
         if (signer === undefined) return "nothing to acknowledge";
         const { deletion, graceSeconds } = write;
-        const at = deletion || graceSeconds === undefined ? undefined : this.#now + graceSeconds;
+        const at = graceSeconds === undefined ? undefined : this.#now + graceSeconds;
         const ids = events.map(({ id }) => id);
         const remembersUnseen = write.isAboutOthers ? false : undefined;
         return store.acknowledge({ signer, ids, at, deletion, remembersUnseen }, this.#now);

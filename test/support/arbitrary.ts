@@ -44,3 +44,16 @@ export const nostrEvent: fc.Arbitrary<NostrEvent> = fc.record(
   },
   { noNullPrototype: true },
 );
+
+/** Up to three retentions of before, and today's. */
+export const retentionRule = fc
+  .tuple(
+    fc.uniqueArray(fc.nat({ max: 3_000 }), { maxLength: 3 }),
+    fc.array(fc.nat({ max: 3_000 }), { minLength: 4, maxLength: 4 }),
+  )
+  .map(([bounds, retentions]) =>
+    [...bounds.sort((a, b) => a - b), Infinity].map((upTo, index) => ({
+      upTo,
+      seconds: retentions[index] ?? 0,
+    })),
+  );

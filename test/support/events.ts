@@ -35,7 +35,7 @@ export function acknowledgement(
   until?: number,
 ): NostrEvent {
   const tags = events.map(({ id }) => ["e", id]);
-  if (until !== undefined) tags.push(["expiration", String(until)]);
+  if (until !== undefined) tags.push(["grace", String(until)]);
   return signed(by, { kind: 20221, tags });
 }
 
