@@ -42,7 +42,7 @@ def shared_x(secret: PrivateKey, key: str) -> bytes:
     return lift_x(key).multiply(secret.secret).format()[1:]
 
 def event_ids(event: Event) -> tuple[str, str]:
-    """DD: "ids for which control characters were hashed verbatim, as in NIP-01, or as `\\u00XX`"."""
+    """With control characters verbatim, as NIP-01 has them, and as `\\u00XX`, which DD has relays accept too."""
     fields = [0, *(event[name] for name in ("pubkey", "created_at", "kind", "tags", "content"))]
     escaped = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
     control = r"(?<!\\)((?:\\\\)*)\\u00([01][0-9a-f])"  # behind an even number of backslashes
@@ -348,9 +348,10 @@ async def acknowledge(state: State, args: argparse.Namespace) -> bool:
     for url in args.relay:
         most = (await dead_drop(url))["max_acknowledgement_ids"]  # which also tells that it is a dead drop
         for boxes in connections.values():
+            parts = [(secret, of[at : at + most]) for secret, of in boxes.items() for at in range(0, len(of), most)]
             events = [
-                signed(PrivateKey.from_hex(secret), args.now, 20221, [["e", one] for one in of[at:at + most]] + grace, "")
-                for secret, of in boxes.items() for at in range(0, len(of), most)
+                signed(PrivateKey.from_hex(secret), args.now, 20221, [["e", one] for one in part] + grace, "")
+                for secret, part in parts
             ]
             well &= await publish(url, events)
     if well and not grace:

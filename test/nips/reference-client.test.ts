@@ -1,5 +1,7 @@
 // A client that was written from nips/DD.md, DR.md and RK.md alone, against this relay and against one that was. What it prints is all that is looked at.
 
+import { readFileSync } from "node:fs";
+
 import { nip59 } from "nostr-tools";
 import { bytesToHex } from "nostr-tools/utils";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -8,7 +10,7 @@ import { run } from "../cli/process.ts";
 import { now } from "../support/client.ts";
 import { person } from "../support/people.ts";
 import { startRelay } from "../support/relay.ts";
-import { clientMissing, Device, type Line, RELAYS } from "./reference-client.ts";
+import { CLIENT, clientMissing, Device, type Line, RELAYS } from "./reference-client.ts";
 
 const WEEK_SECONDS = 604_800;
 const DUPLICATE = { ok: true, reason: "duplicate: already have this event" };
@@ -19,6 +21,20 @@ const because = (reason: string | undefined): string =>
 it.skipIf(process.env["CI"] === undefined)("has what the reference client needs", () => {
   expect([clientMissing, ...RELAYS.map(({ absent }) => absent)].filter(Boolean)).toEqual([]);
 });
+
+it("quotes what the texts say", () => {
+  const quoted = [...unwrapped(CLIENT).matchAll(/\b(DD|DR|RK):? [^"]*"([^"]{8,}?)"/g)];
+  expect(quoted.length).toBeGreaterThan(10);
+  for (const [, nip = "", words = ""] of quoted) {
+    const text = unwrapped(new URL(`../../nips/${nip}.md`, import.meta.url).pathname);
+    expect(text, `NIP-${nip}`).toContain(words);
+  }
+});
+
+/** A file with its line breaks taken out, and the marks of comments that go on behind them. */
+function unwrapped(file: string): string {
+  return readFileSync(file, "utf8").replaceAll(/\n\s*(?:# )?/g, " ");
+}
 
 for (const { name, absent, start } of RELAYS) {
   const lacking = clientMissing ?? absent;

@@ -12,7 +12,7 @@ import { bytesToHex } from "nostr-tools/utils";
 import { type Person, person } from "../support/people.ts";
 import { type AtEnd, startRelay, temporaryFolder } from "../support/relay.ts";
 
-const CLIENT = new URL("../../nips/reference/client.py", import.meta.url).pathname;
+export const CLIENT = new URL("../../nips/reference/client.py", import.meta.url).pathname;
 const RELAY = new URL("../../nips/reference/relay.py", import.meta.url).pathname;
 const INSTALLED = new URL("../../.cache/python/bin/python", import.meta.url).pathname;
 const PYTHON = process.env["DEADDROP_PYTHON"] ?? INSTALLED;
