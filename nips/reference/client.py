@@ -72,8 +72,7 @@ def padded_length(length: int) -> int:
     return 32 if length <= 32 else chunk * ((length - 1) // chunk + 1)
 
 def message_keys(secret: PrivateKey, key: str, nonce: bytes) -> tuple[Cipher[None], bytes]:
-    conversation_key = hmac.digest(b"nip44-v2", shared_x(secret, key), "sha256")
-    keys = HKDFExpand(SHA256(), 76, nonce).derive(conversation_key)
+    keys = HKDFExpand(SHA256(), 76, nonce).derive(hmac.digest(b"nip44-v2", shared_x(secret, key), "sha256"))
     # The library takes the counter, which starts with 0, before the nonce.
     return Cipher(algorithms.ChaCha20(keys[:32], bytes(4) + keys[32:44]), None), keys[44:]
 
@@ -109,8 +108,7 @@ def gift_wrap(identity: PrivateKey, message: Event, to: str, box: str, now: int,
     tags = [["p", box]]
     if expires is not None:
         # DD: "round an `expiration` up and add a random part". That it is an hour is chosen here.
-        rounded = -(-(now + expires) // HOUR) * HOUR
-        tags.append(["expiration", str(rounded + secrets.randbelow(HOUR))])
+        tags.append(["expiration", str(-(-(now + expires) // HOUR) * HOUR + secrets.randbelow(HOUR))])
     return signed(once, moved[1], 1059, tags, encrypt(once, box, json.dumps(seal)))
 
 def open_wrap(identity: PrivateKey, wrap: Event, secret: PrivateKey, contact: str | None) -> Event:
@@ -346,13 +344,16 @@ async def acknowledge(state: State, args: argparse.Namespace) -> bool:
         connections.setdefault(came["epoch"], {}).setdefault(came["secret"], []).append(drop_id)
     well = True
     for url in args.relay:
-        most = (await dead_drop(url))["max_acknowledgement_ids"]  # which also tells that it is a dead drop
+        try:
+            most = (await dead_drop(url))["max_acknowledgement_ids"]  # which also tells that it is a dead drop
+        except FAULTS as error:
+            say(relay=url, error=str(error))
+            well = False
+            continue
         for boxes in connections.values():
             parts = [(secret, of[at : at + most]) for secret, of in boxes.items() for at in range(0, len(of), most)]
-            events = [
-                signed(PrivateKey.from_hex(secret), args.now, 20221, [["e", one] for one in part] + grace, "")
-                for secret, part in parts
-            ]
+            events = [signed(PrivateKey.from_hex(secret), args.now, 20221, [["e", one] for one in part] + grace, "")
+                      for secret, part in parts]
             well &= await publish(url, events)
     if well and not grace:
         state.data["drops"] = {drop_id: came for drop_id, came in state.data["drops"].items() if drop_id not in ids}
