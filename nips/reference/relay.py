@@ -1,110 +1,47 @@
 """A relay for dead drops, from the text of NIP-DD (../DD.md) and NIP-DH (../DH.md) alone.
 
-It has one thread and writes one event at a time: what is answered is committed.
+It has one thread and writes one event at a time: what it has answered is committed.
 """
 
 import argparse
 import asyncio
 import base64
 import contextlib
-import hashlib
 import json
 import os
 import re
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiohttp import WSMsgType, web
 from bech32 import bech32_encode, convertbits
-from coincurve import PublicKeyXOnly
 from yarl import URL
 
-MESSAGE, DELETION, VANISH, WRAP, ACKNOWLEDGEMENT = 4, 5, 62, 1059, 20221
-EPHEMERAL_WRAP, AUTH, HTTP_AUTH = 21059, 22242, 27235
-FUZZ = 172800  # how far senders move `created_at` back (NIP-59)
-SKEW = 900  # how far it may be ahead
-AUTH_SECONDS = {AUTH: 600, HTTP_AUTH: 60}  # how far it may be off (NIP-42, NIP-98)
+from store import ACKNOWLEDGEMENT, DELETION, EPHEMERAL_WRAP, FOREVER, MESSAGE, SKEW, VANISH, WRAP
+from store import Answer, Event, Filter, Refusal, Store
+from store import compact, is_filter, matches, values, verified
+
+AUTH, HTTP_AUTH = 22242, 27235
+AUTH_SECONDS = {AUTH: 600, HTTP_AUTH: 60}  # how far their time may be off (NIP-42, NIP-98)
 HOLD_SECONDS = 0.5  # how long a request waits for AUTH
 SWEEP_SECONDS, POLL_SECONDS, MAX_WAIT_SECONDS = 1, 0.2, 60
 MAX_UNREAD_BYTES = 16 << 20  # for a slow reader; one with more is cut off, and asks again
 LIMITS = {"max_subscriptions": 20, "max_filters": 20, "max_subid_length": 64}
-FOREVER = 1 << 62
 
-ADVERTISED = {"max_event_bytes": 65536, "max_drops": 5000, "max_bytes": 64 << 20}
-ADVERTISED |= {"max_acknowledgement_ids": 1000, "max_early_acknowledgements": 10000}
-ADVERTISED |= {"max_auth_keys": 1000}
-SETTINGS = {"retention": 30 * 86400, "max_limit": 500, "min_pow_difficulty": 0, **ADVERTISED}
-SETTINGS |= {"reserved_bytes": 64 << 20}  # of the disk, so that acknowledgements find room
-
-Event = Filter = dict[str, Any]
-compact = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
-is_hex = re.compile("[0-9a-f]{64}").fullmatch
-
-
-class Answer(NamedTuple):
-    accepted: bool  # as in OK
-    reason: str  # as in OK
-    status: int  # over HTTP
-    is_live: bool = False  # whether open subscriptions get the event
-
-
-class Refusal(Exception):
-    """A reason and a status."""
-
-
-def verified(value: Any) -> Event:
-    """The event, unless form, id or signature are not those of NIP-01. "A relay MUST accept ids
-    for which control characters were hashed verbatim, as in NIP-01, or as \\u00XX, as in JSON."
-    """
-    names = ("id", "pubkey", "created_at", "kind", "tags", "content", "sig")
-    with contextlib.suppress(LookupError, TypeError, ValueError):
-        event = {name: value[name] for name in names}
-        id, pubkey, created_at, kind, tags, content, sig = event.values()
-        escaped, control = compact([0, *list(event.values())[1:6]]), r"\\(?:u00([01][0-9a-f])|.)"
-        verbatim = re.sub(control, lambda m: chr(int(m[1], 16)) if m[1] else m[0], escaped)
-        if (
-            (type(created_at), type(kind), type(tags)) == (int, int, list)
-            and all(type(tag) is list and tag for tag in tags)
-            and all(
-                type(text) is str for text in (content, *(text for tag in tags for text in tag))
-            )
-            and id in [hashlib.sha256(text.encode()).hexdigest() for text in (escaped, verbatim)]
-            and re.fullmatch("[0-9a-f]{192}", pubkey + sig)
-            and PublicKeyXOnly(bytes.fromhex(pubkey)).verify(bytes.fromhex(sig), bytes.fromhex(id))
-        ):
-            return event
-    raise Refusal("invalid: not an event, or not signed by its key", 400)
-
-
-def values(event: Event, name: str) -> list[str]:
-    """The values of the tags with this name, "" for a tag without one."""
-    return [(tag + [""])[1] for tag in event["tags"] if tag[0] == name]
-
-
-def times(event: Event, name: str) -> list[int]:
-    """Values that MUST be decimal digits. 18 of these reach beyond any clock."""
-    if not all(re.fullmatch("[0-9]+", value) for value in values(event, name)):
-        raise Refusal(f"invalid: {name} is not decimal digits", 400)
-    return [int(value.lstrip("0")[:18] or 0) for value in values(event, name)]
-
-
-def is_filter(value: Any) -> bool:
-    types = dict(since=int, until=int, limit=int, ids=list, authors=list, kinds=list)
-    types |= {f"#{letter}": list for letter in map(chr, (*range(65, 91), *range(97, 123)))}
-    return isinstance(value, dict) and all(type(v) is types.get(k) for k, v in value.items())
-
-
-def matches(filter: Filter, event: Event) -> bool:
-    """As NIP-01 says."""
-    fields = {"ids": [event["id"]], "authors": [event["pubkey"]], "kinds": [event["kind"]]}
-    return filter.get("since", 0) <= event["created_at"] <= filter.get("until", FOREVER) and all(
-        any(value in filter[name] for value in fields.get(name) or values(event, name[1:]))
-        for name in filter.keys() - {"since", "until", "limit"}
-    )
+DEAD_DROP = {
+    "max_event_bytes": 65536,
+    "max_drops": 5000,
+    "max_bytes": 64 << 20,
+    "max_acknowledgement_ids": 1000,
+    "max_early_acknowledgements": 10000,
+    "max_auth_keys": 1000,
+}
+LIMITATION = {"max_limit": 500, "min_pow_difficulty": 0}
+OTHERS = {"retention": 30 * 86400, "reserved_bytes": 64 << 20}  # of the disk, for acknowledgements
 
 
 def address(url: str) -> tuple[str | None, int | None]:
@@ -114,147 +51,17 @@ def address(url: str) -> tuple[str | None, int | None]:
     return None, None
 
 
-# A row is a drop, or a tombstone when it has no `event`, or one of a drop that was not seen yet
-# when it has no `created_at`. It is served before `held_until`, and forgotten at `expires_at`.
-# A `retention` applies to a `created_at` up to `until` to which no earlier row does.
-SCHEMA = """
-PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-CREATE TABLE IF NOT EXISTS drops (
-  recipient TEXT NOT NULL, id TEXT NOT NULL, created_at INTEGER, held_until INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL, bytes INTEGER, event TEXT, PRIMARY KEY (recipient, id));
-CREATE INDEX IF NOT EXISTS boxes ON drops (recipient, created_at DESC, id, held_until, bytes);
-CREATE INDEX IF NOT EXISTS unseen ON drops (recipient, id) WHERE created_at IS NULL;
-CREATE INDEX IF NOT EXISTS messages ON drops (event ->> 'pubkey') WHERE event ->> 'kind' = 4;
-CREATE INDEX IF NOT EXISTS leaving ON drops (held_until) WHERE event IS NOT NULL;
-CREATE INDEX IF NOT EXISTS expiring ON drops (expires_at);
-CREATE TABLE IF NOT EXISTS retentions (until INTEGER NOT NULL, retention INTEGER NOT NULL);
-"""
-LISTED, BY_AUTHOR = (
-    "IN (SELECT value FROM json_each(?))",
-    "event ->> 'kind' = 4 AND event ->> 'pubkey' = ?",
-)
+def is_hex(text: str) -> bool:
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
-class Store:
-    """Boxes and tombstones in SQLite."""
+def parsed(text: str | bytes) -> Any:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text)
 
-    def __init__(self, settings: argparse.Namespace) -> None:
-        self.settings, self.db = settings, sqlite3.connect(settings.data)
-        self.db.executescript(SCHEMA)
-        now, retention = int(time.time()), settings.retention
-        with self.db:
-            self.db.execute("DELETE FROM retentions WHERE until + ? + retention <= ?", (FUZZ, now))
-            known = "SELECT retention FROM retentions WHERE until = ?"
-            if self.db.execute(known, (FOREVER,)).fetchone() != (retention,):
-                end = "UPDATE retentions SET until = ? WHERE until = ?"
-                self.db.execute(end, (now + SKEW, FOREVER))
-                self.db.execute("INSERT INTO retentions VALUES (?, ?)", (FOREVER, retention))
-        self.retentions = self.db.execute("SELECT * FROM retentions ORDER BY rowid").fetchall()
-        self.longest_life = FUZZ + max(retention for _, retention in self.retentions)
 
-    def advertised_retention(self, now: int) -> int:
-        """The least that applies to events made now, dated up to 172800 seconds back."""
-        applying = zip([0, *(until + 1 for until, _ in self.retentions)], *zip(*self.retentions))
-        return min(r for since, until, r in applying if since <= now and until >= now - FUZZ)
-
-    def expiry(self, drop: Event) -> int:
-        """min(expiration tag, created_at + 172800 + retention)"""
-        retention = next(r for until, r in self.retentions if drop["created_at"] <= until)
-        return min(drop["created_at"] + FUZZ + retention, *times(drop, "expiration"), FOREVER)
-
-    def box(self, keys: set[str], after: tuple[int, str]) -> Iterator[Event]:
-        """The drops that these keys can pick up, newest first, those beyond `after`."""
-        query = f"""SELECT event FROM drops WHERE recipient {LISTED} AND held_until > ?
-                    AND created_at <= ? ORDER BY created_at DESC, id"""
-        named = (json.dumps(list(keys)), int(time.time()), after[0])
-        for event in (json.loads(text) for (text,) in self.db.execute(query, named)):
-            if (-event["created_at"], event["id"]) > (-after[0], after[1]):
-                yield event
-
-    def find(
-        self, filters: list[Filter], most: int, after: tuple[int, str] = (FOREVER, "")
-    ) -> tuple[list[Event], bool]:
-        """At most so many drops that match, and whether these are all (NIP-67)."""
-        found, left = [], [filter.get("limit", FOREVER) for filter in filters]
-        for event in self.box({key for filter in filters for key in filter["#p"]}, after):
-            matching = [n for n, filter in enumerate(filters) if matches(filter, event)]
-            if matching and (len(found) == most or all(left[n] <= 0 for n in matching)):
-                return found, False
-            found += [event] if matching else []
-            left = [count - (n in matching) for n, count in enumerate(left)]
-        return found, True
-
-    def hold(self, drop: Event, now: int) -> Answer:
-        """One way for the held and the acknowledged, which get "the same answer"."""
-        (recipient,), expiry, text = values(drop, "p"), self.expiry(drop), compact(drop)
-        known = "SELECT created_at FROM drops WHERE recipient = ? AND id = ?"
-        row = self.db.execute(known, (recipient, drop["id"])).fetchone()
-        if row is not None and row[0] is not None:
-            return Answer(True, "duplicate: already have this event", 200)
-        used = "SELECT count(*), total(bytes) FROM drops WHERE recipient = ? AND held_until > ?"
-        drops, bytes = self.db.execute(used, (recipient, now)).fetchone()
-        size = len(text.encode())
-        if drops >= self.settings.max_drops or bytes + size > self.settings.max_bytes:
-            raise Refusal("rate-limited: the box is full", 507)
-        self.require_room()
-        until, kept = (expiry, text) if row is None else (now, None)
-        columns = (recipient, drop["id"], drop["created_at"], until, expiry, size, kept)
-        self.db.execute("REPLACE INTO drops VALUES (?, ?, ?, ?, ?, ?, ?)", columns)
-        return Answer(True, "", 201, is_live=row is None)
-
-    def require_room(self) -> None:
-        disk = os.statvfs(self.settings.data)
-        if disk.f_bavail * disk.f_frsize < self.settings.reserved_bytes:
-            raise Refusal("error: the storage is full", 507)
-
-    def acknowledge(self, event: Event, now: int) -> Answer:
-        """Kind 20221, and kind 5: "treat a kind 5 by the recipient as an acknowledgement"."""
-        signer, ids = event["pubkey"], set(values(event, "e"))
-        named, until = (signer, json.dumps(list(ids))), min(times(event, "grace"), default=now)
-        self.release(f"recipient = ? AND id {LISTED}", named, until, now)
-        if event["kind"] == DELETION:
-            self.release(f"{BY_AUTHOR} AND id {LISTED}", named, until, now)
-        seen = f"SELECT id FROM drops WHERE recipient = ? AND id {LISTED} AND created_at NOT NULL"
-        unseen = ids - {id for (id,) in self.db.execute(seen, named)}
-        if unseen and now - self.longest_life - SKEW <= event["created_at"] <= now + SKEW:
-            return self.remember(signer, unseen, now)
-        return Answer(True, "", 200)
-
-    def remember(self, signer: str, ids: set[str], now: int) -> Answer:
-        """Keeps tombstones "until nothing that exists now could be accepted any more"."""
-        earlier = "SELECT id FROM drops WHERE recipient = ? AND created_at IS NULL"
-        unseen = ids.union(id for (id,) in self.db.execute(earlier, (signer,)))
-        if len(unseen) > self.settings.max_early_acknowledgements:
-            return Answer(False, "rate-limited: too many drops that have not come", 429)
-        expiry = now + SKEW + self.longest_life
-        tombstone = "REPLACE INTO drops VALUES (?, ?, NULL, 0, ?, NULL, NULL)"
-        self.db.executemany(tombstone, [(signer, id, expiry) for id in ids])
-        return Answer(True, "", 200)
-
-    def vanish(self, event: Event, now: int) -> Answer:
-        """Leaves a tombstone of the event, too: when it "is published again" it "MUST NOT delete
-        what came after it".
-        """
-        signer, until = event["pubkey"], event["created_at"]
-        once = "INSERT OR IGNORE INTO drops VALUES (?, ?, ?, 0, ?, NULL, NULL)"
-        tombstone = (signer, event["id"], until, until + self.longest_life)
-        if self.db.execute(once, tombstone).rowcount == 1:
-            for whose in ("recipient = ?", BY_AUTHOR):
-                self.release(f"{whose} AND created_at <= ?", (signer, until), now, now)
-        return Answer(True, "", 200)
-
-    def release(self, which: str, named: tuple[Any, ...], until: int, now: int) -> None:
-        """Has drops held no longer than `until`, and leaves tombstones of those past it."""
-        update = "UPDATE drops SET held_until = min(held_until, ?) WHERE"
-        self.db.execute(f"{update} {which}", (until, *named))
-        past = "event IS NOT NULL AND held_until <= ?"
-        self.db.execute(f"UPDATE drops SET event = NULL WHERE {past}", (now,))
-
-    def sweep(self) -> None:
-        now = int(time.time())
-        with self.db:
-            self.release("FALSE", (), now, now)
-            self.db.execute("DELETE FROM drops WHERE expires_at <= ?", (now,))
+def id_of(event: Any) -> Any:
+    return event.get("id", "") if isinstance(event, dict) else ""
 
 
 class Relay:
@@ -266,17 +73,21 @@ class Relay:
         self.connections: set[Connection] = set()
         ids = max(settings.max_acknowledgement_ids, settings.max_auth_keys)
         self.max_message_length = max(2 * settings.max_event_bytes, 128 * ids)
+        self.takers = {kind: self.store.hold for kind in (MESSAGE, WRAP)}
+        self.takers |= {kind: self.store.acknowledge for kind in (ACKNOWLEDGEMENT, DELETION)}
+        self.takers |= {VANISH: self.store.vanish}
+        self.takers |= {EPHEMERAL_WRAP: lambda *_: Answer(True, "", 202, is_live=True)}
 
-    def publish(self, value: Any, kinds: range | set[int] = range(1 << 16)) -> Answer:
+    def publish(self, value: Any, kinds: set[int] | range = range(1 << 16)) -> Answer:
         """The one way in, over WebSocket and HTTP."""
         now = int(time.time())
         try:
             event = verified(value)
             if event["kind"] not in kinds:
                 raise Refusal("invalid: of a kind that has no place here", 400)
-            take = self.checked(event, now)
+            self.check(event, now)
             with self.store.db:
-                answer = take(event, now)
+                answer = self.takers[event["kind"]](event, now)
         except Refusal as refusal:
             return Answer(False, *refusal.args)
         except sqlite3.OperationalError:
@@ -285,64 +96,63 @@ class Relay:
             connection.offer(event)
         return answer
 
-    def checked(self, event: Event, now: int) -> Callable[[Event, int], Answer]:
-        """What takes such an event, when nothing speaks against it."""
-        kind, ahead = event["kind"], event["created_at"] > now + SKEW
-        if kind in (ACKNOWLEDGEMENT, DELETION):
-            ids, _ = values(event, "e"), times(event, "grace")
-            if not 0 < len(ids) <= self.settings.max_acknowledgement_ids or not all(
-                map(is_hex, ids)
-            ):
-                raise Refusal("invalid: no e tag, a malformed one, or too many", 400)
-            return self.store.acknowledge
-        if kind == VANISH:
-            relays = values(event, "relay")
-            if (
-                ahead
-                or "ALL_RELAYS" not in relays
-                and self.addresses.isdisjoint(map(address, relays))
-            ):
-                raise Refusal("invalid: for other relays, or dated too far ahead", 400)
-            return self.store.vanish
-        if kind not in (MESSAGE, WRAP, EPHEMERAL_WRAP):
-            raise Refusal("blocked: this relay holds dead drops alone", 403)
-        if len(compact(event).encode()) > self.settings.max_event_bytes:
-            raise Refusal("invalid: the event is too large", 413)
-        if len(values(event, "p")) != 1 or not is_hex(*values(event, "p")):
-            raise Refusal("invalid: not exactly one p tag, with a key in lowercase hex", 400)
-        if ahead or now >= self.store.expiry(event):
-            raise Refusal("invalid: expired, or dated too far ahead", 400)
-        if int(event["id"], 16) >> (256 - self.settings.min_pow_difficulty):
-            raise Refusal(f"pow: {self.settings.min_pow_difficulty} bits of work are needed", 422)
-        return (
-            self.store.hold
-            if kind != EPHEMERAL_WRAP
-            else lambda *_: Answer(True, "", 202, is_live=True)
+    def check(self, event: Event, now: int) -> None:
+        """Refuses what must not be taken, whatever is held."""
+        kind, settings = event["kind"], self.settings
+        ids, recipients, relays = (values(event, name) for name in ("e", "p", "relay"))
+        is_drop, is_ack = (
+            kind in (MESSAGE, WRAP, EPHEMERAL_WRAP),
+            kind in (ACKNOWLEDGEMENT, DELETION),
         )
+        is_here = "ALL_RELAYS" in relays or any(address(url) in self.addresses for url in relays)
+        size, work = len(compact(event).encode()), 256 - int(event["id"], 16).bit_length()
+        faults = [
+            (kind not in self.takers, "blocked: this relay holds dead drops alone", 403),
+            (is_drop and size > settings.max_event_bytes, "invalid: the event is too large", 413),
+            (is_drop and len(recipients) != 1, "invalid: a drop has exactly one p tag", 400),
+            (is_drop and not all(map(is_hex, recipients)), "invalid: p is not a key in hex", 400),
+            (is_ack and not ids, "invalid: no e tag", 400),
+            (is_ack and not all(map(is_hex, ids)), "invalid: an e tag is not an id in hex", 400),
+            (is_ack and len(ids) > settings.max_acknowledgement_ids, "invalid: too many ids", 400),
+            (kind == VANISH and not is_here, "invalid: meant for other relays", 400),
+            (not is_ack and event["created_at"] > now + SKEW, "invalid: dated too far ahead", 400),
+            (is_drop and now >= self.store.expiry(event), "invalid: the drop has expired", 400),
+            (is_drop and work < settings.min_pow_difficulty, "pow: more work is needed", 422),
+        ]
+        for is_found, reason, status in faults:
+            if is_found:
+                raise Refusal(reason, status)
 
     def login(self, value: Any, kind: int, tags: dict[str, Callable[[str], bool]]) -> str:
         """The key that signed an AUTH (NIP-42) or an HTTP authorization (NIP-98)."""
         event = verified(value)
         if event["kind"] != kind or abs(event["created_at"] - time.time()) > AUTH_SECONDS[kind]:
             raise Refusal("invalid: the kind or the time is wrong", 401)
-        if not all(any(map(is_right, values(event, name)[:1])) for name, is_right in tags.items()):
-            raise Refusal(f"invalid: one of {', '.join(tags)} is wrong", 401)
+        for name, is_right in tags.items():
+            if not any(map(is_right, values(event, name)[:1])):
+                raise Refusal(f"invalid: {name} is wrong", 401)
         return event["pubkey"]
 
     def document(self) -> dict[str, Any]:
         """NIP-11"""
         now, settings = int(time.time()), vars(self.settings)
-        limits = {name: settings[name] for name in ("max_limit", "min_pow_difficulty")}
-        limits |= {"created_at_upper_limit": SKEW, "restricted_writes": True, **LIMITS}
-        former = [{"until": u, "retention": r} for u, r in self.store.retentions if u < FOREVER]
         return {
             "name": "dead drops",
-            "supported_nips": [1, 9, 11, 13, 40, 42, 45, 62, 67, 98],
-            "limitation": {"max_message_length": self.max_message_length, **limits},
-            "dead_drop": {name: settings[name] for name in ADVERTISED}
-            | {"kinds": [MESSAGE, WRAP], "retention": self.store.advertised_retention(now)}
-            | {"former_retentions": [f for f in former if f["until"] + FUZZ + f["retention"] > now]}
-            | {"http": True},
+            "supported_nips": [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 98],
+            "limitation": {
+                **LIMITS,
+                **{name: settings[name] for name in LIMITATION},
+                "max_message_length": self.max_message_length,
+                "created_at_upper_limit": SKEW,
+                "restricted_writes": True,
+            },
+            "dead_drop": {
+                **{name: settings[name] for name in DEAD_DROP},
+                "kinds": [MESSAGE, WRAP],
+                "retention": self.store.advertised_retention(now),
+                "former_retentions": self.store.former_retentions(now),
+                "http": True,
+            },
         }
 
 
@@ -355,7 +165,7 @@ class Connection:
         self.keys: set[str] = set()
         self.subscriptions: dict[str, list[Filter]] = {}
         self.held: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self.is_answered = asyncio.Event()  # AUTH
+        self.is_auth_answered = asyncio.Event()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         await self.socket.prepare(request)
@@ -369,6 +179,7 @@ class Connection:
         return self.socket
 
     async def send(self, *message: Any) -> None:
+        """Waits while the other side does not read."""
         with contextlib.suppress(ConnectionError):
             await self.socket.send_str(compact(message))
 
@@ -380,7 +191,7 @@ class Connection:
             case ["AUTH", event]:
                 answer = self.authenticate(event)
                 await self.send("OK", id_of(event), answer.accepted, answer.reason)
-                self.is_answered.set()
+                self.is_auth_answered.set()
             case ["REQ" | "COUNT" as verb, str(id), *filters]:
                 self.close(verb, id)
                 await self.request(verb, id, filters)
@@ -390,7 +201,7 @@ class Connection:
                 await self.send("NOTICE", "invalid: not a message of NIP-01, 42 or 45")
 
     def authenticate(self, value: Any) -> Answer:
-        tags = {"challenge": self.challenge.__eq__}
+        tags = {"challenge": lambda challenge: challenge == self.challenge}
         tags["relay"] = lambda url: address(url) in self.relay.addresses
         try:
             keys = self.keys | {self.relay.login(value, AUTH, tags)}
@@ -412,26 +223,28 @@ class Connection:
         if not self.keys and not self.is_challenged:
             self.is_challenged = True
             await self.send("AUTH", self.challenge)
-        if not 0 < len(id) <= LIMITS["max_subid_length"] or not all(map(is_filter, filters)):
-            await self.send("CLOSED", id, "invalid: the id or a filter is malformed")
-        elif not 0 < len(filters) <= LIMITS["max_filters"]:
-            await self.send("CLOSED", id, "invalid: no filter, or too many")
+        if not 0 < len(id) <= LIMITS["max_subid_length"]:
+            await self.send("CLOSED", id, "invalid: the id is too long or empty")
+        elif not 0 < len(filters) <= LIMITS["max_filters"] or not all(map(is_filter, filters)):
+            await self.send("CLOSED", id, "invalid: a malformed filter, too many or none")
         elif len(self.subscriptions) + len(self.held) >= LIMITS["max_subscriptions"]:
             await self.send("CLOSED", id, "rate-limited: too many subscriptions")
         elif self.keys:
             await self.answer(verb, id, filters)
         else:
-            self.is_answered.clear()
+            self.is_auth_answered.clear()
             self.held[verb, id] = asyncio.create_task(self.hold(verb, id, filters))
 
     async def hold(self, verb: str, id: str, filters: list[Filter]) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.is_answered.wait(), HOLD_SECONDS)
+            await asyncio.wait_for(self.is_auth_answered.wait(), HOLD_SECONDS)
         del self.held[verb, id]
         await self.answer(verb, id, filters)
 
     async def answer(self, verb: str, id: str, filters: list[Filter]) -> None:
-        """A filter without `#p` names the keys authenticated now, others lose what is not."""
+        """To a filter without `#p` all keys are named. Those not authenticated are left out of the
+        others, and the filters that then name none.
+        """
         own = [{**f, "#p": [k for k in self.keys if k in f.get("#p", [k])]} for f in filters]
         own = [filter for filter in own if filter["#p"]]
         if not own:
@@ -442,7 +255,7 @@ class Connection:
             drops, _ = self.relay.store.find(own, FOREVER)
             await self.send("COUNT", id, {"count": len(drops)})
         else:
-            self.subscriptions[id] = own  # before the first pause: nothing is missed
+            self.subscriptions[id] = own  # nothing that comes while the rest is sent is missed
             drops, is_whole = self.relay.store.find(own, self.relay.settings.max_limit)
             for drop in drops:
                 await self.send("EVENT", id, drop)
@@ -457,15 +270,6 @@ class Connection:
             self.transport.abort()
 
 
-def parsed(text: str | bytes) -> Any:
-    with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(text)
-
-
-def id_of(event: Any) -> Any:
-    return event.get("id", "") if isinstance(event, dict) else ""
-
-
 class Door:
     """Dead drops over HTTP (NIP-DH)."""
 
@@ -478,11 +282,14 @@ class Door:
             return await Connection(self.relay).serve(request)
         return web.json_response(self.relay.document(), content_type="application/nostr+json")
 
-    async def post(self, request: web.Request, **kinds: set[int]) -> web.Response:
+    async def drop(self, request: web.Request, **kinds: set[int]) -> web.Response:
         event = parsed(await request.read())
         accepted, reason, status, _ = self.relay.publish(event, **kinds)
         told = {"id": id_of(event), "accepted": accepted, "reason": reason}
         return web.json_response(told, status=status)
+
+    async def ack(self, request: web.Request) -> web.Response:
+        return await self.drop(request, kinds={ACKNOWLEDGEMENT, DELETION})
 
     def recipient(self, request: web.Request) -> str:
         """Whose box is read, by its owner: "without it the status is 401, and with another key than
@@ -490,7 +297,8 @@ class Door:
         """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         urls = [root + request.raw_path for root in self.roots]
-        tags = {"u": lambda u: u.partition("://")[2] in urls, "method": request.method.__eq__}
+        tags = {"u": lambda url: url.partition("://")[2] in urls}
+        tags["method"] = lambda method: method == request.method
         try:
             value = parsed(base64.b64decode(token if scheme == "Nostr" else ""))
             key = self.relay.login(value, HTTP_AUTH, tags)
@@ -506,10 +314,11 @@ class Door:
         try:
             limit, wait = int(query.get("limit", FOREVER)), float(query.get("wait", 0))
             created_at, _, id = query.get("cursor", f"{FOREVER}.").partition(".")
-            page = partial(self.find, filters, after=(int(created_at), id))
+            page = partial(self.find, filters, after=(min(int(created_at), FOREVER), id))
         except ValueError as error:
             raise web.HTTPBadRequest from error
-        most, end = min(limit, self.relay.settings.max_limit), time.monotonic() + min(wait, 60)
+        most = max(0, min(limit, self.relay.settings.max_limit))
+        end = time.monotonic() + min(wait, MAX_WAIT_SECONDS)
         drops, is_whole = page(most)
         while not drops and is_whole and time.monotonic() < end:
             await asyncio.sleep(POLL_SECONDS)
@@ -529,37 +338,37 @@ class Door:
         for what in ("Origin", "Methods", "Headers"):
             response.headers[f"Access-Control-Allow-{what}"] = "*"
 
-    async def sweep(self, app: web.Application) -> None:
-        self.relay.store.sweep()
+
+def application(relay: Relay) -> web.Application:
+    async def sweep(_: web.Application) -> None:
+        relay.store.sweep(int(time.time()))
         loop = asyncio.get_running_loop()
-        loop.call_later(SWEEP_SECONDS, lambda: loop.create_task(self.sweep(app)))
+        loop.call_later(SWEEP_SECONDS, lambda: loop.create_task(sweep(app)))
+
+    app, door = web.Application(client_max_size=relay.max_message_length), Door(relay)
+    app.on_startup.append(sweep)
+    app.on_response_prepare.append(door.allow_pages)
+    app.router.add_get("/", door.root)
+    app.router.add_post("/drop", door.drop)
+    app.router.add_post("/ack", door.ack)
+    app.router.add_get("/pickup/{key}", door.pickup)
+    app.router.add_get("/pickup/{key}/count", door.count)
+    return app
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A relay for dead drops.")
     parser.add_argument("--listen", default="127.0.0.1:7777", help="host:port")
-    parser.add_argument("--data", default="drops.sqlite", help="a file")
-    parser.add_argument("--url", action="append", help="under which it is known; may be repeated")
-    for name, value in SETTINGS.items():
+    parser.add_argument("--data", default="drops.sqlite", help="the file of the database")
+    parser.add_argument("--url", action="append", help="one it is known by; may be repeated")
+    for name, value in {**OTHERS, **DEAD_DROP, **LIMITATION}.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     settings = parser.parse_args()
     host, _, port = settings.listen.rpartition(":")
     listener = socket.create_server((host, int(port)))
     url = "ws://{}:{}".format(*listener.getsockname())
     settings.url = settings.url or [url]
-    relay = Relay(settings)
-    door, app = Door(relay), web.Application(client_max_size=relay.max_message_length)
-    app.add_routes(
-        [
-            web.get("/", door.root),
-            web.post("/drop", door.post),
-            web.post("/ack", partial(door.post, kinds={ACKNOWLEDGEMENT, DELETION})),
-            web.get("/pickup/{key}", door.pickup),
-            web.get("/pickup/{key}/count", door.count),
-        ]
-    )
-    app.on_response_prepare.append(door.allow_pages)
-    app.on_startup.append(door.sweep)
+    app = application(Relay(settings))
     print(f"listening on {url}", flush=True)
     web.run_app(app, sock=listener, print=None, access_log=None, shutdown_timeout=1)
 
