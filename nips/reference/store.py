@@ -190,7 +190,8 @@ class Store:
             self.release(f"{WRITTEN} AND id {LISTED}", named, until, now)
         seen = f"SELECT id FROM drops WHERE recipient = ? AND id {LISTED} AND created_at NOT NULL"
         unseen = ids - {id for (id,) in self.db.execute(seen, named)}
-        if not now - self.longest_life - SKEW <= event["created_at"] <= now + SKEW or not unseen:
+        oldest = now - FUZZ - SKEW - self.advertised_retention(now)
+        if not unseen or not oldest <= event["created_at"] <= now + SKEW:
             return Answer(True, "", 200)
         return self.remember_unseen(signer, unseen, now)
 
