@@ -60,8 +60,8 @@ def parsed(text: str | bytes) -> Any:
         return json.loads(text)
 
 
-def id_of(event: Any) -> Any:
-    return event.get("id", "") if isinstance(event, dict) else ""
+def id_of(event: Any) -> str:
+    return str(event.get("id", "")) if isinstance(event, dict) else ""
 
 
 class Relay:
@@ -181,7 +181,7 @@ class Connection:
     async def send(self, *message: Any) -> None:
         """Waits while the other side does not read."""
         with contextlib.suppress(ConnectionError):
-            await self.socket.send_str(compact(message))
+            await self.socket.send_str(json.dumps(message))
 
     async def take(self, text: str) -> None:
         match parsed(text):
@@ -237,7 +237,8 @@ class Connection:
 
     async def hold(self, verb: str, id: str, filters: list[Filter]) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.is_auth_answered.wait(), HOLD_SECONDS)
+            async with asyncio.timeout(HOLD_SECONDS):
+                await self.is_auth_answered.wait()
         del self.held[verb, id]
         await self.answer(verb, id, filters)
 
@@ -314,7 +315,7 @@ class Door:
         try:
             limit, wait = int(query.get("limit", FOREVER)), float(query.get("wait", 0))
             created_at, _, id = query.get("cursor", f"{FOREVER}.").partition(".")
-            page = partial(self.find, filters, after=(min(int(created_at), FOREVER), id))
+            page = partial(self.find, filters, after=(max(0, min(int(created_at), FOREVER)), id))
         except ValueError as error:
             raise web.HTTPBadRequest from error
         most = max(0, min(limit, self.relay.settings.max_limit))
@@ -364,6 +365,8 @@ def main() -> None:
     for name, value in {**OTHERS, **DEAD_DROP, **LIMITATION}.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     settings = parser.parse_args()
+    if any(address(url)[1] is None for url in settings.url or []):
+        parser.error("a URL is to begin with ws:// or wss://")
     host, _, port = settings.listen.rpartition(":")
     listener = socket.create_server((host, int(port)))
     url = "ws://{}:{}".format(*listener.getsockname())

@@ -48,6 +48,7 @@ def verified(value: Any) -> Event:
         verbatim = re.sub(control, lambda m: chr(int(m[1], 16)) if m[1] else m[0], escaped)
         if (
             (type(created_at), type(kind), type(tags)) == (int, int, list)
+            and 0 <= created_at < FOREVER
             and 0 <= kind < 1 << 16
             and all(type(tag) is list and tag for tag in tags)
             and all(type(text) is str for text in texts)
