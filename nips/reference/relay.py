@@ -111,7 +111,7 @@ class Relay:
             (is_drop and size > settings.max_event_bytes, "invalid: the event is too large", 413),
             (is_drop and len(recipients) != 1, "invalid: a drop has exactly one p tag", 400),
             (is_drop and not all(map(is_hex, recipients)), "invalid: p is not a key in hex", 400),
-            (is_ack and not ids, "invalid: no e tag", 400),
+            (kind == ACKNOWLEDGEMENT and not ids, "invalid: no e tag", 400),
             (is_ack and not all(map(is_hex, ids)), "invalid: an e tag is not an id in hex", 400),
             (is_ack and len(ids) > settings.max_acknowledgement_ids, "invalid: too many ids", 400),
             (kind == VANISH and not is_here, "invalid: meant for other relays", 400),

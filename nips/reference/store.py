@@ -37,7 +37,7 @@ class Refusal(Exception):
 
 def verified(value: Any) -> Event:
     """The event, unless form, id or signature are not those of NIP-01. "A relay MUST accept ids
-    for which control characters were hashed verbatim, as in NIP-01, or as \\u00XX, as in JSON."
+    for which control characters were hashed verbatim (NIP-01) or as \\u00XX (JSON)."
     """
     names = ("id", "pubkey", "created_at", "kind", "tags", "content", "sig")
     with contextlib.suppress(LookupError, TypeError, ValueError):
@@ -183,7 +183,9 @@ class Store:
         return Answer(True, "", 201, is_live=row is None)
 
     def acknowledge(self, event: Event, now: int) -> Answer:
-        """Kind 20221, and kind 5: "treat a kind 5 by the recipient as an acknowledgement"."""
+        """Kind 20221, and kind 5: "treat a kind 5 by the recipient as an acknowledgement", where "one
+        that names nothing here gets OK true".
+        """
         signer, ids = event["pubkey"], set(values(event, "e"))
         named, until = (signer, json.dumps(list(ids))), min(times(event, "grace"), default=now)
         self.release(f"recipient = ? AND id {LISTED}", named, until, now)
