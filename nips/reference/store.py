@@ -183,8 +183,8 @@ class Store:
         return Answer(True, "", 201, is_live=row is None)
 
     def acknowledge(self, event: Event, now: int) -> Answer:
-        """Kind 20221, and kind 5: "treat a kind 5 by the recipient as an acknowledgement", where "one
-        that names nothing here gets OK true".
+        """Kind 20221, and kind 5: "treat a kind 5 by the recipient as an acknowledgement, grace
+        included; one that names nothing here gets OK true".
         """
         signer, ids = event["pubkey"], set(values(event, "e"))
         named, until = (signer, json.dumps(list(ids))), min(times(event, "grace"), default=now)
