@@ -6,7 +6,7 @@ export const OBLIGATIONS = {
   "drop-1":
     "A relay MUST refuse a drop with `invalid:` unless it has exactly one `p` tag, with 64 lowercase hex digits.",
   "drop-2": "A relay MUST answer a drop with `OK` `true` only when the drop would survive a crash.",
-  "drop-3": "A relay MUST NOT require `AUTH` from those who send drops.",
+  "drop-3": "A relay MUST NOT require `AUTH` for drops and acknowledgements.",
   "drop-5":
     "A relay without room MUST answer `OK` `false`, with `rate-limited:` for a full box and `error:` for a full storage.",
   "drop-4": "A held drop MUST NOT leave but by acknowledgement, deletion or expiry.",
@@ -35,12 +35,12 @@ export const OBLIGATIONS = {
   "pickup-15": "A relay MUST NOT challenge a connection that has only published.",
   "pickup-16": "A relay SHOULD hold such a request until `AUTH` is answered, or half a second.",
   "pickup-2":
-    "A relay MUST answer a request that has no authenticated key then with `CLOSED` and `auth-required:`.",
+    "A relay MUST answer one that has no authenticated key then with `CLOSED` and `auth-required:`.",
   "pickup-17":
     "A relay SHOULD send the challenge again before `CLOSED` with `auth-required:` or `restricted:`.",
   "pickup-4": "A relay MUST support several authenticated keys on one connection.",
   "pickup-5":
-    "A relay MUST read a filter without `#p` as naming the keys authenticated when the request came.",
+    "A relay MUST read a filter without `#p` as naming the keys authenticated when the request is taken up.",
   "pickup-6":
     "A relay MUST ignore keys in `#p` that are not authenticated, and filters then left without.",
   "pickup-12":
@@ -58,7 +58,7 @@ export const OBLIGATIONS = {
     "With `grace` tags it MUST delete them at the earliest of those times or their expiry, and serve them until then.",
   "ack-5": "A relay MUST keep a _tombstone_, the pair of id and signer, until the drop's expiry.",
   "ack-6":
-    "A relay MUST take ids of drops it has not seen from an acknowledgement with a `created_at` at most `172800 + 900 + retention` seconds old and 900 ahead, and ignore them in others.",
+    "A relay MUST take ids that are new to the signer's box from an acknowledgement with a `created_at` at most `172800 + 900` and its longest `retention` old and 900 ahead, and ignore them in others.",
   "ack-14": "Such a tombstone MUST last until nothing that exists now could be accepted any more.",
   "ack-7":
     "A relay MUST answer a valid acknowledgement with `OK` `true`, whatever became of the drops.",
@@ -82,7 +82,7 @@ export const OBLIGATIONS = {
   "delete-7":
     "A relay MUST refuse with `invalid:` a kind `62` for other relays, or dated more than 900 seconds ahead.",
   "relay-1": "A relay MUST have a `dead_drop` object in its NIP-11 document.",
-  "relay-2": "A relay MUST NOT set `limitation.auth_required`.",
+  "relay-2": "A relay MUST NOT set `limitation.auth_required` to `true`.",
   "client-12":
     "A client MUST NOT send kind `20221` to a relay without `dead_drop`: it would broadcast who received what.",
   "client-1":
