@@ -237,7 +237,7 @@ class State:
         return cast(dict[str, Any], self.data["contacts"].setdefault(key, {"mine": [], "theirs": []}))
 
     def receiving_key(self, contact: str, now: int) -> str:
-        """RK: not "before it has the recipient's announcement and has sent its own"."""
+        """RK: not "before it has the recipient's announcement", nor before its own is sent."""
         mine = [base for base in self.contact(contact)["mine"] if base["sent"]]
         theirs = self.contact(contact)["theirs"]
         if not mine or not theirs:
