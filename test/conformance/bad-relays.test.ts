@@ -64,6 +64,32 @@ describe.concurrent("a relay that does not advertise dead_drop", () => {
   });
 });
 
+describe.concurrent("a relay that believes AUTH as it should and shows wraps to anyone", () => {
+  it("is told so once, and what depends on it is skipped", async ({ onTestFinished }) => {
+    const rules = { isDeadDrop: false, nips: [1, 42] };
+    const url = await smallRelay({ faults: ["reads without AUTH"], ...rules }, onTestFinished);
+    const checks = SUITE.filter(({ id }) => id.startsWith("auth/"));
+    const session = await Session.begin(url, 5_000);
+    const results = await run(session, checks, { timeoutMs: 10_000, force: false });
+    const reasons = results.flatMap((result) =>
+      "reason" in result && result.check.nip !== "DD"
+        ? [[result.check.id, result.outcome, result.reason]]
+        : [],
+    );
+    const why = "the relay shows wraps to anyone, with AUTH or without";
+    expect(reasons).toEqual([
+      ["auth/anyone", "advised", "the relay shows wraps to anyone"],
+      ["auth/wrong-challenge", "skipped", why],
+      ["auth/foreign-challenge", "skipped", why],
+      ["auth/wrong-host", "skipped", why],
+      ["auth/wrong-port", "skipped", why],
+      ["auth/wrong-kind", "skipped", why],
+      ["auth/wrong-time", "skipped", why],
+      ["auth/forged", "skipped", why],
+    ]);
+  });
+});
+
 describe.concurrent("a relay that does not advertise an HTTP door", () => {
   it("is not asked over HTTP, unless by name", async ({ onTestFinished }) => {
     const url = await smallRelay({ hasDoor: false }, onTestFinished);

@@ -91,6 +91,10 @@ export class SmallBoxes {
     const isEphemeral = event.kind === 21_059;
     const expiry = this.#expiryOf(event);
     const isTimeless = isEphemeral && faults.has("takes kind 21059 at any time");
+    const isGone = this.#isAcknowledged(`${event.id} ${recipient}`);
+    if (isGone && faults.has("answers an acknowledged drop after its expiry")) {
+      return [true, `duplicate: ${HAVE}`];
+    }
     if (!isTimeless) {
       if (typeof expiry === "string") return [false, expiry];
       const why = this.#untimely(event, expiry);
@@ -100,7 +104,10 @@ export class SmallBoxes {
     const held = { event, recipient, expiry: until, until };
     if (isEphemeral) return this.#passOn(held);
     const key = `${event.id} ${recipient}`;
-    const unseen = this.#unseen.get(recipient);
+    const isAnybodys = faults.has("remembers unseen ids for everybody");
+    const unseen = isAnybodys
+      ? [...this.#unseen.values()].find((ids) => ids.has(event.id))
+      : this.#unseen.get(recipient);
     if (unseen?.has(event.id) === true) {
       unseen.delete(event.id);
       this.#tombstones.set(key, now());
@@ -111,7 +118,9 @@ export class SmallBoxes {
     if (!faults.has("forgets what was acknowledged") && this.#isAcknowledged(key)) {
       return [true, `duplicate: ${faults.has("tells acknowledged from held") ? "gone" : HAVE}`];
     }
-    if (this.#drops.has(event.id)) return [true, `duplicate: ${HAVE}`];
+    if (this.#drops.has(event.id)) {
+      return [!faults.has("refuses what it holds"), `duplicate: ${HAVE}`];
+    }
     const box = this.held.filter((other) => other.recipient === recipient);
     if (faults.has("evicts the oldest") && box.length >= EVICTION_BOX) {
       const oldest = box.toSorted((a, b) => a.event.created_at - b.event.created_at)[0];
@@ -167,6 +176,10 @@ export class SmallBoxes {
     const isYoung = age <= (faults.has("forgets unseen ids after a day") ? DAY : window);
     const isCounted = isYoung || faults.has("remembers unseen ids of old acknowledgements");
     const ids = this.#applied(valuesOf(event, "e"));
+    const isAgain = ids.some((id) => this.#isAcknowledged(`${id} ${event.pubkey}`));
+    if (isAgain && faults.has("refuses what is acknowledged twice")) {
+      return [false, "invalid: acknowledged already"];
+    }
     const unseen = ids.filter((id) => this.#isUnseen(event, id));
     const known = this.#unseen.get(event.pubkey)?.size ?? 0;
     const isTooMany = isCounted && known + unseen.length > rules.maxEarlyAcknowledgements;
@@ -270,6 +283,7 @@ export class SmallBoxes {
       return [true, ""];
     }
     this.#consumed.add(event.id);
+    if (faults.has("only remembers who vanishes")) return [true, ""];
     for (const [id, { event: drop, recipient }] of this.#drops) {
       const isWritten = drop.kind === 4 && drop.pubkey === event.pubkey;
       const isGone =

@@ -202,6 +202,7 @@ export class SmallRelay {
 
   #challenge(peer: Peer): void {
     if (peer.isChallenged && this.#faults.has("challenges once")) return;
+    if (this.#faults.has("challenges nobody")) return;
     peer.isChallenged = true;
     tell(peer, "AUTH", peer.challenge);
   }
@@ -271,7 +272,15 @@ export class SmallRelay {
       peer.keys.add(event.pubkey);
       return tell(peer, "OK", event.id, true, "");
     }
-    if (why !== undefined) return tell(peer, "OK", event.id, false, why);
+    const isOther =
+      this.#faults.has("compares the whole URL in AUTH") &&
+      !this.urls.some(({ host }) => tagValue(event, "relay") === `ws://${host}`);
+    if (isOther) return tell(peer, "OK", event.id, false, "invalid: another URL");
+    if (why !== undefined) {
+      if (this.#faults.has("forgets its keys at a refused AUTH")) peer.keys.clear();
+      return tell(peer, "OK", event.id, false, why);
+    }
+    if (this.#faults.has("ends subscriptions at AUTH")) peer.subscriptions.clear();
     if (this.#faults.has("knows one key a connection")) peer.keys.clear();
     peer.keys.add(event.pubkey);
     tell(peer, "OK", event.id, true, "");
@@ -321,10 +330,19 @@ export class SmallRelay {
       return tell(peer, "CLOSED", id, "auth-required: who are you?");
     }
     const filters: Filter[] = [];
-    for (const value of given) {
+    for (const value of faults.has("reads the first filter alone") ? given.slice(0, 1) : given) {
       const filter = parseFilter(value, 1_000);
-      if (isReason(filter)) return tell(peer, "CLOSED", id, filter);
-      filters.push(filter);
+      if (isReason(filter)) {
+        if (faults.has("says nothing to a REQ it cannot read")) return;
+        return tell(peer, "CLOSED", id, filter);
+      }
+      filters.push(faults.has("ignores until") ? { ...filter, until: Infinity } : filter);
+    }
+    const isKnown = this.#boxes.held.some(({ event }) =>
+      filters.some(({ ids }) => ids?.has(event.id)),
+    );
+    if (isKnown && faults.has("tells ids that it holds")) {
+      return tell(peer, "CLOSED", id, "restricted: not yours");
     }
     const isOpen =
       faults.has("shows drops to everybody") ||
@@ -347,7 +365,10 @@ export class SmallRelay {
     const limit = faults.has("ignores limit")
       ? Infinity
       : Math.min(this.#rules.pageDrops, ...filters.map(({ limit = Infinity }) => limit));
-    if (verb === "COUNT") return tell(peer, "COUNT", id, { count: matching.length });
+    if (verb === "COUNT") {
+      const surplus = faults.has("counts one too many") ? 1 : 0;
+      return tell(peer, "COUNT", id, { count: matching.length + surplus });
+    }
     const sent = matching.slice(0, limit);
     for (const event of sent) tell(peer, "EVENT", id, event);
     const isWhole = sent.length === matching.length || faults.has("says finish always");
@@ -402,6 +423,7 @@ export class SmallRelay {
 
   #deliver({ event, recipient }: Held): number {
     const faults = this.#faults;
+    if (faults.has("sends nothing live")) return 0;
     const isShown = ({ keys }: Subscription): boolean =>
       keys.has(recipient) ||
       faults.has("delivers live to everybody") ||

@@ -26,6 +26,12 @@ export type SmallRules = {
   readonly nips: readonly number[];
   readonly hasDoor: boolean;
   readonly isDeadDrop: boolean;
+  /** What its document says instead of the truth. */
+  readonly says?: {
+    readonly document?: Record<string, unknown>;
+    readonly limitation?: Record<string, unknown>;
+    readonly deadDrop?: Record<string, unknown>;
+  };
 };
 
 export const NIPS = [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 77];
@@ -70,6 +76,7 @@ export function documentOf(
     max_auth_keys: 10,
     author_deletes_wraps: rules.authorDeletesWraps,
     http: rules.hasDoor,
+    ...rules.says?.deadDrop,
   };
   return {
     supported_nips: rules.nips,
@@ -77,7 +84,9 @@ export function documentOf(
       min_pow_difficulty: minPow,
       ...(rules.restrictsWrites && { restricted_writes: true }),
       ...(maxLimit !== undefined && { max_limit: maxLimit }),
+      ...rules.says?.limitation,
     },
     ...(rules.isDeadDrop && { dead_drop: deadDrop }),
+    ...rules.says?.document,
   };
 }
