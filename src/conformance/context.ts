@@ -136,11 +136,15 @@ export class Context {
   deletion(
     by: Person,
     drops: readonly NostrEvent[],
-    { until = [], tags = [] }: { until?: number | readonly number[]; tags?: string[][] } = {},
+    { until = [], tags = [], ...change }: { until?: number | readonly number[] } & Change = {},
   ): NostrEvent {
     const kinds = [...new Set(drops.map(({ kind }) => String(kind)))];
     const named = [...drops.map(({ id }) => ["e", id]), ...kinds.map((kind) => ["k", kind])];
-    return this.sign(by, { kind: DELETION, tags: [...named, ...graces(until), ...tags] });
+    return this.sign(by, {
+      kind: DELETION,
+      tags: [...named, ...graces(until), ...tags],
+      ...change,
+    });
   }
 
   /** As many of kind 5 as it takes for all of them. */

@@ -209,6 +209,16 @@ export const COMBINATIONS: Record<
     rules: { retention: 10 * DAY, formerRetentions: [{ until: now - DAY, retention: 30 * DAY }] },
     caught: ["expiry/former-retentions"],
   },
+  "does not say that it restricts writes": {
+    faults: [],
+    rules: { restrictsWrites: false },
+    caught: ["information/restricted-writes"],
+  },
+  "wants more work than it says": {
+    faults: [],
+    rules: { minPow: 16, says: { limitation: { min_pow_difficulty: 1 } } },
+    caught: ["pow/enough"],
+  },
   "says that it wants AUTH": {
     faults: [],
     rules: { says: { limitation: { auth_required: true } } },

@@ -85,12 +85,17 @@ export const unseenChecks: readonly Check[] = [
       const to = context.person();
       const { retention, timestampFuzz, clockSkew } = context.deadDrop;
       const edge = nowSeconds() - timestampFuzz - clockSkew - retention;
-      const [early, late] = [context.wrap({ to }), context.wrap({ to })];
+      const [early, late, deleted] = [
+        context.wrap({ to }),
+        context.wrap({ to }),
+        context.wrap({ to }),
+      ];
       const young = context.acknowledgement(to, [early], { created_at: edge + MARGIN_SECONDS });
       const old = context.acknowledgement(to, [late], { created_at: edge - MARGIN_SECONDS });
-      await context.drop(young, old, early, late);
+      const deletion = context.deletion(to, [deleted], { created_at: edge - MARGIN_SECONDS });
+      await context.drop(young, old, deletion, early, late, deleted);
       const recipient = await context.as("recipient", to);
-      mustBe("the box", await recipient.pickup(), [late]);
+      mustBe("the box", await recipient.pickup(), [late, deleted]);
     },
   }),
 ];
