@@ -69,7 +69,7 @@ export const OBLIGATIONS = {
   "same-1":
     'A relay MUST answer a drop that is held and one that was acknowledged with the same bytes: `["OK", "<id>", true, "duplicate: already have this event"]`.',
   "same-3":
-    "A relay MUST answer the first arrival of a drop that was acknowledged before as if it were held now, after the same checks, and not hold it.",
+    "A relay MUST answer the first arrival of a drop that was acknowledged before as if it were held now, after the same checks, and not hold it, grace or none.",
   "same-2": "A relay SHOULD take the same time for each pair.",
   "delete-1":
     "A relay MUST treat a kind `5` (NIP-09) by the recipient as an acknowledgement, `grace` included; one that names nothing here gets `OK` `true`.",

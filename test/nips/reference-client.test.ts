@@ -1,6 +1,8 @@
 // A client that was written from nips/DD.md, DR.md and RK.md alone, against this relay and against one that was. What it prints is all that is looked at.
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
 
 import { nip59 } from "nostr-tools";
 import { bytesToHex } from "nostr-tools/utils";
@@ -10,7 +12,7 @@ import { run } from "../cli/process.ts";
 import { now } from "../support/client.ts";
 import { person } from "../support/people.ts";
 import { startRelay } from "../support/relay.ts";
-import { CLIENT, clientMissing, Device, type Line, RELAYS } from "./reference-client.ts";
+import { CLIENT, clientMissing, Device, type Line, PYTHON, RELAYS } from "./reference-client.ts";
 
 const WEEK_SECONDS = 604_800;
 const DUPLICATE = { ok: true, reason: "duplicate: already have this event" };
@@ -30,6 +32,35 @@ it("quotes what the texts say", () => {
     expect(text, `NIP-${nip}`).toContain(words);
   }
 });
+
+// The vectors were made by a program that neither side has seen.
+const VECTORS = new URL("../../nips/vectors/receiving-keys.json", import.meta.url).pathname;
+const DERIVE = `
+import json, sys
+from coincurve import PrivateKey
+from client import receiving_key, receiving_secret
+secret = PrivateKey.from_hex
+for case in json.load(open(sys.argv[1])):
+    if "receiving_key" in case:
+        key = receiving_key(secret(case["sender_secret"]), case["recipient"], case["epoch"])
+        own = receiving_secret(secret(case["recipient_secret"]), case["sender"], case["epoch"])
+        print(json.dumps([case["title"], key, own.to_hex()]))
+`;
+
+it.skipIf(clientMissing !== undefined)(
+  `derives the receiving keys of the vectors${because(clientMissing)}`,
+  () => {
+    const cases = JSON.parse(readFileSync(VECTORS, "utf8")) as Record<string, string>[];
+    const wanted = cases.filter(({ receiving_key: key }) => key !== undefined);
+    const env = { PATH: process.env["PATH"], PYTHONPATH: dirname(CLIENT) };
+    const printed = execFileSync(PYTHON, ["-c", DERIVE, VECTORS], { env, encoding: "utf8" });
+    const derived = printed.trimEnd().split("\n");
+    expect(wanted.length).toBeGreaterThan(15);
+    expect(derived.map((line) => JSON.parse(line) as string[])).toEqual(
+      wanted.map((each) => [each["title"], each["receiving_key"], each["receiving_secret"]]),
+    );
+  },
+);
 
 /** A file with its line breaks taken out, and the marks of comments that go on behind them. */
 function unwrapped(file: string): string {

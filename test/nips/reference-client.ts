@@ -15,7 +15,8 @@ import { type AtEnd, startRelay, temporaryFolder } from "../support/relay.ts";
 export const CLIENT = new URL("../../nips/reference/client.py", import.meta.url).pathname;
 const RELAY = new URL("../../nips/reference/relay.py", import.meta.url).pathname;
 const INSTALLED = new URL("../../.cache/python/bin/python", import.meta.url).pathname;
-const PYTHON = process.env["DEADDROP_PYTHON"] ?? INSTALLED;
+/** The Python that has what the client needs. */
+export const PYTHON = process.env["DEADDROP_PYTHON"] ?? INSTALLED;
 
 /** Why the client cannot run here; undefined: it can. */
 export const clientMissing = missing("aiohttp", "coincurve", "cryptography");
