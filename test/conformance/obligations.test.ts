@@ -48,3 +48,16 @@ describe("the obligations of NIP-DD, DH and DR", () => {
     );
   });
 });
+
+it("nips/README.md answers objections with what the drafts say", () => {
+  const drafts = ["DD", "DH", "DR", "RK"].map((name) => plain(draft(name))).join(" ");
+  const [, objections = ""] =
+    /## What a reviewer will ask\n([^]*?)\n## /.exec(draft("README")) ?? [];
+  const quoted = [...plain(objections).matchAll(/"([^"]{12,})"/g)].map(([, words]) => words);
+  expect(quoted.length).toBeGreaterThan(15);
+  expect(quoted.filter((words = "") => !drafts.includes(words))).toEqual([]);
+});
+
+function plain(text: string): string {
+  return text.replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/\s+/g, " ");
+}
