@@ -11,7 +11,7 @@ import { createInterface } from "node:readline";
 import { OBLIGATIONS } from "../../src/conformance/obligations.ts";
 import { SUITE } from "../../src/conformance/suite.ts";
 import { VERSION } from "../../src/version.ts";
-import { peers } from "./peers.ts";
+import { type Peer, peers } from "./peers.ts";
 import { serve } from "./server.ts";
 
 type Outcome = "passed" | "failed" | "advised" | "skipped";
@@ -92,7 +92,7 @@ async function withOurs<Result>(
 }
 
 /** The relay in Python that was written from the drafts alone; `.ci/tools` installs what it needs. */
-const reference = {
+const reference: Peer = {
   name: "reference",
   version: VERSION,
   build: async () => undefined,
@@ -112,6 +112,18 @@ const reference = {
       env: {},
     })),
 };
+
+async function examinePeer(peer: Peer): Promise<Report> {
+  await peer.build((text) => process.stderr.write(`${text}\n`));
+  const folder = mkdtempSync(join(tmpdir(), "peer-"));
+  const running = await peer.start(folder);
+  try {
+    return await examine({ name: peer.name, version: peer.version, url: running.url });
+  } finally {
+    await running.stop();
+    rmSync(folder, { recursive: true });
+  }
+}
 
 function count(lines: readonly Line[], outcome: Outcome): number {
   return lines.filter((line) => line.outcome === outcome).length;
@@ -186,17 +198,8 @@ for (const way of WAYS) {
   const { name } = way;
   reports.push(await withOurs(way, (url) => examine({ name, version: VERSION, url })));
 }
-for (const peer of [reference, ...peers()]) {
-  await peer.build((text) => process.stderr.write(`${text}\n`));
-  const folder = mkdtempSync(join(tmpdir(), "peer-"));
-  const running = await peer.start(folder);
-  try {
-    reports.push(await examine({ name: peer.name, version: peer.version, url: running.url }));
-  } finally {
-    await running.stop();
-    rmSync(folder, { recursive: true });
-  }
-}
+// Side by side: most of the time is spent waiting for answers that do not come.
+reports.push(...(await Promise.all([reference, ...peers()].map(examinePeer))));
 const file = new URL("../../docs/CONFORMANCE.md", import.meta.url);
 writeFileSync(file, page(reports));
 for (const { name, lines } of reports) {

@@ -25,6 +25,7 @@ export const FAULTS: Record<Fault, readonly string[]> = {
   "challenges everybody": ["auth/unasked"],
   "challenges once": ["auth/again"],
   "refuses what overtakes AUTH": ["auth/overtaken"],
+  "answers nothing but events": ["auth/overtaken", "negentropy/overtaken"],
   "challenges who publishes": ["auth/unasked"],
   "challenges nobody": ["auth/asked", "auth/ok"],
   "compares the whole URL in AUTH": ["auth/same-host"],

@@ -7,6 +7,7 @@ export type Fault =
   | "challenges everybody"
   | "challenges once"
   | "refuses what overtakes AUTH"
+  | "answers nothing but events"
   | "believes any AUTH"
   | "believes any host"
   | "believes any challenge"

@@ -210,6 +210,7 @@ export class SmallRelay {
   #hear(peer: Peer, message: readonly unknown[]): void {
     const [verb, second, ...rest] = message;
     if (verb === "EVENT") return this.#publish(peer, second as NostrEvent);
+    if (this.#faults.has("answers nothing but events")) return this.#challenge(peer);
     if (verb === "AUTH") return this.#authenticate(peer, second as NostrEvent);
     if (verb === "CLOSE") {
       if (!this.#faults.has("ignores CLOSE")) peer.subscriptions.delete(second as string);

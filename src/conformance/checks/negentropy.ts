@@ -114,10 +114,12 @@ export const negentropyChecks: readonly Check[] = [
       await context.drop(drop);
       const client = await context.open("client");
       const event = await client.authEvent(to);
-      const asked = reconcile(client, { "#p": [to.key] });
-      const { accepted, reason } = await client.authenticateWith(event);
+      // Together, as either may be in vain.
+      const [{ refused, need }, { accepted, reason }] = await Promise.all([
+        reconcile(client, { "#p": [to.key] }),
+        client.authenticateWith(event),
+      ]);
       must(accepted, `AUTH was refused: ${reason}`);
-      const { refused, need } = await asked;
       must(refused === undefined, `the NEG-OPEN was refused: ${refused}`);
       mustBe("the box", need, [drop]);
     },
