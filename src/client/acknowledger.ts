@@ -3,7 +3,7 @@
 // - An acknowledgement is signed by the key that its drops are addressed to: another could not, and would tell the relay that both are one's own.
 // - It goes into the outbox, which keeps it before it tells any relay.
 
-import { CLOCK_SKEW_SECONDS, latestExpiry } from "../nostr/drop.ts";
+import { CLOCK_SKEW_SECONDS, latestExpiry, longestRetention } from "../nostr/drop.ts";
 import { GRACE, graceIn } from "../nostr/grace.ts";
 import { ACKNOWLEDGEMENT } from "../nostr/kinds.ts";
 import { mustBeHex, wholeSeconds } from "./arguments.ts";
@@ -33,7 +33,7 @@ export type AcknowledgerParts = {
 };
 
 // A relay that does not say how long it holds: as long as dead drops do by default.
-const USUAL_RETENTION_SECONDS = 30 * 24 * 60 * 60;
+const USUAL_RULE = ruleOf(30 * 24 * 60 * 60);
 
 export class Acknowledger {
   readonly #parts: AcknowledgerParts;
@@ -58,9 +58,7 @@ export class Acknowledger {
     const information = await Promise.all(relays.map((url) => pool.informationOf(url)));
     const most = Math.min(...information.map((each) => each.maxAcknowledgementIds));
     const retention = Math.max(
-      ...information.map(
-        ({ longestRetentionSeconds = USUAL_RETENTION_SECONDS }) => longestRetentionSeconds,
-      ),
+      ...information.map(({ rule = USUAL_RULE }) => longestRetention(rule)),
     );
     const records: AcknowledgementRecord[] = [];
     for (const [address, group] of byAddress) {

@@ -6,6 +6,7 @@
 
 import { expiryOf } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
+import { backoffSeconds } from "./backoff.ts";
 import { isBlocked } from "./private-host.ts";
 import { bitsAskedFor, isPassing, mayAcceptLater } from "./refusal.ts";
 import type { PublishResult, RelayConnection } from "./relay-connection.ts";
@@ -134,9 +135,8 @@ export class Delivery {
   async #deliver(target: Target): Promise<void> {
     const { signal, patienceSeconds } = this.#settings;
     const until = performance.now() + patienceSeconds * 1_000;
-    let pause = FIRST_PAUSE_SECONDS;
     let isMined = false;
-    for (;;) {
+    for (let tries = 0; ;) {
       if (target.wrap === undefined) return;
       const result = await this.#parts.connectionTo(target.url).publish(target.wrap, signal);
       const bits = isMined ? undefined : bitsAskedFor(result);
@@ -149,12 +149,13 @@ export class Delivery {
         }
       }
       const mayRetry = isPassing(result) && signal?.aborted !== true;
+      const pause = backoffSeconds(FIRST_PAUSE_SECONDS, tries, Infinity, this.#parts.runtime);
       if (!mayRetry || performance.now() + pause * 1_000 > until) {
         await this.#conclude(target, result);
         return;
       }
-      await sleep(pause * (0.5 + this.#parts.runtime.random() / 2));
-      pause *= 2;
+      await sleep(pause);
+      tries += 1;
     }
   }
 

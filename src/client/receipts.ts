@@ -1,4 +1,4 @@
-// Delivery receipts, end to end: a drop like any other, whose message names the messages that arrived (NIP-DD, "Receipts").
+// Delivery receipts, end to end: a drop like any other, whose message names the messages that arrived (NIP-DR).
 
 import { isHex32 } from "../nostr/hex.ts";
 import { RECEIPT } from "../nostr/kinds.ts";

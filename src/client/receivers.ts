@@ -1,3 +1,4 @@
+import { longestRetention } from "../nostr/drop.ts";
 import type { Fetch } from "./document.ts";
 import { DEFAULT_PATIENCE_SECONDS } from "./options.ts";
 import { fetchRelayInformation } from "./relay-information.ts";
@@ -28,7 +29,7 @@ export function receivers(of: {
 
 /**
  * The longest for which one of these relays may still hold anything, in seconds, by what their documents say of now and of before it was changed (NIP-RK,
- * "Collecting"); undefined where none says. Never rejects.
+ * "Recipient"); undefined where none says. Never rejects.
  */
 export async function longestRetentionOf(
   relays: readonly string[],
@@ -40,6 +41,6 @@ export async function longestRetentionOf(
   const information = await Promise.all(
     relays.map((url) => fetchRelayInformation(url, { fetch, patienceSeconds })),
   );
-  const known = information.flatMap(({ longestRetentionSeconds }) => longestRetentionSeconds ?? []);
+  const known = information.flatMap(({ rule }) => (rule ? longestRetention(rule) : []));
   return known.length === 0 ? undefined : Math.max(...known);
 }

@@ -1,4 +1,4 @@
-import { longestRetention, type RetentionRule } from "../nostr/drop.ts";
+import type { RetentionRule } from "../nostr/drop.ts";
 import { type DocumentRequest, fetchDocument } from "./document.ts";
 
 /** What a client needs to know of a relay before it sends (NIP-11, NIP-DD). */
@@ -9,11 +9,7 @@ export type RelayInformation = {
   readonly why: string;
   /** Leading zero bits that ids must have (NIP-13). */
   readonly proofOfWork: number;
-  /** How long a drop made now is held, seconds; undefined for a relay that is no dead drop. */
-  readonly retentionSeconds: number | undefined;
-  /** The longest for which it may still hold anything, of this and what it was before; undefined like it. */
-  readonly longestRetentionSeconds: number | undefined;
-  /** By which it computes expiries; undefined like it. */
+  /** For how long it holds what, and did before; undefined for a relay that is no dead drop. */
   readonly rule: RetentionRule | undefined;
   /** The largest drop, as JSON; undefined where the relay does not say. */
   readonly maxEventBytes: number | undefined;
@@ -23,8 +19,6 @@ export type RelayInformation = {
 // What is taken for granted of a relay that says nothing.
 const SILENT = {
   proofOfWork: 0,
-  retentionSeconds: undefined,
-  longestRetentionSeconds: undefined,
   rule: undefined,
   maxEventBytes: undefined,
   // Few enough for whatever it takes: one that takes less refuses for good.
@@ -64,15 +58,12 @@ function informationIn({
   const isDeadDrop =
     typeof dead_drop === "object" && dead_drop !== null && !Array.isArray(dead_drop);
   const deadDrop = (isDeadDrop ? dead_drop : {}) as Record<string, unknown>;
-  const rule = ruleIn(deadDrop);
   const ids = count(deadDrop["max_acknowledgement_ids"]) ?? SILENT.maxAcknowledgementIds;
   return {
     deadDrop: isDeadDrop ? "yes" : "no",
     why: "",
     proofOfWork: count(limits["min_pow_difficulty"]) ?? SILENT.proofOfWork,
-    retentionSeconds: rule?.at(-1)?.seconds,
-    longestRetentionSeconds: rule && longestRetention(rule),
-    rule,
+    rule: ruleIn(deadDrop),
     maxEventBytes: count(deadDrop["max_event_bytes"]) ?? count(limits["max_message_length"]),
     maxAcknowledgementIds: Math.min(Math.max(ids, LEAST_IDS), MOST_IDS),
   };

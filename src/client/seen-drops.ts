@@ -21,7 +21,7 @@ const MAX_RECORD_DROPS = 1_000;
 // A watch writes a record for each message that comes alone; a start makes one of so many.
 const MAX_SMALL_RECORDS = 32;
 
-/** The drops that were picked up, and which of them hold the same message: a sender may wrap it for each relay anew (NIP-DD, Privacy). */
+/** The drops that were picked up, and which of them hold the same message: a sender may wrap it for each relay anew. */
 export class SeenDrops {
   readonly #parts: SeenDropsParts;
   readonly #drops = new Map<string, SeenDrop>();

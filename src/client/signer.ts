@@ -143,8 +143,11 @@ function whyNot({ message }: Error): string {
   return "it is no NIP-44 ciphertext";
 }
 
-/** Signs a template, and reads what came of it as others will. Throws when that is not just this event, signed by the signer's own key. */
-export async function signedBy(signer: Signer, template: EventTemplate): Promise<NostrEvent> {
+/**
+ * What a signer makes of a template, read as others will. Throws when that is not just this event, by the signer's own key. Its signature is not looked at: for what
+ * is told to a relay at once, and to nobody else, the relay does that.
+ */
+export async function readBack(signer: Signer, template: EventTemplate): Promise<NostrEvent> {
   const event = parseEvent(await signer.sign(template));
   if (isReason(event)) throw new Error(`the signer made no event: ${withoutPrefix(event)}`);
   const { kind, created_at, tags, content } = template;
@@ -152,8 +155,14 @@ export async function signedBy(signer: Signer, template: EventTemplate): Promise
   if (!hasOwnId({ ...wanted, id: event.id })) {
     throw new Error("the signer signed something else than it was asked to, or with another key");
   }
-  if (!isSigned(event)) throw new Error("the signer's signature is wrong");
   return { ...event, ...wanted };
+}
+
+/** Signs a template. Throws as `readBack` does, and when the signature is wrong. */
+export async function signedBy(signer: Signer, template: EventTemplate): Promise<NostrEvent> {
+  const event = await readBack(signer, template);
+  if (!isSigned(event)) throw new Error("the signer's signature is wrong");
+  return event;
 }
 
 /** What an error says, whatever was thrown: signers come from everywhere. */

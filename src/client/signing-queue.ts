@@ -1,9 +1,9 @@
 import type { NostrEvent } from "../nostr/event.ts";
-import { type EventTemplate, type Signer, signedBy } from "./signer.ts";
+import { type EventTemplate, readBack, type Signer } from "./signer.ts";
 
 /** A signer that is asked one thing at a time. */
 export type QueuedSigner = Signer & {
-  /** Signs what is still wanted when its turn has come, and reads it as others will (`signedBy`); undefined when nothing is by then. */
+  /** Signs what is still wanted when its turn has come, and reads it as others will (`readBack`); undefined when nothing is by then. */
   signWanted(template: () => EventTemplate | undefined): Promise<NostrEvent | undefined>;
 };
 
@@ -34,7 +34,7 @@ export function oneAtATime(signer: Signer): QueuedSigner {
     signWanted: (template) =>
       inTurn(async () => {
         const wanted = template();
-        return wanted && signedBy(signer, wanted);
+        return wanted && readBack(signer, wanted);
       }),
   };
   queued.set(signer, own);

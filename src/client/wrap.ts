@@ -101,7 +101,7 @@ const HOUR_SECONDS = 60 * 60;
 
 /**
  * The `expiration` of a wrap that is wanted for at least so many seconds: later by a random part, and rounded up to the hour. The random part is as long as
- * the fuzz of `created_at`, so that the tag tells of the true time no more than that does (NIP-DD, client-3); or as the wish, if that is shorter: who wants
+ * the fuzz of `created_at`, so that the tag tells of the true time no more than that does (NIP-DD, "Clients"); or as the wish, if that is shorter: who wants
  * a message gone in an hour tells to an hour or two when it was sent.
  */
 export function expirationAfter(seconds: number, { now, random }: Runtime): number {

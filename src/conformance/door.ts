@@ -1,4 +1,4 @@
-// The client's half of the HTTP door (NIP-DD, "HTTP"): it asks and understands the answers, and judges only their form. A door that says it has had too
+// The client's half of the HTTP door (NIP-DH): it asks and understands the answers, and judges only their form. A door that says it has had too
 // much is given time, as on the socket.
 
 import { npubEncode } from "nostr-tools/nip19";

@@ -109,7 +109,7 @@ export function farthestExpiry(now: number, rule: RetentionRule): number {
   return now + CLOCK_SKEW_SECONDS + TIMESTAMP_FUZZ_SECONDS + longestRetention(rule);
 }
 
-/** Why a drop may not be held at `now`, seconds: NIP-DD, "now < expiry and created_at <= now + 15 min". */
+/** Why a drop may not be held at `now`, seconds: NIP-DD, "`now < expiry` and `created_at <= now + 900`". */
 export function untimely(createdAt: number, expiry: number, now: number): Reason | undefined {
   if (createdAt > now + CLOCK_SKEW_SECONDS) return "invalid: created_at is too far in the future";
   if (now >= expiry) return "invalid: expired";

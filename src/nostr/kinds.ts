@@ -10,7 +10,7 @@ export const SEAL = 13;
 export const CHAT_MESSAGE = 14;
 /** NIP-17 file message, only ever inside a seal. */
 export const FILE_MESSAGE = 15;
-/** NIP-DD receipt, only ever inside a seal. */
+/** NIP-DR receipt, only ever inside a seal. */
 export const RECEIPT = 18;
 /** NIP-62 request to vanish. */
 export const VANISH = 62;

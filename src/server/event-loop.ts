@@ -17,7 +17,7 @@ import { RateLimiter } from "../policy/rate-limiter.ts";
 import type { PackedExamined } from "../relay/examined.ts";
 import type { Log, Observer } from "../relay/observer.ts";
 import { Relay } from "../relay/relay.ts";
-import { isFull, lastSweep, type SharedState } from "../store/shared-state.ts";
+import { isFull, type SharedState } from "../store/shared-state.ts";
 import { type Store, TOLD } from "../store/store.ts";
 import type { Transport } from "../transport/transport.ts";
 import { wsTransport } from "../transport/ws.ts";
@@ -25,7 +25,7 @@ import { Pool } from "../verify/pool.ts";
 import type { VerifierName } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
 import { ownUrls } from "./own-urls.ts";
-import { systemRuntime } from "./runtime.ts";
+import { nowOrSwept, systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
 import type { VerificationData } from "./verification-thread.ts";
 
@@ -84,8 +84,6 @@ export async function startEventLoop(
     rule: settings.rule,
     version: VERSION,
   };
-  // What had expired at the last sweep stays expired, whatever the clock says since.
-  const now = (): number => Math.max(systemRuntime.now(), lastSweep(settings.shared));
   const pool = await startPool(settings, admitted, { log, lost });
   onFailure(() => pool.close());
   const others =
@@ -139,7 +137,7 @@ export async function startEventLoop(
       ended: (address) => connections.ended(address),
       request: routes(
         {
-          information: () => relayInformation(informing, now()),
+          information: () => relayInformation(informing, nowOrSwept(settings.shared)),
           version: VERSION,
           readiness,
           relay: relay.host,

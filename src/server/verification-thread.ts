@@ -5,11 +5,11 @@ import { parentPort, workerData } from "node:worker_threads";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
 import { examiner } from "../relay/examine.ts";
 import { openKnownDrops } from "../store/known-drops.ts";
-import { lastSweep, type SharedState } from "../store/shared-state.ts";
+import type { SharedState } from "../store/shared-state.ts";
 import { serveBatches } from "../verify/batches.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type VerifierName } from "../verify/verifier.ts";
-import { systemRuntime } from "./runtime.ts";
+import { nowOrSwept } from "./runtime.ts";
 
 export type VerificationData = {
   readonly folder: string;
@@ -32,8 +32,8 @@ const examine = examiner({
   policies: admission(data.admission),
   rule: data.admission.rule,
   maxAcknowledgementIds: data.maxAcknowledgementIds,
-  // What had expired at the last sweep stays expired when the clock is set back: whether it is still known would tell whether it was acknowledged.
-  runtime: { now: () => Math.max(systemRuntime.now(), lastSweep(data.shared)) },
+  // Of a clock that was set back: whether what had expired is still known would tell whether it was acknowledged.
+  runtime: { now: () => nowOrSwept(data.shared) },
 });
 
 serveBatches(parentPort, examine, () => known.close());

@@ -295,6 +295,41 @@ describe("a signer that fails", () => {
   });
 });
 
+describe("a signer that makes something else", () => {
+  it.each<[string, (own: Signer) => Signer["sign"], string]>([
+    ["another event", (own) => (asked) => own.sign({ ...asked, kind: 1 }), "something else"],
+    ["another key's", () => (asked) => secretSigner(ALICE.secret).sign(asked), "another key"],
+    ["no event", () => async () => null as never, "made no event"],
+  ])("of %s shows a relay nothing of it, and says why", async (_, sign, why) => {
+    const bob = person();
+    const own = secretSigner(bob.secret);
+    const { webSocket, sockets } = recordingWebSocket();
+    const keys = [{ ...own, sign: sign(own) }];
+    const client = deadDrop(bob, [shared()], { keys, webSocket });
+    const pickup = client.pickup();
+    expect(await all(pickup)).toEqual([]);
+    expect(pickup.reports).toMatchObject([
+      { state: "failed", reason: expect.stringContaining(why) },
+    ]);
+    await expect(client.acknowledge(["0".repeat(64)])).rejects.toThrow(why);
+    const said = sockets.flat().map(([verb]) => verb);
+    expect(said).not.toContain("AUTH");
+    expect(said).not.toContain("EVENT");
+  });
+
+  it("acknowledges nothing with a signature that is wrong", async () => {
+    const bob = person();
+    const own = secretSigner(bob.secret);
+    const sign: Signer["sign"] = async (asked) => ({
+      ...(await own.sign(asked)),
+      sig: "0".repeat(128),
+    });
+    const client = deadDrop(bob, [shared()], { keys: [{ ...own, sign }] });
+    const acknowledging = client.acknowledge(["0".repeat(64)]);
+    await expect(acknowledging).rejects.toThrow("signature is wrong");
+  });
+});
+
 describe("many keys", () => {
   it("are all picked up for, and the process goes on meanwhile", async () => {
     const people = Array.from({ length: 300 }, () => person());

@@ -98,7 +98,7 @@ describe("a relay's document", () => {
     const url = await relayWith(answers);
     const options = { patienceSeconds: 10, fetch: undefined };
     const information = await fetchRelayInformation(url, options);
-    expect(information).toMatchObject({ deadDrop: "unknown", why, retentionSeconds: undefined });
+    expect(information).toMatchObject({ deadDrop: "unknown", why, rule: undefined });
   });
 
   it("is unknown, and why, where there is no answer in the time that was given", async () => {
@@ -138,8 +138,6 @@ describe("a relay's document", () => {
     const url = await relayWith((_, answer) => answer.end(document));
     const options = { patienceSeconds: 5, fetch: undefined };
     expect(await fetchRelayInformation(url, options)).toMatchObject({
-      retentionSeconds: DAY,
-      longestRetentionSeconds: 9 * DAY,
       rule: [
         { upTo: 100, seconds: 9 * DAY },
         { upTo: 200, seconds: 2 * DAY },
@@ -172,7 +170,7 @@ describe("a relay's document", () => {
     const options = { patienceSeconds: 5, fetch: undefined };
     expect(await fetchRelayInformation(shared().url, options)).toMatchObject({
       deadDrop: "yes",
-      retentionSeconds: 30 * DAY,
+      rule: [{ upTo: Infinity, seconds: 30 * DAY }],
     });
   });
 });

@@ -10,6 +10,7 @@ import { describe, expect, it } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 
 import { SUITE } from "../../src/conformance/suite.ts";
+import { closedPort } from "../support/port.ts";
 import { startRelay } from "../support/relay.ts";
 import { type AtEnd, checksThat, conformanceReport, conformanceText, failures } from "./report.ts";
 
@@ -61,13 +62,8 @@ async function strangeServer(atEnd: AtEnd, greet: (socket: Socket) => void): Pro
   return listening(server);
 }
 
-async function closedPort(): Promise<string> {
-  const server = createTcpServer();
-  const url = await listening(server);
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return url;
+async function nowhere(): Promise<string> {
+  return `ws://127.0.0.1:${await closedPort()}`;
 }
 
 // Sends until the peer hangs up, as fast as it is taken: many frames in a write, as one by one they take longer to send than to read.
@@ -93,7 +89,10 @@ type Strange = { readonly serve: (atEnd: AtEnd) => Promise<string>; readonly see
 
 /** Where there is no relay of which anything could be said. */
 const NO_RELAYS: Record<string, Strange> = {
-  "a closed port": { serve: closedPort, seen: /no connection: .*ECONNREFUSED/ },
+  "a closed port": {
+    serve: nowhere,
+    seen: /no connection: .*ECONNREFUSED/,
+  },
   "a plain HTTP server": {
     serve: (atEnd) => {
       const server = createServer((_, response) => response.end("<h1>It works!</h1>"));
@@ -211,7 +210,7 @@ describe.concurrent("a relay that is broken", () => {
   it.for(Object.keys(BROKEN_SERVERS))(
     "%s is reported, check by check, to the end",
     async (name, { onTestFinished }) => {
-      const { serve, seen } = BROKEN_SERVERS[name] ?? { serve: closedPort, seen: /never/ };
+      const { serve, seen } = BROKEN_SERVERS[name] ?? { serve: nowhere, seen: /never/ };
       const url = await serve(onTestFinished);
       const report = await conformanceReport(url, { timeoutSeconds: 1.5 });
       expect(report.status).toBe(1);

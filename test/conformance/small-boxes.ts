@@ -248,8 +248,7 @@ export class SmallBoxes {
     const { faults } = this.#parts;
     const graces = valuesOf(event, "grace").map(Number);
     if (faults.has("ignores the grace")) return [];
-    // The builders of test/support, and clients from before the tag was called `grace`, say `expiration`.
-    if (event.kind === 20_221) return [...graces, ...valuesOf(event, "expiration").map(Number)];
+    if (event.kind === 20_221) return graces;
     if (faults.has("ignores the grace of a kind 5")) return [];
     return faults.has("takes the expiration of a kind 5 for a grace")
       ? [...graces, ...valuesOf(event, "expiration").map(Number)]

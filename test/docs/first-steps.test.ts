@@ -1,15 +1,14 @@
 // docs/FIRST-STEPS.md, done as it says by somebody with terminals: what it says is typed, and what stands there afterwards is what it shows and nothing else.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, readFileSync, symlinkSync } from "node:fs";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
-import { basename, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
+import { copiedCheckout, linkedCheckout } from "../support/checkout.ts";
 import { COMPILED } from "../support/compiled.ts";
-import { temporaryFolder } from "../support/relay.ts";
+import { closedPort } from "../support/port.ts";
 import { noTerminal, openTerminal, type Terminal } from "../support/terminal.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -22,8 +21,6 @@ const SECOND_PORT = "7778";
 // An installation takes most of it.
 const PATIENCE_SECONDS = 60;
 const INSTALL = "npm install && ";
-// What a checkout is without.
-const MADE = new Set([".cache", ".git", "coverage", "data", "dist", "node_modules"]);
 
 const maySkip = process.env["CI"] === undefined;
 
@@ -51,7 +48,7 @@ describe("docs/FIRST-STEPS.md", () => {
     `is what a terminal shows at %s${noTerminal === undefined ? "" : ` (${noTerminal})`}`,
     async (_, { columns, env, install }) => {
       const cwd = install ? copiedCheckout() : linkedCheckout();
-      const [first, second] = [await freePort(), await freePort()];
+      const [first = "", second = ""] = [await closedPort(), await closedPort()].map(String);
       const here = (line: string): string =>
         line
           .replace(install ? "" : INSTALL, "")
@@ -151,30 +148,6 @@ function asWords(env: Readonly<Record<string, string>>): string[] {
   return Object.entries(env).map(([name, value]) => `${name}=${value}`);
 }
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return String(port);
-}
-
 function npmCache(): string {
   return execFileSync("npm", ["config", "get", "cache"], { encoding: "utf8" }).trim();
-}
-
-function copiedCheckout(): string {
-  const folder = temporaryFolder();
-  cpSync(ROOT, folder, { recursive: true, filter: (source) => !MADE.has(basename(source)) });
-  return folder;
-}
-
-/** A folder in which npm finds this project, and which takes what is written there. */
-function linkedCheckout(): string {
-  const folder = temporaryFolder();
-  for (const name of ["package.json", "src", "node_modules"]) {
-    symlinkSync(join(ROOT, name), join(folder, name));
-  }
-  return folder;
 }

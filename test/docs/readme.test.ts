@@ -1,14 +1,14 @@
 import { execFile } from "node:child_process";
-import { globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 
 import { describe, expect, it } from "vitest";
 
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
+import { linkedCheckout } from "../support/checkout.ts";
 import { COMPILED } from "../support/compiled.ts";
-import { type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
+import { type RelayProcess, startRelay } from "../support/relay.ts";
 import { isThere, noTerminal, openTerminal } from "../support/terminal.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -122,13 +122,4 @@ async function gauges({ metrics = "" }: RelayProcess): Promise<Record<string, nu
   const value = (name: string): number =>
     Number(new RegExp(`^deaddrop_${name} (\\d+)$`, "m").exec(text)?.[1]);
   return { held: value("drops_held"), tombstones: value("tombstones") };
-}
-
-/** A folder in which `npm run` finds this project, and which takes what is written there. */
-function linkedCheckout(): string {
-  const folder = temporaryFolder();
-  for (const name of ["package.json", "src", "node_modules"]) {
-    symlinkSync(new URL(name, ROOT).pathname, join(folder, name));
-  }
-  return folder;
 }

@@ -8,7 +8,7 @@ import { deadDropCheck } from "./define.ts";
 
 const HTTP = { needs: ["http"] } as const;
 
-/** NIP-DD, "HTTP": "The status of an accepted event is `201` when it is held now, `202` when it was passed on and is not held, `200` otherwise". */
+/** NIP-DH: `201` for what is accepted as held now, `202` for what is passed on, `200` for the rest. */
 const HELD = 201;
 const PASSED_ON = 202;
 const DONE = 200;
