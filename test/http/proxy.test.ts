@@ -47,7 +47,7 @@ describe.each(CASES)("a relay at %s behind a proxy that %s it", (base, passing) 
     expect(
       await fetchRelayInformation(proxy.url, { patienceSeconds: 5, fetch: undefined }),
     ).toMatchObject({
-      retentionSeconds: 30 * 24 * 60 * 60,
+      rule: [{ upTo: Infinity, seconds: 30 * 24 * 60 * 60 }],
     });
     const { servers, paths } = JSON.parse((await ask(`${http}/openapi.json`)).text) as {
       servers: { url: string }[];
