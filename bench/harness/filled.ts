@@ -62,7 +62,9 @@ export async function fill(folder: string, filling: Filling): Promise<void> {
   }
   cpSync(cached, folder, { recursive: true });
   // Else the relay's first flush writes the whole copy, and the clock runs meanwhile.
-  for (const file of readdirSync(folder)) flush(join(folder, file));
+  for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    if (statSync(join(folder, file)).isFile()) flush(join(folder, file));
+  }
 }
 
 function flush(file: string): void {

@@ -112,6 +112,13 @@ const limits = z.strictObject({
 export const schema = z.strictObject({
   listen: endpoint.prefault("127.0.0.1:7777").describe("Where clients connect."),
   data: z.string().min(1, "a folder").prefault("./data").describe("The folder of the store."),
+  storeSecret: z
+    .string()
+    .regex(/^$|^(file|env|command):./, "file:, env: or command: and where it is")
+    .prefault("")
+    .describe(
+      "Where the secret under which the store is written is read: 64 hex digits in a file (file:/run/secrets/deaddrop), an environment variable (env:NAME), or what a command prints (command:tpm2_unseal -c 0x81010001). Empty: the file `secret` in `data`, made at the first start; who takes the disk then has it too.",
+    ),
   url: z
     .union([z.literal(""), wsUrl], WS_URL)
     .prefault("")

@@ -188,7 +188,7 @@ function startPool(
 ): Promise<Pool<PackedExamined>> {
   const data: VerificationData = {
     folder: config.data,
-    shared: { recentIds: shared.recentIds, lastSweep: shared.lastSweep },
+    shared,
     verifier,
     admission: admitted,
     maxAcknowledgementIds: config.limits.acknowledgementIds,

@@ -63,6 +63,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   const opened = await openLmdbStore(
     {
       folder: config.data,
+      secret: config.storeSecret,
       retentionSeconds: config.retention,
       diskReserveBytes: limits.diskReserveBytes,
       limits: { ...limits, authorDeletesWraps: config.authorDeletesWraps },

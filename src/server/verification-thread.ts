@@ -13,7 +13,7 @@ import { nowOrSwept } from "./runtime.ts";
 
 export type VerificationData = {
   readonly folder: string;
-  readonly shared: Pick<SharedState, "recentIds" | "lastSweep">;
+  readonly shared: Pick<SharedState, "recentIds" | "lastSweep" | "secret">;
   readonly verifier: VerifierName;
   readonly admission: AdmissionSettings;
   readonly maxAcknowledgementIds: number;

@@ -1,6 +1,5 @@
 import { farthestExpiry } from "../nostr/drop.ts";
 import { writtenUnder } from "./authors.ts";
-import { ownedKey } from "./layout.ts";
 import { rememberEarly } from "./remember-early.ts";
 import { removeWithTombstone } from "./removal.ts";
 import {
@@ -52,7 +51,7 @@ function* rememberUnseen(
   const until = farthestExpiry(context.clock.latest(now), context.rule);
   let steps = 0;
   for (const id of ids) {
-    const outcome = yield* rememberEarly(context, ownedKey(signer, id), until);
+    const outcome = yield* rememberEarly(context, context.tables.keys.owned(signer, id), until);
     if (outcome !== "done") return outcome;
     if (++steps % DELETIONS_A_STEP === 0) yield;
   }

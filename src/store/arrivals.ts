@@ -6,7 +6,7 @@
 // does it with what a crash left (settle.ts).
 
 import { arrived } from "./early.ts";
-import { ownedKey, tombstoneIn } from "./layout.ts";
+import { tombstoneIn } from "./layout.ts";
 import { takeOffDisk } from "./off-disk.ts";
 import { type Header, ID_PREFIX_DIGITS } from "./store.ts";
 import type { Tables } from "./tables.ts";
@@ -87,13 +87,13 @@ export class Arrivals {
     const { recipient, idPrefix, author, expiry } = arrival;
     this.#pending.delete(idPrefix);
     this.#settled.push(arrival);
-    const key = ownedKey(recipient, idPrefix);
+    const key = tables.keys.owned(recipient, idPrefix);
     const tombstone = tables.tombstones.get(key);
     // If it is past, it may have been swept.
     if (tombstone !== undefined && tombstoneIn(tombstone)?.isEarly === true) {
       arrived(tables, key, expiry);
     }
-    tables.authors.removeSync(ownedKey(author, idPrefix));
+    tables.authors.removeSync(tables.keys.owned(author, idPrefix));
     takeOffDisk(tables, arrival);
   }
 }

@@ -3,7 +3,8 @@
 import type { Drop } from "../nostr/drop.ts";
 import { DIRECT_MESSAGE } from "../nostr/kinds.ts";
 import { KEYS_A_PAGE } from "./boxes.ts";
-import { after, boxKey, ownedKey, ownedRange } from "./layout.ts";
+import { recipientOf } from "../nostr/drop.ts";
+import { after, authorValue, seqOfAuthor } from "./layout.ts";
 import type { Header } from "./store.ts";
 import { eventUnder } from "./tables.ts";
 import type { WriteContext } from "./write-context.ts";
@@ -14,9 +15,10 @@ export function isAuthors(context: WriteContext, { kind }: Pick<Header, "kind">)
 }
 
 /** Lets the author of a drop find it again. */
-export function rememberAuthor(context: WriteContext, drop: Drop): void {
+export function rememberAuthor(context: WriteContext, drop: Drop, seq: number): void {
   if (!isAuthors(context, drop)) return;
-  context.tables.authors.putSync(ownedKey(drop.author, drop.id), boxKey(drop));
+  const { keys, authors } = context.tables;
+  authors.putSync(keys.owned(drop.author, drop.id), authorValue(seq));
 }
 
 /** The drop is not held any more. */
@@ -26,7 +28,7 @@ export function forgetAuthor(
 ): void {
   if (held.kind !== DIRECT_MESSAGE && !wrapsHaveAuthors) return;
   const event = eventUnder(tables, held.seq, damaged);
-  if (event !== undefined) tables.authors.removeSync(ownedKey(event.pubkey, event.id));
+  if (event !== undefined) tables.authors.removeSync(tables.keys.owned(event.pubkey, event.id));
 }
 
 /** The drop with this id that this key wrote, if it is held and may be taken back. */
@@ -35,22 +37,33 @@ export function writtenUnder(
   author: string,
   id: string,
 ): Header | undefined {
-  const key = context.tables.authors.get(ownedKey(author, id));
-  const written = key && context.boxes.at(key);
+  const { keys, authors } = context.tables;
+  const value = authors.get(keys.owned(author, id));
+  const written = value && heldUnder(context, value);
   return written !== undefined && isAuthors(context, written) ? written : undefined;
 }
 
 /** All that this key wrote and may take back, a bounded page at a time. */
 export function* writtenBy(context: WriteContext, author: string): Generator<Header[]> {
-  const range = ownedRange(author);
+  const range = context.tables.keys.ownedRange(author);
   for (;;) {
     const page = [...context.tables.authors.getRange({ ...range, limit: KEYS_A_PAGE })];
     yield page.flatMap(({ value }) => {
-      const held = context.boxes.at(value);
+      const held = heldUnder(context, value);
       return held !== undefined && isAuthors(context, held) ? [held] : [];
     });
     const last = page.at(-1);
     if (last === undefined || page.length < KEYS_A_PAGE) return;
     range.start = after(last.key);
   }
+}
+
+// The drop that an entry of `authors` is of.
+function heldUnder({ tables, boxes, damaged }: WriteContext, value: Buffer): Header | undefined {
+  const seq = seqOfAuthor(value);
+  if (seq === undefined) damaged({ table: "authors" });
+  const event = seq === undefined ? undefined : eventUnder(tables, seq, damaged);
+  const recipient = event && recipientOf(event);
+  const held = typeof recipient === "string" ? boxes.at({ ...event!, recipient }) : undefined;
+  return held?.seq === seq ? held : undefined;
 }

@@ -4,20 +4,17 @@
 //   every transaction.
 // - Verification threads learn which drops are recent from memory they share: see recent-ids.ts.
 
-import {
-  after,
-  boxKey,
-  boxRange,
-  BOX_KEY_BYTES,
-  header,
-  headerKey,
-  idPrefixOf,
-  recipientOfBox,
-} from "./layout.ts";
+import { after, createdAtIn, type Entry, isEntry } from "./layout.ts";
 import { RecentDrops } from "./recent-drops.ts";
 import { Settling, writeEntry } from "./settling.ts";
 import type { SharedState } from "./shared-state.ts";
-import { type DropIdentity, type Header, newestFirst, type Window } from "./store.ts";
+import {
+  type DropIdentity,
+  type Header,
+  ID_PREFIX_DIGITS,
+  newestFirst,
+  type Window,
+} from "./store.ts";
 import { type Damaged, mustRead, type Tables } from "./tables.ts";
 
 /** Keys read in one go, under a millisecond. */
@@ -51,26 +48,27 @@ export class Boxes {
 
   // --- what the writer sees and does, inside a transaction
 
-  has(drop: DropIdentity): boolean {
+  /** `key` is the drop's in `boxes`. */
+  has(drop: DropIdentity, key: Buffer): boolean {
     // Both are asked, whatever the first one says. One that leaves in this transaction was settled, acknowledged or is past: not to be put again either.
-    const isSettled = this.#tables.boxes.doesExist(boxKey(drop));
+    const isSettled = this.#tables.boxes.doesExist(key);
     return this.#recent.has(drop.id) || isSettled;
   }
 
-  /** The drop under a key of `boxes`. */
-  at(key: Buffer): Header | undefined {
-    const recent = this.#recent.get(idPrefixOf(key));
+  at(drop: DropIdentity): Header | undefined {
+    const recent = this.#recent.get(drop.id.slice(0, ID_PREFIX_DIGITS));
     if (recent !== undefined) return recent;
-    if (key.length !== BOX_KEY_BYTES) return undefined;
+    const key = this.#tables.keys.box(drop);
     const value = this.#tables.boxes.get(key);
-    return value && this.#header(recipientOfBox(key), key, value);
+    return value && this.#headers(drop.recipient, [{ key, value }])[0];
   }
 
-  add(added: Header): void {
+  /** `key` is the drop's in `boxes`. */
+  add(added: Header, key: Buffer): void {
     const newest = this.#newestAdded;
     this.#recent.add(added);
     this.#added.push(added);
-    this.#settling.add(added, newest);
+    this.#settling.add(added, key, newest);
   }
 
   get #newestAdded(): number {
@@ -89,7 +87,7 @@ export class Boxes {
       this.#recent.leave(recent);
       return "recent";
     }
-    this.#tables.boxes.removeSync(headerKey(held));
+    this.#tables.boxes.removeSync(this.#tables.keys.place(held));
     return "settled";
   }
 
@@ -102,7 +100,10 @@ export class Boxes {
 
   /** How many drops are in a box. */
   count(recipient: string): number {
-    return this.#tables.boxes.getKeysCount(boxRange(recipient)) + this.#recent.of(recipient).length;
+    return (
+      this.#tables.boxes.getKeysCount(this.#tables.keys.boxRange(recipient)) +
+      this.#recent.of(recipient).length
+    );
   }
 
   /** The headers of a box a bounded page at a time, in no order. Between two pages the transaction may end. */
@@ -111,12 +112,10 @@ export class Boxes {
     for (let at = 0; at < recent.length; at += KEYS_A_PAGE) {
       yield recent.slice(at, at + KEYS_A_PAGE);
     }
-    const range = boxRange(recipient, undefined, until);
+    const range = this.#tables.keys.boxRange(recipient, undefined, until);
     for (;;) {
       const page = [...this.#tables.boxes.getRange({ ...range, limit: KEYS_A_PAGE })];
-      if (page.length > 0) {
-        yield page.flatMap(({ key, value }) => this.#header(recipient, key, value) ?? []);
-      }
+      if (page.length > 0) yield this.#headers(recipient, page);
       const last = page.at(-1);
       if (last === undefined || page.length < KEYS_A_PAGE) return;
       range.start = after(last.key);
@@ -132,24 +131,39 @@ export class Boxes {
 
   /** Up to `max` headers of what is committed, in NIP-01's order. */
   list(recipient: string, window: Window, max: number): Header[] {
-    const range = boxRange(recipient, window.since, window.until);
-    const next = window.after && after(headerKey(window.after));
-    if (next !== undefined && next.compare(range.start) > 0) range.start = next;
-    const settled: Header[] = [];
-    mustRead(this.#tables);
-    // Not limited: a damaged entry counts for nothing, and a list that is shorter than asked for is the last.
-    for (const { key, value } of this.#tables.boxes.getRange(range)) {
-      const held = this.#header(recipient, key, value);
-      if (held !== undefined && settled.push(held) === max) break;
-    }
+    const settled = this.#listSettled(recipient, window, max);
     const recent = this.#recent.list(recipient, window, this.newest);
     return recent.length === 0 ? settled : merge(recent, settled, max);
   }
 
-  #header(recipient: string, key: Buffer, value: Buffer): Header | undefined {
-    const held = header(recipient, key, value);
-    if (held === undefined) this.#damaged({ table: "boxes" });
-    return held;
+  // On disk those of one second stand in the order of their names, not of their ids: each second is read to its end, also that of `after`, from its beginning.
+  #listSettled(recipient: string, window: Window, max: number): Header[] {
+    const { since, until = Infinity, after: last } = window;
+    const latest = Math.min(until, last?.created_at ?? Infinity);
+    const entries: Entry[] = [];
+    let found = 0;
+    let second = -1;
+    mustRead(this.#tables);
+    // Not limited: a damaged entry counts for nothing, and a list that is shorter than asked for is the last.
+    for (const entry of this.#tables.boxes.getRange(
+      this.#tables.keys.boxRange(recipient, since, latest),
+    )) {
+      const next = createdAtIn(entry.key);
+      if (next !== second && found >= max) break;
+      second = next;
+      if (isEntry(entry) && second !== last?.created_at) found += 1;
+      entries.push(entry);
+    }
+    const listed = this.#headers(recipient, entries).sort(newestFirst);
+    const rest = last === undefined ? listed : listed.filter((held) => newestFirst(last, held) < 0);
+    return rest.slice(0, max);
+  }
+
+  #headers(recipient: string, entries: readonly Entry[]): Header[] {
+    return this.#tables.keys.headers(recipient, entries).flatMap((held) => {
+      if (held === undefined) this.#damaged({ table: "boxes" });
+      return held ?? [];
+    });
   }
 
   committed(): void {

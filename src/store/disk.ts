@@ -1,6 +1,6 @@
 import { statfsSync } from "node:fs";
 
-import type { Environment } from "./tables.ts";
+import type { Opened } from "./tables.ts";
 import { fileUse } from "./totals.ts";
 
 // A commit writes new pages before it frees old ones, so some must stay free or the file grows.
@@ -14,13 +14,13 @@ const READING_MS = 250;
  */
 export class Disk {
   readonly #folder: string;
-  readonly #environment: Environment;
+  readonly #environment: Opened;
   readonly #reserveBytes: number;
   #beyondReserve = 0;
   #freeInFile = 0;
   #readAt = -Infinity;
 
-  constructor(folder: string, environment: Environment, reserveBytes: number) {
+  constructor(folder: string, environment: Opened, reserveBytes: number) {
     this.#folder = folder;
     this.#environment = environment;
     this.#reserveBytes = reserveBytes;

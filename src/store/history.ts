@@ -4,11 +4,12 @@ import type { RetentionRule } from "../nostr/drop.ts";
 import type { StoreClock } from "./clock.ts";
 import { decodeRule, encodeRule, nextRule } from "./retention.ts";
 import { settleRest } from "./settle.ts";
-import { damagedMeta, type Damaged, type Environment, numberIn } from "./tables.ts";
+import type { StoreSecrets } from "./secret.ts";
+import { damagedMeta, type Damaged, type Databases, type Environment, numberIn } from "./tables.ts";
 import type { StoreLimits } from "./write-context.ts";
 
 /** The version of the layout. A store with another one is not opened. */
-const FORMAT = "2";
+const FORMAT = "3";
 
 export type History = {
   /** The retention rule that the past imposes. */
@@ -21,11 +22,21 @@ export type History = {
   readonly wrapsHaveAuthors: boolean;
 };
 
-/** Throws when the store has another format. */
-export function mustBeReadable(folder: string, { tables }: Environment): void {
-  const format = tables.meta.get("format");
-  if (format === undefined || format === FORMAT) return;
+/** Whether the store is a new one. Throws when it has another format. */
+export function isNew(folder: string, { meta }: Databases): boolean {
+  const format = meta.get("format");
+  if (format === undefined) return true;
+  if (format === FORMAT) return false;
   throw new Error(`${folder} holds a store of format ${format}; this version reads ${FORMAT}`);
+}
+
+/** Throws when the store was not written under this secret. */
+export function mustBeSecretOf(folder: string, { meta }: Databases, { check }: StoreSecrets): void {
+  const known = meta.get("secret");
+  if (known === undefined || known === check) return;
+  throw new Error(
+    `${folder} was written under another secret; give back the one it had, or move the folder away to start with an empty store`,
+  );
 }
 
 /** Settles what was left unsettled, and keeps today's settings for later starts. */
@@ -35,6 +46,7 @@ export async function takeUp(
   retentionSeconds: number,
   now: number,
   clock: StoreClock,
+  { check }: StoreSecrets,
   damaged: Damaged,
 ): Promise<History> {
   const { meta } = environment.tables;
@@ -44,6 +56,7 @@ export async function takeUp(
   const rule = nextRule(before, retentionSeconds, clock.latest(now), clock.past(now));
   // Under the rule that was in force when they came.
   const newest = settleRest(environment, before ?? rule, damaged);
+  await meta.put("secret", check);
   await meta.put("format", FORMAT);
   await meta.put("retention", encodeRule(rule));
   const largestBytes = Math.max(limits.eventBytes, numberIn(environment.tables, "largest") ?? 0);

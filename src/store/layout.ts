@@ -1,18 +1,21 @@
 // The keys of the LMDB tables. Every key and value of the store is made and read here.
 //
 //   table       key                              value                                  order
-//   drops       seq                              the event's JSON                       append
-//   boxes       recipient 32 · ~created_at 5 · id 16   seq 6 · bytes 4 · expiry 5 · kind 2    random, but written later, many in order
+//   drops       seq                              the event's JSON, sealed               append
+//   boxes       recipient 16 · ~created_at 5 · id 16   seq 6 · bytes 4 · expiry 5 · kind 2    random, but written later, many in order
 //   expiries    day of expiry 2 · seq 6          expiry 5                               a few hot pages
 //   discarded   seq                              expiry 5                               append
-//   tombstones  owner 32 · id 16                 until 5 · early 1                      random, on acknowledgement, and after a first arrival that follows it
-//   early       owner 32, or 0 for all           how many of the tombstones are early    only on acknowledgement
-//   authors     author 32 · id 16                key in boxes 53                        kind 4 (and wraps, on request)
+//   tombstones  owner 16 · id 16                 until 5 · early 1                      random, on acknowledgement, and after a first arrival that follows it
+//   early       owner 16, or 0 for all           how many of the tombstones are early    only on acknowledgement
+//   authors     author 16 · id 16                seq 6                                  kind 4 (and wraps, on request)
 //   meta        name                             JSON
 //
+// No key and no id stands there as it is: recipient, owner, author and id are pseudonyms of them (pseudonyms.ts), and a drop can be read while its own key
+// is there alone (drop-keys.ts).
+//
 // A drop and its expiry go to pages that the commit dirties anyway; its random key in `boxes` is written later (see settling.ts). That key answers three
-// questions at once: is this drop held (point look-up: recipient, created_at and id are all in the event), what is in the box (range, already in NIP-01's
-// order because the time is stored inverted), which of these ids are in the box (range over the keys). Sixteen bytes of the id are compared everywhere:
+// questions at once: is this drop held (point look-up: recipient, created_at and id are all in the event), what is in the box (range, newest
+// first because the time is stored inverted), which of these ids are in the box (range over the keys). Sixteen bytes of the id are compared everywhere:
 // an id mined to begin with forty zero bits still leaves 88 that nobody can aim.
 //
 // The drops of a box came over weeks, so each lies on a page of its own: to delete a thousand of them costs a thousand pages. An acknowledgement deletes what
@@ -26,11 +29,12 @@
 // not grouped at all: an acknowledgement must find out whether an id was acknowledged before, and it does not know the drop's day. A sweep walks them in
 // the order of their keys, a few times a day.
 
-import { type DropIdentity, type Header, ID_PREFIX_DIGITS, type Place } from "./store.ts";
+import type { DropIdentity, Header, Place } from "./store.ts";
+import { NAME_BYTES, type Pseudonyms } from "./pseudonyms.ts";
 
-const KEY = 32;
+const OWNER = NAME_BYTES;
 const TIME = 5;
-const ID = ID_PREFIX_DIGITS / 2;
+const ID = NAME_BYTES;
 const SEQ = 6;
 const SIZE = 4;
 const KIND = 2;
@@ -40,7 +44,7 @@ const DAY_SECONDS = 24 * 60 * 60;
 const MAX_TIME = 2 ** (8 * TIME) - 1;
 
 /** Their names. */
-export const TABLES: ReadonlySet<string> = new Set([
+export const TABLES: readonly string[] = [
   "drops",
   "boxes",
   "expiries",
@@ -49,20 +53,114 @@ export const TABLES: ReadonlySet<string> = new Set([
   "early",
   "authors",
   "meta",
-]);
+];
 
-export const BOX_KEY_BYTES = KEY + TIME + ID;
+const BOX_KEY_BYTES = OWNER + TIME + ID;
 const BOX_VALUE_BYTES = SEQ + SIZE + TIME + KIND;
 
-export function boxKey(drop: Pick<DropIdentity, "recipient" | "created_at" | "id">): Buffer {
-  const key = Buffer.allocUnsafe(BOX_KEY_BYTES);
-  key.write(drop.recipient, 0, KEY, "hex");
-  key.writeUIntBE(MAX_TIME - drop.created_at, KEY, TIME);
-  key.write(drop.id, KEY + TIME, ID, "hex");
-  return key;
+export type Entry = { readonly key: Buffer; readonly value: Buffer };
+
+/** The keys that have pseudonyms in them. */
+export class Keys {
+  readonly #names: Pseudonyms;
+
+  constructor(names: Pseudonyms) {
+    this.#names = names;
+  }
+
+  /** Of a drop in `boxes`. */
+  box({
+    recipient,
+    created_at,
+    id,
+  }: Pick<DropIdentity, "recipient" | "created_at" | "id">): Buffer {
+    const key = Buffer.allocUnsafe(BOX_KEY_BYTES);
+    this.#names.writeKey(recipient, key, 0);
+    key.writeUIntBE(MAX_TIME - created_at, OWNER, TIME);
+    this.#names.writeId(id, key, OWNER + TIME);
+    return key;
+  }
+
+  /** The same of one that is listed. */
+  place({ recipient, created_at, idPrefix }: Place): Buffer {
+    return this.box({ recipient, created_at, id: idPrefix });
+  }
+
+  /** In `early`. */
+  owner(owner: string): Buffer {
+    const key = Buffer.allocUnsafe(OWNER);
+    this.#names.writeKey(owner, key, 0);
+    return key;
+  }
+
+  /** In `tombstones` (by who acknowledged) and in `authors` (by author). */
+  owned(owner: string, id: string): Buffer {
+    const key = Buffer.allocUnsafe(OWNER + ID);
+    this.#names.writeKey(owner, key, 0);
+    this.#names.writeId(id, key, OWNER);
+    return key;
+  }
+
+  /** Both of a drop: its own in `boxes`, and its recipient's in `tombstones`. */
+  of(drop: DropIdentity): { readonly box: Buffer; readonly owned: Buffer } {
+    const box = this.box(drop);
+    const owned = Buffer.allocUnsafe(OWNER + ID);
+    box.copy(owned, 0, 0, OWNER);
+    box.copy(owned, OWNER, OWNER + TIME);
+    return { box, owned };
+  }
+
+  /** The range of `authors` that belongs to one key. */
+  ownedRange(owner: string): { start: Buffer; end: Buffer } {
+    const start = this.owner(owner);
+    return { start, end: Buffer.concat([start, Buffer.alloc(ID + 1, 0xff)]) };
+  }
+
+  /** The range of `boxes` with `since <= created_at <= until`; the end is exclusive. */
+  boxRange(recipient: string, since = 0, until = MAX_TIME): { start: Buffer; end: Buffer } {
+    const start = Buffer.alloc(BOX_KEY_BYTES);
+    this.#names.writeKey(recipient, start, 0);
+    start.writeUIntBE(MAX_TIME - Math.min(until, MAX_TIME), OWNER, TIME);
+    const end = Buffer.alloc(BOX_KEY_BYTES + 1, 0xff);
+    start.copy(end, 0, 0, OWNER);
+    end.writeUIntBE(MAX_TIME - Math.min(since, MAX_TIME), OWNER, TIME);
+    return { start, end };
+  }
+
+  /** What entries of one box in `boxes` say; undefined where one is none. */
+  headers(recipient: string, entries: readonly Entry[]): (Header | undefined)[] {
+    const whole = entries.filter(isEntry);
+    const ids = this.#names.ids(Buffer.concat(whole.map(({ key }) => key.subarray(OWNER + TIME))));
+    const headers = whole.map(({ key, value }, n) => headerOf(recipient, ids[n] ?? "", key, value));
+    if (whole.length === entries.length) return headers;
+    let next = 0;
+    return entries.map((entry) => (entry === whole[next] ? headers[next++] : undefined));
+  }
 }
 
-export function boxValue(seq: number, bytes: number, expiry: number, kind: number): Buffer {
+function headerOf(recipient: string, idPrefix: string, key: Buffer, value: Buffer): Header {
+  return {
+    seq: value.readUIntBE(0, SEQ),
+    recipient,
+    idPrefix,
+    created_at: createdAtIn(key),
+    kind: value.readUInt16BE(SEQ + SIZE + TIME),
+    expiry: value.readUIntBE(SEQ + SIZE, TIME),
+    bytes: value.readUInt32BE(SEQ),
+  };
+}
+
+/** The time in a key of `boxes`, 0 where it is none. */
+export function createdAtIn(key: Buffer): number {
+  return key.length === BOX_KEY_BYTES ? MAX_TIME - key.readUIntBE(OWNER, TIME) : 0;
+}
+
+/** Whether it is one of `boxes`. */
+export function isEntry({ key, value }: Entry): boolean {
+  return key.length === BOX_KEY_BYTES && value.length === BOX_VALUE_BYTES;
+}
+
+export function boxValue({ seq, bytes, expiry, kind }: Header): Buffer {
   const value = Buffer.allocUnsafe(BOX_VALUE_BYTES);
   value.writeUIntBE(seq, 0, SEQ);
   value.writeUInt32BE(bytes, SEQ);
@@ -71,47 +169,15 @@ export function boxValue(seq: number, bytes: number, expiry: number, kind: numbe
   return value;
 }
 
-/** What an entry of `boxes` says; undefined when it is none. */
-export function header(recipient: string, key: Buffer, value: Buffer): Header | undefined {
-  if (key.length !== BOX_KEY_BYTES || value.length !== BOX_VALUE_BYTES) return undefined;
-  return {
-    seq: value.readUIntBE(0, SEQ),
-    recipient,
-    idPrefix: idPrefixOf(key),
-    created_at: MAX_TIME - key.readUIntBE(KEY, TIME),
-    kind: value.readUInt16BE(SEQ + SIZE + TIME),
-    expiry: value.readUIntBE(SEQ + SIZE, TIME),
-    bytes: value.readUInt32BE(SEQ),
-  };
+export function authorValue(seq: number): Buffer {
+  const value = Buffer.allocUnsafe(SEQ);
+  value.writeUIntBE(seq, 0, SEQ);
+  return value;
 }
 
-/** The key in `boxes` of a listed drop. */
-export function headerKey({ recipient, created_at, idPrefix }: Place): Buffer {
-  return boxKey({ recipient, created_at, id: idPrefix });
-}
-
-/** The part of the id in a key of `boxes`. */
-export function idPrefixOf(key: Buffer): string {
-  return key.toString("hex", KEY + TIME, BOX_KEY_BYTES);
-}
-
-export function recipientOfBox(key: Buffer): string {
-  return key.toString("hex", 0, KEY);
-}
-
-/** The range of `boxes` with `since <= created_at <= until`; the end is exclusive. */
-export function boxRange(
-  recipient: string,
-  since = 0,
-  until = MAX_TIME,
-): { start: Buffer; end: Buffer } {
-  const start = Buffer.alloc(BOX_KEY_BYTES);
-  start.write(recipient, 0, KEY, "hex");
-  start.writeUIntBE(MAX_TIME - Math.min(until, MAX_TIME), KEY, TIME);
-  const end = Buffer.alloc(BOX_KEY_BYTES + 1, 0xff);
-  end.write(recipient, 0, KEY, "hex");
-  end.writeUIntBE(MAX_TIME - Math.min(since, MAX_TIME), KEY, TIME);
-  return { start, end };
+/** The drop that an entry of `authors` is of; undefined when it is none. */
+export function seqOfAuthor(value: Buffer): number | undefined {
+  return value.length === SEQ ? value.readUIntBE(0, SEQ) : undefined;
 }
 
 /** The first key after `key`. */
@@ -169,23 +235,9 @@ export function tombstoneIn(
   return { until: value.readUIntBE(0, TIME), isEarly: value.readUInt8(TIME) === 1 };
 }
 
-/** Key of `tombstones` (by who acknowledged) and of `authors` (by author). */
-export function ownedKey(owner: string, id: string): Buffer {
-  const key = Buffer.allocUnsafe(KEY + ID);
-  key.write(owner, 0, KEY, "hex");
-  key.write(id, KEY, ID, "hex");
-  return key;
-}
-
-/** The range of `authors` that belongs to one key. */
-export function ownedRange(owner: string): { start: Buffer; end: Buffer } {
-  const start = Buffer.from(owner, "hex");
-  return { start, end: Buffer.concat([start, Buffer.alloc(ID + 1, 0xff)]) };
-}
-
 /** Whose tombstone this is: the key in `early`. */
 export function ownerOf(key: Buffer): Buffer {
-  return key.subarray(0, KEY);
+  return key.subarray(0, OWNER);
 }
 
 // Two bytes of day reach to the year 2149; whatever claims to expire later is kept under the last day.

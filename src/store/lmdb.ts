@@ -9,8 +9,10 @@ import { Announcements } from "./announcements.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Boxes } from "./boxes.ts";
 import { type Clock, StoreClock } from "./clock.ts";
+import { convert, isOfBefore, takeOver, wipeBefore } from "./convert.ts";
 import { Disk } from "./disk.ts";
-import { mustBeReadable, takeUp } from "./history.ts";
+import { DropKeyMaker } from "./drop-keys.ts";
+import { isNew, mustBeSecretOf, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
 import { put } from "./put.ts";
 import { DiskFull, type Incidents, isStoreError, UNHEARD } from "./incidents.ts";
@@ -18,20 +20,16 @@ import { mustBeOpenable } from "./openable.ts";
 import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
 import { StoreLost, watchFile } from "./same-file.ts";
+import { lastNumber } from "./settle.ts";
 import { GENERATION } from "./settling.ts";
+import { readSecret, secretsFrom } from "./secret.ts";
 import { isFull, type SharedState } from "./shared-state.ts";
 import type { Store } from "./store.ts";
 import { Spare } from "./spare.ts";
 import { sweepDrops, sweepTombstones } from "./sweep.ts";
-import {
-  type Environment,
-  MAP_BYTES,
-  mustRead,
-  openEnvironment,
-  readDrop,
-  readEvent,
-} from "./tables.ts";
+import { MAP_BYTES, mustRead, openDatabases, type Opened, readDrop, readEvent } from "./tables.ts";
 import { totalsOf } from "./totals.ts";
+import { unlocked } from "./unlocked.ts";
 import { Usage } from "./usage.ts";
 import { vanish } from "./vanish.ts";
 import type { StoreLimits, WriteContext } from "./write-context.ts";
@@ -42,6 +40,8 @@ export type LmdbSettings = {
   readonly retentionSeconds: number;
   readonly diskReserveBytes: number;
   readonly limits: StoreLimits;
+  /** Where the store's secret is: see `readSecret`. Undefined: in the folder. */
+  readonly secret?: string;
   /** Drops whose index entries wait in memory, twice: see settling.ts. */
   readonly recentDrops?: number;
   readonly incidents?: Incidents;
@@ -70,11 +70,18 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
   mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
   for (const what of keepPrivate(folder)) incidents.exposed(what);
   mustBeOpenable(folder, MAP_BYTES);
-  const environment = openEnvironment(folder, false);
-  const opened = [() => environment.root.close()];
+  let file = openDatabases(folder, false);
+  const opened = [() => file.root.close()];
   try {
-    opened.push(await lockStore(folder, environment));
-    return await openLocked(settings, machine, environment, opened);
+    opened.push(await lockStore(folder, file));
+    if (isOfBefore(file.databases)) {
+      const secret = readSecret(settings.secret ?? "", folder, true);
+      await convert(folder, file.databases, secretsFrom(secret), incidents.damaged);
+      await file.root.close();
+      takeOver(folder);
+      file = openDatabases(folder, false);
+    }
+    return await openLocked(settings, machine, file, opened);
   } catch (error) {
     for (const close of opened) await close();
     throw error;
@@ -85,18 +92,24 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
 async function openLocked(
   settings: LmdbSettings,
   machine: Clock,
-  environment: Environment,
+  { root, databases }: Opened,
   opened: readonly (() => Promise<void>)[],
 ): Promise<OpenedStore> {
   const { folder, limits, retentionSeconds, diskReserveBytes, recentDrops = GENERATION } = settings;
   const { diskFull, damaged, lost } = settings.incidents ?? UNHEARD;
-  const { root, tables } = environment;
-  const spare = new Spare(folder, environment);
+  const secret = readSecret(settings.secret ?? "", folder, isNew(folder, databases));
+  const secrets = secretsFrom(secret);
+  mustBeSecretOf(folder, databases, secrets);
+  wipeBefore(folder);
+  const spare = new Spare(folder, { root, databases });
   const file = watchFile(folder);
-  mustBeReadable(folder, environment);
   if (spare.isShort) root.transactionSync(() => spare.fill());
+  const dropKeys = new DropKeyMaker(folder, lastNumber(databases), databases);
+  const tables = unlocked(databases, secrets, dropKeys);
+  const environment = { root, databases, tables };
 
   const shared = {
+    secret: new Uint8Array(secret),
     recentIds: sharedIds(recentDrops),
     newest: new SharedArrayBuffer(8),
     lastSweep: new SharedArrayBuffer(8),
@@ -110,6 +123,7 @@ async function openLocked(
     retentionSeconds,
     machine.now(),
     clock,
+    secrets,
     damaged,
   );
   const boxes = new Boxes(tables, newest, shared, recentDrops, damaged);
@@ -129,7 +143,7 @@ async function openLocked(
     limits,
     wrapsHaveAuthors,
     hasRoomFor: (bytes, purpose) => disk.hasRoomFor(bytes, purpose),
-    nextSeq: () => ++seq,
+    nextSeq: () => (dropKeys.isReady(seq + 1) ? ++seq : undefined),
     damaged,
   };
   let cause: Error | undefined;
@@ -152,11 +166,13 @@ async function openLocked(
       // Reads from now on see this commit.
       root.resetReadTxn();
       boxes.committed();
+      dropKeys.destroy(tables.drops.takeGone());
       arrivals.committed();
       announcements.committed();
     },
     answered: () => announcements.answered(),
     aborted() {
+      tables.drops.takeGone();
       announcements.aborted();
       boxes.aborted();
       arrivals.aborted();
@@ -202,6 +218,8 @@ async function openLocked(
     totals: () => reading(() => totalsOf(environment, shared)),
     async close() {
       await writer.close();
+      if (cause === undefined) await dropKeys.destroyAll();
+      dropKeys.close();
       // The last commit is announced in the next turn.
       await new Promise<void>((resolve) => setImmediate(resolve));
       // lmdb would wait for a transaction that never ends.
@@ -211,6 +229,7 @@ async function openLocked(
   };
   async function look(): Promise<void> {
     reading(() => file.mustBeThere());
+    await dropKeys.look();
     const isFullNow = !disk.hasRoom(limits.eventBytes);
     Atomics.store(new Int32Array(shared.isFull), 0, isFullNow ? 1 : 0);
     // A disk that takes no more was told of when it did not.

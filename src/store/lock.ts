@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 import { FILE_MODE } from "./privacy.ts";
-import type { Environment } from "./tables.ts";
+import type { Opened } from "./tables.ts";
 
 // The kernel's limit on the path of a Unix socket, less one for the final zero.
 const MAX_SOCKET_PATH_BYTES = 103;
@@ -19,20 +19,20 @@ const MAX_SOCKET_PATH_BYTES = 103;
 /** Locks the store in `folder`, or throws when another process has it. Answers how to release it. */
 export async function lockStore(
   folder: string,
-  { root, tables }: Environment,
+  { root, databases: { meta } }: Opened,
 ): Promise<() => Promise<void>> {
   const pathOf = (socket: string): string => resolve(folder, socket);
   const mine = socketName(folder);
   const server = await listen(pathOf(mine));
   for (;;) {
-    const owner = tables.meta.get("owner");
+    const owner = meta.get("owner");
     if (owner !== undefined && (await answers(pathOf(owner)))) {
       await close(server);
       throw new Error(`${folder} is in use by another relay`);
     }
     const isMine = root.transactionSync(() => {
-      if (tables.meta.get("owner") !== owner) return false;
-      tables.meta.putSync("owner", mine);
+      if (meta.get("owner") !== owner) return false;
+      meta.putSync("owner", mine);
       return true;
     });
     if (!isMine) continue;

@@ -7,6 +7,6 @@ export function takeOffDisk(
   { drops, expiries }: Pick<Tables, "drops" | "expiries">,
   { seq, expiry }: Pick<Header, "seq" | "expiry">,
 ): void {
-  drops.removeSync(seq);
+  drops.remove(seq);
   expiries.removeSync(expiryKey(expiry, seq));
 }

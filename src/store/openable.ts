@@ -17,7 +17,7 @@ import { FILE_MODE } from "./privacy.ts";
 import { type Flaw, flawOf } from "./whole-file.ts";
 
 // No word of a backup: one would serve again what was acknowledged since.
-const START_EMPTY = "move it away to start with an empty store";
+const START_EMPTY = "move the folder away to start with an empty store";
 
 const FLAWS: Readonly<Record<Flaw, string>> = {
   empty: "is empty where a store should be",

@@ -1,6 +1,6 @@
 import type { Drop } from "../nostr/drop.ts";
 import { rememberAuthor } from "./authors.ts";
-import { expiryKey, expiryValue, ownedKey, tombstoneIn } from "./layout.ts";
+import { expiryKey, expiryValue, tombstoneIn } from "./layout.ts";
 import { remove } from "./removal.ts";
 import { type Header, ID_PREFIX_DIGITS, type PutOutcome } from "./store.ts";
 import { DELETIONS_A_STEP, type Operation, type WriteContext } from "./write-context.ts";
@@ -16,10 +16,10 @@ export function* put(context: WriteContext, drop: Drop, now: number): Operation<
   const { tables, boxes, limits, clock } = context;
   // Whatever the clock says now: its tombstone may be gone.
   if (drop.expiry <= clock.lastSweep) return "expired";
-  const isHere = boxes.has(drop) || context.arrivals.has(drop.id);
+  const { box, owned } = tables.keys.of(drop);
+  const isHere = boxes.has(drop, box) || context.arrivals.has(drop.id);
   // Asked in either case, so that time does not tell a held drop from one that was acknowledged.
-  const key = ownedKey(drop.recipient, drop.id);
-  const tombstone = tables.tombstones.get(key);
+  const tombstone = tables.tombstones.get(owned);
   const isEarly = tombstone !== undefined && tombstoneIn(tombstone)?.isEarly === true;
   if (isHere || (tombstone !== undefined && !isEarly)) return "known";
   const bytes = Buffer.byteLength(drop.json);
@@ -35,9 +35,10 @@ export function* put(context: WriteContext, drop: Drop, now: number): Operation<
   if (full()) return "box full";
 
   const seq = context.nextSeq();
-  tables.drops.putSync(seq, drop.json, { append: true });
+  if (seq === undefined) return "storage full";
+  tables.drops.put(seq, drop.json, bytes);
   tables.expiries.putSync(expiryKey(drop.expiry, seq), expiryValue(drop.expiry));
-  rememberAuthor(context, drop);
+  rememberAuthor(context, drop, seq);
   context.arrivals.settleOverdue(seq);
   const header = headerOf(drop, seq, bytes);
   if (isEarly) {
@@ -45,7 +46,7 @@ export function* put(context: WriteContext, drop: Drop, now: number): Operation<
     boxes.pass(header);
     return "stored";
   }
-  boxes.add(header);
+  boxes.add(header, box);
   usage.drops += 1;
   usage.bytes += bytes;
   usage.nextExpiry = Math.min(usage.nextExpiry, drop.expiry);

@@ -18,8 +18,9 @@ import {
 import type { SharedState } from "./shared-state.ts";
 import type { AcknowledgeOutcome, Held, PutOutcome, Store, Swept, VanishOutcome } from "./store.ts";
 import { type Incidents, isStoreError } from "./incidents.ts";
-import { openEnvironment, readDrop, readEvent } from "./tables.ts";
+import { readDrop, readEvent } from "./tables.ts";
 import { totalsOf } from "./totals.ts";
+import { openView } from "./unlocked.ts";
 
 type Waiting = {
   readonly done: (answer: never) => void;
@@ -30,11 +31,12 @@ type Waiting = {
 export function remoteStore(
   port: MessagePort,
   folder: string,
-  shared: Pick<SharedState, "newest" | "arrivals">,
+  shared: Pick<SharedState, "newest" | "arrivals" | "secret">,
   { damaged, lost }: Pick<Incidents, "damaged" | "lost">,
 ): Store {
   const newest = new BigInt64Array(shared.newest);
-  const { root, tables } = openEnvironment(folder, true);
+  const view = openView(folder, shared.secret);
+  const { root, tables } = view;
   const listeners = new Map<(committed: readonly Held[]) => void, (recipient: string) => boolean>();
   const waiting = new Map<number, Waiting>();
   let asked: Asked[] = [];
@@ -125,13 +127,13 @@ export function remoteStore(
       listeners.set(listener, wants);
       return () => listeners.delete(listener);
     },
-    totals: () => reading(() => totalsOf({ root, tables }, shared)),
+    totals: () => reading(() => totalsOf(view, shared)),
     async close() {
       isClosed = true;
       flush();
       while (waiting.size > 0) await new Promise((resolve) => setImmediate(resolve));
       port.close();
-      await root.close();
+      await view.close();
     },
   };
 }

@@ -1,7 +1,7 @@
 // How a drop stops being held.
 
 import { forgetAuthor } from "./authors.ts";
-import { expiryKey, expiryValue, ownedKey, tombstoneValue } from "./layout.ts";
+import { expiryKey, expiryValue, tombstoneValue } from "./layout.ts";
 import { takeOffDisk } from "./off-disk.ts";
 import type { Header } from "./store.ts";
 import type { WriteContext } from "./write-context.ts";
@@ -13,8 +13,8 @@ export function removeWithTombstone(
   time: number | undefined,
   past: number,
 ): void {
-  const { expiries, tombstones } = context.tables;
-  const key = ownedKey(held.recipient, held.idPrefix);
+  const { keys, expiries, tombstones } = context.tables;
+  const key = keys.owned(held.recipient, held.idPrefix);
   // A drop in its grace has its tombstone already, with the true expiry.
   if (!tombstones.doesExist(key)) tombstones.putSync(key, tombstoneValue(held.expiry, false));
   if (time === undefined || time <= past) {
@@ -27,10 +27,14 @@ export function removeWithTombstone(
   }
 }
 
-/** It is not held any more, in whatever way it is looked for. From the disk it is taken at the next sweep; a recent one at once, because those lie together. */
+/** It is not held any more, in whatever way it is looked for, and cannot be read. From the disk it is taken at the next sweep; a recent one at once, because those lie together. */
 export function remove(context: WriteContext, held: Header): void {
+  const { drops, discarded } = context.tables;
   if (forget(context, held) === "recent") takeOffDisk(context.tables, held);
-  else context.tables.discarded.putSync(held.seq, expiryValue(held.expiry));
+  else {
+    discarded.putSync(held.seq, expiryValue(held.expiry));
+    drops.discard(held.seq);
+  }
 }
 
 /** No index knows it any more. Answers whether its entry was only in memory. */

@@ -1,9 +1,21 @@
 import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
 import { SETTLED, writeEntry } from "./settling.ts";
 import { arrived } from "./early.ts";
-import { boxKey, expiryValue, ownedKey, tombstoneIn } from "./layout.ts";
+import { expiryValue, tombstoneIn } from "./layout.ts";
 import { ID_PREFIX_DIGITS } from "./store.ts";
-import { type Damaged, type Environment, eventIn, mustRead, numberIn } from "./tables.ts";
+import {
+  type Damaged,
+  type Databases,
+  type Environment,
+  eventIn,
+  newestDrop,
+  numberIn,
+} from "./tables.ts";
+
+/** The number up to which all are taken: past the newest drop, if that was settled and is gone. What comes under a settled number would be lost in a crash. */
+export function lastNumber(databases: Databases): number {
+  return Math.max(newestDrop(databases), numberIn(databases, SETTLED) ?? 0);
+}
 
 const AT_ONCE = 10_000;
 
@@ -12,27 +24,24 @@ const AT_ONCE = 10_000;
  * to which numbers are taken.
  */
 export function settleRest(
-  { root, tables }: Environment,
+  { root, tables, databases }: Environment,
   rule: RetentionRule,
   damaged: Damaged,
 ): number {
   const { drops, meta } = tables;
-  mustRead(tables);
-  const [newest = 0] = drops.getKeys({ reverse: true, limit: 1 });
+  const newest = newestDrop(databases);
   let settled = numberIn(tables, SETTLED) ?? 0;
   while (settled < newest) {
     const start = settled + 1;
     settled = root.transactionSync(() => {
-      let last = newest;
-      for (const { key, value } of drops.getRange({ start, limit: AT_ONCE })) {
-        settle(tables, key, value, rule, damaged);
-        last = key;
+      const last = Math.min(newest, start + AT_ONCE - 1);
+      for (const { seq, json } of drops.between(start, last)) {
+        settle(tables, seq, json, rule, damaged);
       }
       meta.putSync(SETTLED, String(last));
       return last;
     });
   }
-  // Past the newest one, if that was settled and is gone: what comes under a settled number would be lost in a crash.
   return settled;
 }
 
@@ -54,13 +63,13 @@ function settle(
   const expiry = expiryOf(event, rule);
   if (typeof recipient !== "string" || typeof expiry !== "number") return;
   // One that was settled is left as it is: it may have another expiry since.
-  if (tables.boxes.doesExist(boxKey({ recipient, created_at, id }))) return;
-  const key = ownedKey(recipient, id);
+  const { box, owned: key } = tables.keys.of({ recipient, created_at, id });
+  if (tables.boxes.doesExist(box)) return;
   const tombstone = tables.tombstones.get(key);
   if (tombstone !== undefined && tombstoneIn(tombstone)?.isEarly === true) {
     // It was acknowledged before it came: see arrivals.ts.
     arrived(tables, key, expiry);
-    tables.authors.removeSync(ownedKey(event.pubkey, id));
+    tables.authors.removeSync(tables.keys.owned(event.pubkey, id));
     tables.discarded.putSync(seq, expiryValue(expiry));
     return;
   }

@@ -6,10 +6,10 @@
 //
 // Everything needed is in `drops`, so OK still means on disk. `meta.settled` says up to which `seq` all is settled; a start settles the rest (settle.ts).
 
-import { boxValue, headerKey } from "./layout.ts";
+import { boxValue } from "./layout.ts";
 import type { RecentDrops } from "./recent-drops.ts";
 import { type IdSet, idSets } from "./recent-ids.ts";
-import { type Header, newestFirst } from "./store.ts";
+import type { Header } from "./store.ts";
 import type { Tables } from "./tables.ts";
 
 /** Drops whose index entries are in memory, of which there are at most two generations: 60 MB when each is for another recipient. */
@@ -19,14 +19,23 @@ const SETTLED_A_PUT = 2;
 const BUCKETS = 256;
 
 type Generation = {
-  /** By the first byte of the recipient; sorted when it is their turn. Some may be gone by then. */
+  /** By the first byte of their keys; sorted when it is their turn. Some may be gone by then. */
   readonly buckets: Header[][];
   readonly ids: IdSet;
   size: number;
 };
 
 /** How far the generation before is settled. */
-type Progress = { readonly generation: Generation; bucket: number; next: number; upTo: number };
+type Progress = {
+  readonly generation: Generation;
+  bucket: number;
+  /** The bucket in the order of its keys; undefined before it is sorted. */
+  sorted: readonly Placed[] | undefined;
+  next: number;
+  upTo: number;
+};
+
+type Placed = { readonly held: Header; readonly key: Buffer };
 
 export class Settling {
   readonly #tables: Tables;
@@ -54,10 +63,10 @@ export class Settling {
     this.#before = { young: this.#young, progress: undefined };
   }
 
-  /** Takes up a drop, and settles two from before. `newest` is the `seq` of the last one put before it. */
-  add(added: Header, newest: number): void {
+  /** Takes up a drop, whose key in `boxes` this is, and settles two from before. `newest` is the `seq` of the last one put before it. */
+  add(added: Header, key: Buffer, newest: number): void {
     this.pass(newest);
-    this.#young.buckets[Number.parseInt(added.recipient.slice(0, 2), 16)]?.push(added);
+    this.#young.buckets[key[0] ?? 0]?.push(added);
   }
 
   /** Does the same for a drop that is not taken up, of which the id alone is known for as long. */
@@ -92,7 +101,13 @@ export class Settling {
     // One at a time, and not before the end of the last one is committed: its set of ids is the next one's.
     if (this.#progress !== undefined || this.#before.progress !== undefined) return;
     if (this.#young !== this.#before.young) return;
-    this.#progress = { generation: this.#young, bucket: 0, next: 0, upTo: newest };
+    this.#progress = {
+      generation: this.#young,
+      bucket: 0,
+      sorted: undefined,
+      next: 0,
+      upTo: newest,
+    };
     this.#young = generation(this.#spareIds);
   }
 
@@ -107,19 +122,27 @@ export class Settling {
         this.#progress = undefined;
         return;
       }
-      if (progress.next === 0) bucket.sort(inKeyOrder);
-      const held = bucket[progress.next++];
-      if (held === undefined) {
+      progress.sorted ??= this.#inKeyOrder(bucket);
+      const next = progress.sorted[progress.next++];
+      if (next === undefined) {
         progress.bucket += 1;
+        progress.sorted = undefined;
         progress.next = 0;
         continue;
       }
+      const { held, key } = next;
       // Not if it was deleted since.
       if (this.#recent.get(held.idPrefix) !== held) continue;
       this.#recent.leave(held);
-      writeEntry(this.#tables, held);
+      writeEntry(this.#tables, held, key);
       return;
     }
+  }
+
+  #inKeyOrder(bucket: readonly Header[]): Placed[] {
+    return bucket
+      .map((held) => ({ held, key: this.#tables.keys.place(held) }))
+      .sort((a, b) => a.key.compare(b.key));
   }
 }
 
@@ -127,15 +150,14 @@ export class Settling {
 export const SETTLED = "settled";
 
 /** Writes a drop's entry in `boxes`. */
-export function writeEntry({ boxes }: Tables, held: Header): void {
-  boxes.putSync(headerKey(held), boxValue(held.seq, held.bytes, held.expiry, held.kind));
+export function writeEntry(
+  { keys, boxes }: Tables,
+  held: Header,
+  key: Buffer = keys.place(held),
+): void {
+  boxes.putSync(key, boxValue(held));
 }
 
 function generation(ids: IdSet): Generation {
   return { buckets: Array.from({ length: BUCKETS }, () => []), ids, size: 0 };
-}
-
-function inKeyOrder(a: Header, b: Header): number {
-  if (a.recipient !== b.recipient) return a.recipient < b.recipient ? -1 : 1;
-  return newestFirst(a, b);
 }

@@ -1,5 +1,7 @@
 /** What other threads see of a store beside its file. */
 export type SharedState = {
+  /** What the store is written under, 32 bytes. */
+  readonly secret: Uint8Array;
   /** The ids of recent drops: see recent-ids.ts. */
   readonly recentIds: SharedArrayBuffer;
   /** The `seq` of the newest drop committed. */

@@ -9,7 +9,7 @@
 import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
-import { type Environment, mustRead } from "./tables.ts";
+import { mustRead, type Opened } from "./tables.ts";
 import { fileUse } from "./totals.ts";
 
 // Pages of the largest commits on the way of an acknowledgement, several times over; what they free is taken again later.
@@ -25,9 +25,9 @@ const NO_ROOM: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 export class Spare {
   readonly #file: string;
-  readonly #environment: Environment;
+  readonly #environment: Opened;
 
-  constructor(folder: string, environment: Environment) {
+  constructor(folder: string, environment: Opened) {
     this.#file = join(folder, "data.mdb");
     this.#environment = environment;
   }
@@ -75,7 +75,7 @@ export class Spare {
 
   // Less than none where LMDB's last pages were freed before they were ever written.
   #bytesOf(fileBytes: number): number {
-    mustRead(this.#environment.tables);
+    mustRead(this.#environment.databases);
     const { lastPageNumber, pageSize } = this.#environment.root.getStats() as {
       lastPageNumber: number;
       pageSize: number;

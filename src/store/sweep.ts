@@ -2,15 +2,7 @@
 
 import { recipientOf } from "../nostr/drop.ts";
 import { forgetEarly } from "./early.ts";
-import {
-  after,
-  boxKey,
-  endOfDay,
-  firstFutureDay,
-  seqOfExpiry,
-  timeOf,
-  tombstoneIn,
-} from "./layout.ts";
+import { after, endOfDay, firstFutureDay, seqOfExpiry, timeOf, tombstoneIn } from "./layout.ts";
 import { takeOffDisk } from "./off-disk.ts";
 import { forget } from "./removal.ts";
 import type { SweepCursor, Swept } from "./store.ts";
@@ -102,16 +94,16 @@ function swept(
 // The drop under an entry of `expiries` that is past. What is damaged of it goes too, as far as it can be found.
 function removeExpired(context: WriteContext, seq: number, past: number): void {
   const { tables, boxes, damaged } = context;
-  if (!tables.drops.doesExist(seq) || tables.discarded.doesExist(seq)) return;
+  if (!tables.drops.has(seq) || tables.discarded.doesExist(seq)) return;
   const event = eventUnder(tables, seq, damaged);
   const recipient = event === undefined ? undefined : recipientOf(event);
-  const key = event && typeof recipient === "string" && boxKey({ ...event, recipient });
-  const held = key ? boxes.at(key) : undefined;
+  const drop = event && typeof recipient === "string" ? { ...event, recipient } : undefined;
+  const held = drop && boxes.at(drop);
   if (held?.seq === seq) {
     if (held.expiry > past) return;
     forget(context, held);
-  } else if (held === undefined && key) {
-    tables.boxes.removeSync(key);
+  } else if (held === undefined && drop) {
+    tables.boxes.removeSync(tables.keys.box(drop));
   }
-  tables.drops.removeSync(seq);
+  tables.drops.remove(seq);
 }

@@ -3,10 +3,13 @@ import { type Database, open, type RootDatabase, type RootDatabaseOptionsWithPat
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import type { DamagedRecord } from "./incidents.ts";
 import { FILE_MODE } from "./privacy.ts";
+import type { Keys } from "./layout.ts";
+import type { SealedDrops } from "./sealed-drops.ts";
 import type { Header } from "./store.ts";
 
 export type Tables = {
-  readonly drops: Database<string, number>;
+  readonly keys: Keys;
+  readonly drops: SealedDrops;
   readonly boxes: Database<Buffer, Buffer>;
   readonly expiries: Database<Buffer, Buffer>;
   readonly discarded: Database<Buffer, number>;
@@ -21,10 +24,17 @@ const PAGE_BYTES = 8_192;
 // Address space, not memory or disk: the map never has to grow. The file grows as it is written, and the disk reserve is what stops it.
 export const MAP_BYTES = 2 ** 40;
 
-export type Environment = { readonly root: RootDatabase; readonly tables: Tables };
+export type Databases = Omit<Tables, "keys" | "drops"> & {
+  readonly drops: Database<Buffer, number>;
+};
 
-/** Opens, and makes if need be, the tables in a folder. */
-export function openEnvironment(folder: string, readOnly: boolean): Environment {
+/** The file as it is. */
+export type Opened = { readonly root: RootDatabase; readonly databases: Databases };
+/** And what stands in it, for who has the secret. */
+export type Environment = Opened & { readonly tables: Tables };
+
+/** Opens, and makes if need be, the databases in a folder. */
+export function openDatabases(folder: string, readOnly: boolean): Opened {
   // `permissionsMode` is not among the options that lmdb declares.
   const options: RootDatabaseOptionsWithPath & { permissionsMode: number } = {
     path: folder,
@@ -33,27 +43,26 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
     readOnly,
     // Each commit is flushed before its promise resolves: OK means on disk.
     overlappingSync: false,
+    // Not `noMemInit`: pages would carry what was in the process's memory before to the disk.
     pageSize: PAGE_BYTES,
     mapSize: MAP_BYTES,
-    noMemInit: true,
     maxDbs: 9,
     maxReaders: 256,
     permissionsMode: FILE_MODE,
   };
   const root = open(options);
   const binary = { keyEncoding: "binary", encoding: "binary" } as const;
-  const tables: Tables = {
-    // Strings are read three times faster than any other encoding, and are spliced into the answer as they are.
-    drops: root.openDB({ name: "drops", encoding: "string" }),
-    boxes: root.openDB({ name: "boxes", ...binary }),
-    expiries: root.openDB({ name: "expiries", ...binary }),
-    discarded: root.openDB({ name: "discarded", encoding: "binary" }),
-    tombstones: root.openDB({ name: "tombstones", ...binary }),
-    early: root.openDB({ name: "early", ...binary }),
-    authors: root.openDB({ name: "authors", ...binary }),
-    meta: root.openDB({ name: "meta", encoding: "string" }),
+  const databases = {
+    drops: root.openDB<Buffer, number>({ name: "drops", encoding: "binary" }),
+    boxes: root.openDB<Buffer, Buffer>({ name: "boxes", ...binary }),
+    expiries: root.openDB<Buffer, Buffer>({ name: "expiries", ...binary }),
+    discarded: root.openDB<Buffer, number>({ name: "discarded", encoding: "binary" }),
+    tombstones: root.openDB<Buffer, Buffer>({ name: "tombstones", ...binary }),
+    early: root.openDB<Buffer, Buffer>({ name: "early", ...binary }),
+    authors: root.openDB<Buffer, Buffer>({ name: "authors", ...binary }),
+    meta: root.openDB<string, string>({ name: "meta", encoding: "string" }),
   };
-  return { root, tables };
+  return { root, databases };
 }
 
 /**
@@ -80,7 +89,11 @@ export function readDrop(
 ): string | undefined {
   if (discarded.doesExist(seq)) return undefined;
   const json = drops.get(seq);
-  if (json === undefined) return undefined;
+  if (json === undefined) {
+    // Its key is gone, and it is not.
+    if (drops.has(seq)) damaged({ table: "drops", seq });
+    return undefined;
+  }
   // As the relay writes it, it is not parsed: what is spoiled in between spoils the signature too, which clients check.
   const isWhole = json.startsWith(BEGINNING) && json.endsWith(END);
   if (isWhole && json.startsWith(idPrefix, BEGINNING.length)) return json;
@@ -124,13 +137,20 @@ export function eventIn(json: string): NostrEvent | undefined {
   }
 }
 
+/** The number of the newest drop, 0 if there is none. */
+export function newestDrop({ drops, meta }: Databases): number {
+  mustRead({ meta });
+  const [newest = 0] = drops.getKeys({ reverse: true, limit: 1 });
+  return newest;
+}
+
 /** How many keys a table has. To be asked where the store can be read: see `mustRead`. */
 export function entries(table: { getStats(): object }): number {
   return (table.getStats() as { entryCount: number }).entryCount;
 }
 
 /** A number in `meta`, undefined where there is none. Throws when something else stands there: nothing is safe to assume then. */
-export function numberIn({ meta }: Tables, name: string): number | undefined {
+export function numberIn({ meta }: Pick<Tables, "meta">, name: string): number | undefined {
   const text = meta.get(name);
   if (text === undefined || /^\d{1,15}$/.test(text))
     return text === undefined ? text : Number(text);

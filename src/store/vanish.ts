@@ -1,6 +1,5 @@
 import { lastExpiry } from "../nostr/drop.ts";
 import { writtenBy } from "./authors.ts";
-import { ownedKey } from "./layout.ts";
 import { rememberEarly } from "./remember-early.ts";
 import { removeWithTombstone } from "./removal.ts";
 import type { Vanishing, VanishOutcome } from "./store.ts";
@@ -17,7 +16,7 @@ export function* vanish(
   const { signer, id, created_at } = vanishing;
   // The request itself is remembered until no drop it speaks of can exist: whoever replays it deletes nothing that came later.
   const until = lastExpiry(created_at, context.rule);
-  const done = ownedKey(signer, id);
+  const done = tables.keys.owned(signer, id);
   if (until <= past || tables.tombstones.doesExist(done)) return "done";
 
   let steps = 0;

@@ -76,7 +76,7 @@ function isOurs(main: Buffer): boolean {
     const end = key + main.readUInt16LE(node + NODE.keyBytes) - 1;
     return isTable ? main.toString("latin1", key, end) : "";
   });
-  return names.includes("meta") || names.every((name) => TABLES.has(name));
+  return names.includes("meta") || names.every((name) => TABLES.includes(name));
 }
 
 class Walk {

@@ -35,7 +35,8 @@ export type WriteContext = {
   readonly wrapsHaveAuthors: boolean;
   /** Whether the disk has room for so many bytes more; for a tombstone it may go deeper into the reserve. */
   hasRoomFor(bytes: number, purpose: "drop" | "tombstone"): boolean;
-  nextSeq(): number;
+  /** The number of the drop that is put next; undefined where the disk has no room for keys of its own. */
+  nextSeq(): number | undefined;
   /** A record cannot be read. */
   readonly damaged: Damaged;
 };

@@ -1,6 +1,6 @@
 import { causeOf, DiskFull, isDiskFull, isStoreError } from "./incidents.ts";
 import { StoreLost } from "./same-file.ts";
-import type { Environment } from "./tables.ts";
+import type { Opened } from "./tables.ts";
 
 // A transaction takes up what waits until it has run this long, then it commits; an operation that is not done goes on in the next one. The event loop
 // is held for no longer than this and one step.
@@ -44,14 +44,14 @@ type WriterEvents = {
  * after other failures lmdb 3.5.6 has written past a buffer of its own. All that waits is told so.
  */
 export class Writer {
-  readonly #environment: Environment;
+  readonly #environment: Pick<Opened, "root">;
   readonly #events: WriterEvents;
   readonly #queue: Waiting[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
   #lost: Error | undefined;
 
-  constructor(environment: Environment, events: WriterEvents) {
+  constructor(environment: Pick<Opened, "root">, events: WriterEvents) {
     this.#environment = environment;
     this.#events = events;
   }

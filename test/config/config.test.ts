@@ -82,6 +82,16 @@ const ROWS: readonly Row[] = [
     allowed: /a folder/,
   },
   {
+    key: "storeSecret",
+    variable: "DEADDROP_STORE_SECRET",
+    initially: "",
+    given: "file:/run/secrets/deaddrop",
+    text: "file:/run/secrets/deaddrop",
+    becomes: "file:/run/secrets/deaddrop",
+    bad: "/run/secrets/deaddrop",
+    allowed: /file:, env: or command: and where it is/,
+  },
+  {
     key: "url",
     variable: "DEADDROP_URL",
     initially: "",

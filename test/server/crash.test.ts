@@ -5,12 +5,11 @@ import { randomInt } from "node:crypto";
 import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it, onTestFinished } from "vitest";
 
-import { ownedKey } from "../../src/store/layout.ts";
-import { openEnvironment, type Tables } from "../../src/store/tables.ts";
 import { Client, type Message, now } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { OVERTAKING, startRelay, temporaryFolder } from "../support/relay.ts";
+import { openStoreFile, type StoreFile } from "../support/store-file.ts";
 import { finalizeEvent } from "../support/sign.ts";
 
 const KILLS = 25;
@@ -256,20 +255,20 @@ describe("kill -9", () => {
   }, 240_000);
 });
 
-function isAcknowledged({ tombstones }: Tables, { key }: Person, id: string): boolean {
-  return tombstones.doesExist(ownedKey(key, id));
+function isAcknowledged({ tables }: StoreFile, { key }: Person, id: string): boolean {
+  return tables.tombstones.doesExist(tables.keys.owned(key, id));
 }
 
 describe("OK", () => {
   it("comes when the drop, or its acknowledgement, can be read from the file by any process", async () => {
     const relay = await startRelay();
     const bob = person();
-    const { root, tables } = openEnvironment(relay.data, true);
-    onTestFinished(() => root.close());
+    const file = openStoreFile(relay.data, true);
+    onTestFinished(() => file.close());
     const isKnown = ({ id }: NostrEvent): boolean => {
-      root.resetReadTxn();
-      const drops = [...tables.drops.getRange()].map(({ value }) => value);
-      return drops.some((json) => json.includes(id)) || isAcknowledged(tables, bob, id);
+      file.root.resetReadTxn();
+      const drops = [...file.tables.drops.between(1, 100)];
+      return drops.some(({ json }) => json.includes(id)) || isAcknowledged(file, bob, id);
     };
 
     const client = await Client.connect(relay.url);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 
-import { openEnvironment } from "../../src/store/tables.ts";
 import { Client } from "../support/client.ts";
 import { giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
 import { type RelayProcess, startRelay } from "../support/relay.ts";
+import { openStoreFile } from "../support/store-file.ts";
 
 async function counted(relay: RelayProcess, what: string): Promise<number> {
   const text = await (await fetch(relay.metrics ?? "")).text();
@@ -24,9 +24,9 @@ describe("a relay that holds a damaged drop", () => {
       await first.stop();
       // So that what is in the box is on the disk.
       await (await startRelay({ data: first.data })).stop();
-      const { root, tables } = openEnvironment(first.data, false);
-      tables.drops.putSync(2, `{"id":"${drops[1]?.id}","content":"a secret`);
-      await root.close();
+      const file = openStoreFile(first.data);
+      file.overwrite(2, `{"id":"${drops[1]?.id}","content":"a secret`);
+      await file.close();
 
       const env = { DEADDROP_METRICS: "127.0.0.1:0", DEADDROP_WORKERS: loops };
       const relay = await startRelay({ data: first.data, env });

@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import {
   chmodSync,
-  copyFileSync,
+  cpSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -63,7 +63,9 @@ describe("a start on a store that cannot be opened", () => {
   function copy(): { data: string; file: string } {
     const data = temporaryFolder();
     const file = join(data, "data.mdb");
-    copyFileSync(join(store, "data.mdb"), file);
+    for (const name of ["data.mdb", "secret", "keys"]) {
+      cpSync(join(store, name), join(data, name), { recursive: true });
+    }
     return { data, file };
   }
 
@@ -107,7 +109,7 @@ describe("a start on a store that cannot be opened", () => {
     const { code, said } = await failToStart(data);
     expect(code).toBe(1);
     expect(said).toContain(`deaddrop: the relay could not start: ${file} ${words}`);
-    expect(said).toContain("move it away to start with an empty store");
+    expect(said).toContain("move the folder away to start with an empty store");
     expect(said).not.toContain("backup");
     // Whoever can mend it still can.
     expect(readFileSync(file).equals(bytes)).toBe(true);
@@ -239,7 +241,7 @@ describe("a relay whose store is taken from under it", () => {
     [
       "replaced by a copy of itself",
       (data) => {
-        copyFileSync(join(data, "data.mdb"), join(data, "copy"));
+        cpSync(join(data, "data.mdb"), join(data, "copy"));
         renameSync(join(data, "copy"), join(data, "data.mdb"));
       },
       "was replaced by another file under the relay",
@@ -288,7 +290,7 @@ describe("a data folder that others can read", () => {
     const names = readdirSync(data);
     expect(names.length).toBeGreaterThan(2);
     expect(names.map((name) => [name, mode(join(data, name))])).toEqual(
-      names.map((name) => [name, "600"]),
+      names.map((name) => [name, name === "keys" ? "700" : "600"]),
     );
     expect(relay.log.filter((line) => line["mode"] !== undefined)).toEqual([]);
   });

@@ -1,17 +1,17 @@
 // Records that a disk, or somebody's hand, has spoiled: each is skipped and told by its number, and nothing stops at it.
 
-import { copyFileSync, readFileSync, statSync, truncateSync } from "node:fs";
+import { cpSync, readFileSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import { type DamagedRecord, UNHEARD } from "../../src/store/incidents.ts";
-import { expiryKey, ownedKey } from "../../src/store/layout.ts";
-import { openEnvironment, type Tables } from "../../src/store/tables.ts";
+import { expiryKey, ownerOf } from "../../src/store/layout.ts";
 import type { Store } from "../../src/store/store.ts";
 import { flawOf } from "../../src/store/whole-file.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
+import { openStoreFile, type StoreFile } from "../support/store-file.ts";
 import { aDrop, BOB, DAY, LIMITS, NOW } from "./contract.ts";
 
 type Opened = { readonly store: Store; readonly damaged: readonly DamagedRecord[] };
@@ -27,7 +27,11 @@ async function open(folder: string, now = NOW): Promise<Opened> {
 
 /** Three drops, the second of which is spoiled while the store is closed. They were settled before, unless told otherwise. */
 async function spoiled(
-  spoil: (tables: Tables, second: { readonly seq: number; readonly key: Buffer }) => void,
+  spoil: (
+    tables: StoreFile["tables"],
+    second: { readonly seq: number; readonly key: Buffer },
+    file: StoreFile,
+  ) => void,
   { isSettled = true } = {},
 ): Promise<Opened & { readonly folder: string; readonly drops: ReturnType<typeof aDrop>[] }> {
   const folder = temporaryFolder();
@@ -36,13 +40,13 @@ async function spoiled(
   for (const drop of drops) await store.put(drop, NOW);
   await store.close();
   if (isSettled) await (await open(folder)).store.close();
-  const { root, tables } = openEnvironment(folder, false);
-  const seq = [...tables.drops.getRange({})].find(({ value }) =>
-    value.includes(drops[1]?.id ?? ""),
-  )?.key;
+  const file = openStoreFile(folder);
+  const { tables } = file;
+  const json = drops[1]?.json ?? "";
+  const seq = [...tables.drops.between(1, 3)].find((each) => each.json === json)?.seq;
   const keys = [...tables.boxes.getKeys({})];
-  spoil(tables, { seq: seq ?? 0, key: keys[1] ?? Buffer.alloc(0) });
-  await root.close();
+  spoil(tables, { seq: seq ?? 0, key: keys[1] ?? Buffer.alloc(0) }, file);
+  await file.close();
   return { folder, drops, ...(await open(folder)) };
 }
 
@@ -69,9 +73,9 @@ const SPOILED_EVENTS: [string, (json: string) => string][] = [
 describe("a drop whose event is damaged", () => {
   it.each(SPOILED_EVENTS)("is skipped, told, and gone after its expiry: %s", async (_, spoil) => {
     let number = 0;
-    const { store, drops, damaged } = await spoiled(({ drops: table }, { seq }) => {
+    const { store, drops, damaged } = await spoiled((tables, { seq }, file) => {
       number = seq;
-      table.putSync(seq, spoil(table.get(seq) ?? ""));
+      file.overwrite(seq, spoil(tables.drops.get(seq) ?? ""));
     });
     const headers = await store.list(BOB, {}, 10);
     expect(store.read(headers)).toEqual([drops[0]?.json, undefined, drops[2]?.json]);
@@ -91,7 +95,7 @@ describe("a drop whose event is damaged", () => {
 
   it("is no reason not to start: one that was not settled yet", async () => {
     const { store, drops, damaged } = await spoiled(
-      (tables, { seq }) => tables.drops.putSync(seq, "{"),
+      (_, { seq }, file) => file.overwrite(seq, "{"),
       { isSettled: false },
     );
     expect(damaged).toEqual([{ table: "drops", seq: 2 }]);
@@ -100,7 +104,7 @@ describe("a drop whose event is damaged", () => {
   });
 
   it("goes with an acknowledgement like any other", async () => {
-    const { store, drops } = await spoiled(({ drops: table }, { seq }) => table.putSync(seq, "{"));
+    const { store, drops } = await spoiled((_, { seq }, file) => file.overwrite(seq, "{"));
     const ids = drops.map(({ id }) => id);
     expect(await store.acknowledge({ signer: BOB, ids, deletion: false }, NOW)).toBe("done");
     expect(await store.list(BOB, {}, 10)).toEqual([]);
@@ -122,9 +126,9 @@ describe("a damaged entry of a box", () => {
     await sweepAll(store, NOW + 400);
     expect(store.totals().drops).toBe(0);
     await store.close();
-    const { root, tables } = openEnvironment(folder, false);
-    expect([...tables.boxes.getKeys({})]).toEqual([]);
-    await root.close();
+    const file = openStoreFile(folder);
+    expect([...file.databases.boxes.getKeys({})]).toEqual([]);
+    await file.close();
   });
 });
 
@@ -165,10 +169,10 @@ describe("a damaged entry of what sweeps go by", () => {
 describe("a damaged tombstone", () => {
   it.each([0, 5, 7])("of %i bytes remembers what it was for, and stops no sweep", async (bytes) => {
     const [drop, other] = [aDrop({ expiry: NOW + 100 }), aDrop({ expiry: NOW + 100 })];
-    const { store, damaged } = await spoiled(({ tombstones }) => {
+    const { store, damaged } = await spoiled(({ keys, tombstones }) => {
       for (const { id } of [drop, other]) {
         const value = id === drop.id ? Buffer.alloc(bytes) : Buffer.from([0, 0, 0, 0, 1, 0]);
-        tombstones.putSync(ownedKey(BOB, id), value);
+        tombstones.putSync(keys.owned(BOB, id), value);
       }
     });
     await sweepAll(store, NOW);
@@ -178,8 +182,8 @@ describe("a damaged tombstone", () => {
   });
 
   it("count that is damaged is counted anew", async () => {
-    const { store } = await spoiled(({ early }) =>
-      early.putSync(Buffer.from(BOB, "hex"), Buffer.alloc(1)),
+    const { store } = await spoiled(({ keys, early }) =>
+      early.putSync(ownerOf(keys.owned(BOB, aDrop().id)), Buffer.alloc(1)),
     );
     const { id } = aDrop();
     const acknowledged = { signer: BOB, ids: [id], deletion: false };
@@ -220,7 +224,7 @@ describe("a store's file that ends early", () => {
     const found: (string | undefined)[] = [];
     for (let pages = last + 1; pages > 0; pages -= 1) {
       const cut = temporaryFolder();
-      copyFileSync(file, join(cut, "data.mdb"));
+      cpSync(folder, cut, { recursive: true });
       truncateSync(join(cut, "data.mdb"), pages * 8_192);
       found.push(flawOf(join(cut, "data.mdb")));
       if (found.at(-1) !== undefined) continue;

@@ -8,13 +8,13 @@ import { openKnownDrops } from "../../src/store/known-drops.ts";
 
 import { UNHEARD } from "../../src/store/incidents.ts";
 import type { Drop } from "../../src/nostr/drop.ts";
-import { ownedKey, tombstoneIn } from "../../src/store/layout.ts";
+import { tombstoneIn } from "../../src/store/layout.ts";
 import { remoteStore } from "../../src/store/remote.ts";
 import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
-import { openEnvironment } from "../../src/store/tables.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
+import { openStoreFile } from "../support/store-file.ts";
 import { aDrop, BOB, DAY, LIMITS, NOW, storeContract } from "./contract.ts";
 import { openModel, type StoreSettings } from "./model.ts";
 
@@ -85,12 +85,12 @@ type Disk = { drops: number; authors: number; early: number; isEarly: boolean | 
 
 /** What lies in the file when the store is closed. */
 async function onDisk(folder: string, { id }: Drop): Promise<Disk> {
-  const { root, tables } = openEnvironment(folder, true);
-  const value = tables.tombstones.get(ownedKey(BOB, id));
-  const [drops, authors, early] = [tables.drops, tables.authors, tables.early].map(
+  const { databases, tables, close } = openStoreFile(folder, true);
+  const value = tables.tombstones.get(tables.keys.owned(BOB, id));
+  const [drops, authors, early] = [databases.drops, databases.authors, databases.early].map(
     (table) => (table.getStats() as { entryCount: number }).entryCount,
   ) as [number, number, number];
-  await root.close();
+  await close();
   return { drops, authors, early, isEarly: value && tombstoneIn(value)?.isEarly };
 }
 
@@ -148,9 +148,9 @@ describe("a store from before all early tombstones were counted", () => {
     const ids = [aDrop().id, aDrop().id];
     await first.store.acknowledge({ signer: BOB, ids, deletion: false }, NOW);
     await first.store.close();
-    const { root, tables } = openEnvironment(folder, false);
-    await tables.early.remove(Buffer.alloc(1));
-    await root.close();
+    const file = openStoreFile(folder);
+    await file.databases.early.remove(Buffer.alloc(1));
+    await file.close();
 
     const { store } = await openBelieving(settings, NOW);
     onTestFinished(() => store.close());

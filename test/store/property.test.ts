@@ -1,6 +1,6 @@
 // The embedded store and the model are asked the same at random and must answer the same.
 
-import { copyFileSync } from "node:fs";
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
@@ -176,7 +176,9 @@ const openLmdb =
       },
       copy() {
         const copy = temporaryFolder();
-        copyFileSync(join(folder, "data.mdb"), join(copy, "data.mdb"));
+        for (const name of ["data.mdb", "secret", "keys"]) {
+          cpSync(join(folder, name), join(copy, name), { recursive: true });
+        }
         return copy;
       },
       async close() {

@@ -1,0 +1,191 @@
+// Writes a store of format 2, in which everything stood as it is, anew as one of today's, and zeros over the old file.
+//
+// It had today's tables, with recipients, owners and authors (32 bytes) and half of the ids in clear, drops as their JSON, and in `authors` the key in `boxes`.
+// The new file is made beside the old one and takes its name when it is whole. A crash before that leaves the old one as it was; one after it leaves the old
+// one under another name, and the next start writes it over.
+
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  fstatSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+
+import { expiryOf, recipientOf } from "../nostr/drop.ts";
+import { DropKeyMaker } from "./drop-keys.ts";
+import { flushFolder } from "./flush-folder.ts";
+import { authorValue, expiryKey, expiryValue } from "./layout.ts";
+import { FOLDER_MODE, KEY_FOLDER } from "./privacy.ts";
+import { decodeRule } from "./retention.ts";
+import type { StoreSecrets } from "./secret.ts";
+import { writeEntry } from "./settling.ts";
+import { ID_PREFIX_DIGITS } from "./store.ts";
+import {
+  damagedMeta,
+  type Damaged,
+  type Databases,
+  eventIn,
+  openDatabases,
+  type Tables,
+} from "./tables.ts";
+import { unlocked } from "./unlocked.ts";
+
+const FORMAT_BEFORE = "2";
+const NEW_FOLDER = "converted";
+const OLD_FILE = "data.mdb.before";
+const AT_ONCE = 2_000;
+const ZEROS = Buffer.alloc(2 ** 20);
+
+const KEY_BYTES = 32;
+const TIME_BYTES = 5;
+const ID_BYTES = 16;
+const EXPIRY_AT = 10;
+
+/** Whether it is a store that must be converted before it is used. */
+export function isOfBefore({ meta }: Pick<Databases, "meta">): boolean {
+  return meta.get("format") === FORMAT_BEFORE;
+}
+
+/** Writes the store in `folder`, whose databases these are, anew. To be followed by `takeOver` when they are closed. */
+export async function convert(
+  folder: string,
+  before: Databases,
+  secrets: StoreSecrets,
+  damaged: Damaged,
+): Promise<void> {
+  const target = join(folder, NEW_FOLDER);
+  rmSync(target, { recursive: true, force: true });
+  mkdirSync(target, { mode: FOLDER_MODE });
+  const { root, databases } = openDatabases(target, false);
+  const [first = 1] = before.drops.getKeys({ limit: 1 });
+  const dropKeys = new DropKeyMaker(target, first - 1, databases);
+  const tables = unlocked(databases, secrets, dropKeys);
+  try {
+    for (let start = first; ;) {
+      const page = [...before.drops.getRange({ start, limit: AT_ONCE })];
+      root.transactionSync(() => {
+        for (const { key: seq, value } of page) {
+          if (!dropKeys.isReady(seq)) throw new Error("no room for the keys of drops");
+          takeDrop(before, tables, seq, value.toString(), damaged);
+        }
+      });
+      const last = page.at(-1);
+      if (last === undefined) break;
+      start = last.key + 1;
+      await dropKeys.look();
+    }
+    root.transactionSync(() => {
+      takeRest(before, tables);
+      databases.meta.putSync("secret", secrets.check);
+    });
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(
+      `${folder} holds a store of an earlier format, and could not be converted (${message}); that takes as much room on the disk as the store has already; nothing was changed`,
+      { cause: error },
+    );
+  } finally {
+    dropKeys.close();
+    await root.close();
+  }
+}
+
+function takeDrop(
+  before: Databases,
+  after: Tables,
+  seq: number,
+  json: string,
+  damaged: Damaged,
+): void {
+  if (before.discarded.doesExist(seq)) return;
+  const event = eventIn(json);
+  const recipient = event && recipientOf(event);
+  if (event === undefined || typeof recipient !== "string") {
+    damaged({ table: "drops", seq });
+    return;
+  }
+  const { id, created_at, kind, pubkey } = event;
+  const bytes = Buffer.byteLength(json);
+  // One that was not settled has the expiry of its own, and the next start settles it.
+  const entry = before.boxes.get(boxKeyBefore(recipient, created_at, id));
+  const own = expiryOf(event, ruleOf(before));
+  const expiry = entry?.readUIntBE(EXPIRY_AT, TIME_BYTES) ?? (typeof own === "number" ? own : 0);
+  after.drops.put(seq, json, bytes);
+  after.expiries.putSync(expiryKey(expiry, seq), expiryValue(expiry));
+  if (entry !== undefined) {
+    const idPrefix = id.slice(0, ID_PREFIX_DIGITS);
+    writeEntry(after, { seq, recipient, idPrefix, created_at, kind, expiry, bytes });
+  }
+  if (before.authors.doesExist(ownedKeyBefore(pubkey, id))) {
+    after.authors.putSync(after.keys.owned(pubkey, id), authorValue(seq));
+  }
+}
+
+// Tombstones, their counts, and what is remembered of earlier runs: all but the format, which a start writes.
+function takeRest(before: Databases, after: Tables): void {
+  for (const { key, value } of before.tombstones.getRange()) {
+    const owner = key.toString("hex", 0, KEY_BYTES);
+    after.tombstones.putSync(after.keys.owned(owner, key.toString("hex", KEY_BYTES)), value);
+  }
+  for (const { key, value } of before.early.getRange()) {
+    const isOfAll = key.length < KEY_BYTES;
+    after.early.putSync(isOfAll ? key : after.keys.owner(key.toString("hex")), value);
+  }
+  for (const { key, value } of before.meta.getRange()) {
+    if (key !== "format") after.meta.putSync(key, value);
+  }
+}
+
+/** Puts the converted store in the place of the one before. */
+export function takeOver(folder: string): void {
+  const target = join(folder, NEW_FOLDER);
+  // Of no use to the store before: left of a conversion that came to nothing.
+  rmSync(join(folder, KEY_FOLDER), { recursive: true, force: true });
+  renameSync(join(target, KEY_FOLDER), join(folder, KEY_FOLDER));
+  rmSync(join(folder, OLD_FILE), { force: true });
+  linkSync(join(folder, "data.mdb"), join(folder, OLD_FILE));
+  flushFolder(folder);
+  renameSync(join(target, "data.mdb"), join(folder, "data.mdb"));
+  rmSync(target, { recursive: true });
+  flushFolder(folder);
+  wipeBefore(folder);
+}
+
+/** Writes zeros over what is left of a store that was converted, and removes it. To be called when the one in its place is known to be one of today's. */
+export function wipeBefore(folder: string): void {
+  const path = join(folder, OLD_FILE);
+  if (!existsSync(path)) return;
+  const file = openSync(path, "r+");
+  const { size } = fstatSync(file);
+  for (let at = 0; at < size; at += ZEROS.length) {
+    writeSync(file, ZEROS, 0, Math.min(ZEROS.length, size - at), at);
+  }
+  fdatasyncSync(file);
+  closeSync(file);
+  rmSync(path);
+}
+
+function ruleOf({ meta }: Databases): Exclude<ReturnType<typeof decodeRule>, "malformed"> {
+  const rule = decodeRule(meta.get("retention") ?? "");
+  if (rule === "malformed") throw damagedMeta("retention");
+  return rule;
+}
+
+function boxKeyBefore(recipient: string, created_at: number, id: string): Buffer {
+  const key = Buffer.alloc(KEY_BYTES + TIME_BYTES + ID_BYTES);
+  key.write(recipient, 0, KEY_BYTES, "hex");
+  key.writeUIntBE(2 ** (8 * TIME_BYTES) - 1 - created_at, KEY_BYTES, TIME_BYTES);
+  key.write(id, KEY_BYTES + TIME_BYTES, ID_BYTES, "hex");
+  return key;
+}
+
+function ownedKeyBefore(owner: string, id: string): Buffer {
+  return Buffer.concat([Buffer.from(owner, "hex"), Buffer.from(id.slice(0, 32), "hex")]);
+}

@@ -1,0 +1,66 @@
+import type { Database } from "lmdb";
+
+import { DROP_KEY_BYTES, DropCipher, type DropKeys } from "./drop-cipher.ts";
+
+/** A drop as it was put. */
+export type Numbered = { readonly seq: number; readonly json: string };
+
+/** The table `drops`: what is put is sealed, what is read is opened. */
+export class SealedDrops {
+  readonly #database: Database<Buffer, number>;
+  readonly #keys: DropKeys;
+  readonly #cipher: DropCipher;
+  readonly #key = Buffer.alloc(DROP_KEY_BYTES);
+  #gone: number[] = [];
+
+  constructor(database: Database<Buffer, number>, keys: DropKeys, secret: Buffer) {
+    this.#database = database;
+    this.#keys = keys;
+    this.#cipher = new DropCipher(secret);
+  }
+
+  /** Undefined when it is not there, or nobody can read it any more. */
+  get(seq: number): string | undefined {
+    const sealed = this.#database.get(seq);
+    return sealed && this.#open(seq, sealed);
+  }
+
+  has(seq: number): boolean {
+    return this.#database.doesExist(seq);
+  }
+
+  /** Of `bytes` bytes. `seq` is larger than that of any other. Its key is there: see `DropKeyMaker.isReady`. */
+  put(seq: number, json: string, bytes: number): void {
+    this.#keys.copy(seq, this.#key);
+    this.#database.putSync(seq, this.#cipher.seal(json, bytes, this.#key), { append: true });
+  }
+
+  remove(seq: number): void {
+    this.#database.removeSync(seq);
+    this.#gone.push(seq);
+  }
+
+  /** Nobody is to read it any more, though it lies there yet. */
+  discard(seq: number): void {
+    this.#gone.push(seq);
+  }
+
+  /** What was removed or discarded since the last call: their keys are to be destroyed when that is committed. */
+  takeGone(): number[] {
+    const gone = this.#gone;
+    this.#gone = [];
+    return gone;
+  }
+
+  /** Those with numbers from `first` to `last` that can be read. */
+  *between(first: number, last: number): Generator<Numbered> {
+    for (const { key: seq, value } of this.#database.getRange({ start: first, end: last + 1 })) {
+      const json = this.#open(seq, value);
+      if (json !== undefined) yield { seq, json };
+    }
+  }
+
+  #open(seq: number, sealed: Buffer): string | undefined {
+    return this.#keys.copy(seq, this.#key) ? this.#cipher.open(sealed, this.#key) : undefined;
+  }
+}

@@ -1,0 +1,159 @@
+// A store of format 2, as an earlier version of this relay wrote it: format-2.mdb.gz.
+
+import {
+  cpSync,
+  existsSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+
+import { describe, expect, it, onTestFinished } from "vitest";
+
+import { writeEvent } from "../../src/nostr/event.ts";
+import type { Store } from "../../src/store/store.ts";
+import { openBelieving } from "../support/clock.ts";
+import { temporaryFolder } from "../support/relay.ts";
+import { BOB, DAY, hex, LIMITS, NOW, sweepAll } from "./contract.ts";
+
+const [ALICE, CAROL] = [hex("alice"), hex("carol")];
+const BEFORE = gunzipSync(readFileSync(new URL("format-2.mdb.gz", import.meta.url)));
+
+/** What stands in the file, and what became of it before it was closed. */
+const DROPS = {
+  held: drop(0, BOB),
+  acknowledged: drop(1, BOB),
+  inItsGrace: drop(2, BOB),
+  ofAlice: drop(3, BOB, 4, ALICE),
+  toAlice: drop(4, ALICE),
+  ofBob: drop(5, ALICE, 4, BOB),
+  alsoHeld: drop(6, BOB),
+  vanished: drop(7, CAROL),
+  third: drop(8, BOB),
+  unsettled: drop(9, BOB, 4, ALICE),
+  toCarol: drop(10, CAROL),
+};
+
+function drop(number: number, recipient: string, kind = 1059, author = hex(`author ${number}`)) {
+  const id = hex(`drop of format 2, ${number}`);
+  const created_at = NOW - number;
+  const tags = [["p", recipient]];
+  const content = `ciphertext ${number}`;
+  const sig = "0".repeat(128);
+  const { json } = writeEvent({ id, pubkey: author, created_at, kind, tags, content, sig });
+  return { id, recipient, author, created_at, kind, expiry: created_at + 32 * DAY, json };
+}
+
+const SETTINGS = {
+  retentionSeconds: 30 * DAY,
+  diskReserveBytes: 0,
+  limits: { ...LIMITS, earlyTombstones: 2 },
+};
+
+async function open(folder: string): Promise<Store> {
+  const { store } = await openBelieving({ folder, ...SETTINGS }, NOW);
+  onTestFinished(() => store.close());
+  return store;
+}
+
+function before(): string {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, "data.mdb"), BEFORE);
+  return folder;
+}
+
+async function boxOf(store: Store, recipient: string): Promise<(string | undefined)[]> {
+  return store.read(await store.list(recipient, {}, 100));
+}
+
+const jsons = (...drops: { json: string }[]): string[] => drops.map(({ json }) => json);
+
+const { held, acknowledged, inItsGrace, ofAlice, toAlice, ofBob, alsoHeld } = DROPS;
+const { vanished, third, unsettled, toCarol } = DROPS;
+
+describe("a store of format 2", () => {
+  it("is one of today's after the next start, with all that is held, in its order", async () => {
+    const store = await open(before());
+    expect(await boxOf(store, BOB)).toEqual(
+      jsons(held, inItsGrace, ofAlice, alsoHeld, third, unsettled),
+    );
+    expect(await boxOf(store, ALICE)).toEqual(jsons(toAlice, ofBob));
+    expect(await boxOf(store, CAROL)).toEqual(jsons(toCarol));
+    expect(store.totals()).toMatchObject({ drops: 9 });
+  });
+
+  it("knows what was acknowledged and what vanished, and takes neither again", async () => {
+    const store = await open(before());
+    for (const each of Object.values(DROPS)) expect(await store.put(each, NOW)).toBe("known");
+    expect(vanished.recipient).toBe(CAROL);
+    expect(acknowledged.recipient).toBe(BOB);
+    // Carol's early one, and her request to vanish: she has no place for a third.
+    const third = { signer: CAROL, ids: [hex("a third")], deletion: false };
+    expect(await store.acknowledge(third, NOW)).toBe("too many early");
+    const early = { ...held, id: hex("drop of format 2, early"), recipient: CAROL };
+    expect(await store.put(early, NOW)).toBe("stored");
+    expect(await boxOf(store, CAROL)).toEqual(jsons(toCarol));
+    await store.vanish({ id: hex("vanish"), signer: CAROL, created_at: NOW }, NOW);
+    expect(await boxOf(store, CAROL)).toEqual(jsons(toCarol));
+  });
+
+  it("goes on with graces, expiries and what authors may take back", async () => {
+    const store = await open(before());
+    await sweepAll(store, "drops", NOW + DAY);
+    expect(await boxOf(store, BOB)).toEqual(jsons(held, ofAlice, alsoHeld, third, unsettled));
+    const ids = [ofAlice.id, unsettled.id, held.id];
+    await store.acknowledge({ signer: ALICE, ids, deletion: true }, NOW + DAY);
+    expect(await boxOf(store, BOB)).toEqual(jsons(held, alsoHeld, third));
+    await sweepAll(store, "drops", NOW + 33 * DAY);
+    expect(store.totals().drops).toBe(0);
+  });
+
+  it("is found nowhere on the disk afterwards", async () => {
+    const folder = before();
+    const old = join(folder, "data.mdb");
+    // Whoever has the old file open sees what becomes of it.
+    const watched = join(temporaryFolder(), "watched");
+    linkSync(old, watched);
+    const store = await open(folder);
+    await store.close();
+    expect(readFileSync(watched).equals(Buffer.alloc(BEFORE.length))).toBe(true);
+    expect(readdirSync(folder).sort()).toEqual(["data.mdb", "keys", "lock.mdb", "secret"]);
+    expect(readFileSync(old).includes(Buffer.from(BOB, "hex").subarray(0, 16))).toBe(false);
+  });
+
+  // Each is what a crash leaves at a place on the way.
+  it.each<[string, (folder: string) => void]>([
+    [
+      "in the middle of it",
+      (folder) => cpSync(join(folder, "data.mdb"), join(folder, "converted", "data.mdb")),
+    ],
+    [
+      "before the new file had its name",
+      (folder) => linkSync(join(folder, "data.mdb"), join(folder, "data.mdb.before")),
+    ],
+  ])("is whole when the first start crashed %s", async (_, crash) => {
+    const folder = before();
+    crash(folder);
+    const store = await open(folder);
+    expect(await boxOf(store, ALICE)).toEqual(jsons(toAlice, ofBob));
+    expect(existsSync(join(folder, "data.mdb.before"))).toBe(false);
+    await store.close();
+    expect(await boxOf(await open(folder), ALICE)).toEqual(jsons(toAlice, ofBob));
+  });
+
+  it("that was converted is wiped by a later start where a crash came in between", async () => {
+    const folder = before();
+    await (await open(folder)).close();
+    writeFileSync(join(folder, "data.mdb.before"), BEFORE);
+    const watched = join(temporaryFolder(), "watched");
+    linkSync(join(folder, "data.mdb.before"), watched);
+    const store = await open(folder);
+    expect(await boxOf(store, ALICE)).toEqual(jsons(toAlice, ofBob));
+    expect(existsSync(join(folder, "data.mdb.before"))).toBe(false);
+    expect(readFileSync(watched).equals(Buffer.alloc(statSync(watched).size))).toBe(true);
+  });
+});
