@@ -49,6 +49,17 @@ describe("the obligations of NIP-DD, DH and DR", () => {
   });
 });
 
+it("nips/README.md tells how long the drafts are", () => {
+  const told = [
+    ...draft("README").matchAll(/^\| \[(\w\w)\]\(\w\w\.md\) +\| [^|]+\| +([\d,]+) \|/gm),
+  ];
+  expect(told.map(([, name]) => name)).toEqual(["DD", "DH", "DR", "RK"]);
+  for (const [, name = "", words = ""] of told) {
+    const counted = draft(name).split(/\s+/).filter(Boolean).length;
+    expect([name, words]).toEqual([name, counted.toLocaleString("en")]);
+  }
+});
+
 it("nips/README.md answers objections with what the drafts say", () => {
   const drafts = ["DD", "DH", "DR", "RK"].map((name) => plain(draft(name))).join(" ");
   const [, objections = ""] =
