@@ -27,6 +27,7 @@ import { join } from "node:path";
 import { DROP_KEY_BYTES, type DropKeys } from "./drop-cipher.ts";
 import { flushFolder } from "./flush-folder.ts";
 import { FILE_MODE, FOLDER_MODE, KEY_FOLDER } from "./privacy.ts";
+import { StoreLost } from "./same-file.ts";
 import { type Databases, mustRead } from "./tables.ts";
 
 /** Keys in a file, half a megabyte. */
@@ -84,7 +85,7 @@ export class DropKeyMaker implements DropKeys {
       return true;
     } catch (error) {
       if (isNoRoom(error)) return false;
-      throw error;
+      throw new StoreLost((error as Error).message, { cause: error });
     }
   }
 
@@ -172,6 +173,15 @@ function placeOf(seq: number): number {
   return (seq % KEYS_A_FILE) * DROP_KEY_BYTES;
 }
 
+// Keys that cannot be read are drops that cannot be.
+function orLost<Answer>(read: () => Answer): Answer {
+  try {
+    return read();
+  } catch (error) {
+    throw new StoreLost((error as Error).message, { cause: error });
+  }
+}
+
 function isNoRoom(error: unknown): boolean {
   return NO_ROOM.has((error as NodeJS.ErrnoException).code);
 }
@@ -206,7 +216,8 @@ class KeyFiles implements DropKeys {
   copy(seq: number, target: Buffer): boolean {
     const opened = this.#opened(fileOf(seq));
     if (opened === undefined) return false;
-    readSync(opened, target, 0, DROP_KEY_BYTES, placeOf(seq));
+    const bytes = orLost(() => readSync(opened, target, 0, DROP_KEY_BYTES, placeOf(seq)));
+    if (bytes < DROP_KEY_BYTES) throw new StoreLost(`${this.path(fileOf(seq))} was cut short`);
     return !target.equals(NO_KEY);
   }
 

@@ -218,7 +218,8 @@ async function openLocked(
     totals: () => reading(() => totalsOf(environment, shared)),
     async close() {
       await writer.close();
-      if (cause === undefined) await dropKeys.destroyAll();
+      // What cannot be written over now is after the next start.
+      if (cause === undefined) await dropKeys.destroyAll().catch(() => undefined);
       dropKeys.close();
       // The last commit is announced in the next turn.
       await new Promise<void>((resolve) => setImmediate(resolve));

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, copyFileSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { closeSync, cpSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
@@ -116,7 +116,9 @@ describe("a relay whose disk somebody else has filled to the last byte", () => {
 
     // What is on the disk now is all that a crash would leave.
     const copy = temporaryFolder();
-    copyFileSync(join(disk, "data.mdb"), join(copy, "data.mdb"));
+    for (const name of ["data.mdb", "secret", "keys"]) {
+      cpSync(join(disk, name), join(copy, name), { recursive: true });
+    }
     rmSync(filler);
     const late = giftWrap({ to: bob });
     while ((await client.publish(late))[2] !== true);

@@ -91,15 +91,19 @@ export async function startRelay(
   const data = options.data ?? temporaryFolder(atEnd);
   const { command, args, env } = relayCommand({ ...options, data });
   const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout });
   // Its last words were read then.
-  const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const read = new Promise<void>((resolve) => lines.once("close", resolve));
+  const exited = new Promise<number | null>((resolve) => {
+    child.once("close", (code) => void read.then(() => resolve(code)));
+  });
   atEnd(async () => {
     child.kill("SIGKILL");
     await exited;
   });
   const log: LogLine[] = [];
   const listening = new Promise<LogLine>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on("line", (text) => {
+    lines.on("line", (text) => {
       const line = JSON.parse(text) as LogLine;
       log.push(line);
       if (line.msg === "listening") resolve(line);
