@@ -74,6 +74,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return confirmClock(await configuration(terminal.env, config), terminal);
     },
   },
+  "verify-store": {
+    summary: "look whether a store that no relay has open is whole",
+    words: 0,
+    options: ["config"],
+    async run({ config }, _, terminal) {
+      const { verifyStore } = await import("./verify-store.ts");
+      return verifyStore(await configuration(terminal.env, config), terminal);
+    },
+  },
   conformance: {
     summary: "check any relay against NIP-DD and the NIPs it leans on",
     words: 1,

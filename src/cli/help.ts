@@ -79,6 +79,18 @@ wrong use or a wrong configuration.
 
 Example: deaddrop clock confirm
 `,
+  "verify-store": `Usage: deaddrop verify-store [--config <file>]
+
+Reads the store of this configuration from one end to the other, and says
+whether everything in it fits together: each drop with its key, its place in its
+box, its expiry and its author's memory of it, and nothing else beside them.
+Changes nothing. To be asked while no relay has the store open.
+
+Exit status: 0 when it is whole, 1 when it is not or cannot be read, 2 for
+wrong use or a wrong configuration.
+
+Example: deaddrop verify-store
+`,
   conformance: conformanceHelp("deaddrop conformance"),
   keys: `Usage: deaddrop keys new|import [--no-passphrase] [--key <file>] [--json]
        deaddrop keys show [--secret] [--key <file>] [--json]

@@ -343,6 +343,22 @@ export const noRelayOnStore = (folder: string): Message =>
   failed(`no relay with its store in ${folder} answers; is it running?`);
 export const clockConfirmed = (time: string): string =>
   `It is ${time}; what is past is deleted again.`;
+export const storeNotRead = (folder: string, why: string): Message =>
+  failed(`cannot read the store in ${folder}: ${why}`);
+export const storeDoesNotFit = (
+  folder: string,
+  count: number,
+  findings: readonly string[],
+): Message =>
+  failed(
+    `the store in ${folder} is not whole, in ${count} ${count === 1 ? "place" : "places"}:\n  ${findings.join("\n  ")}`,
+  );
+export const storeIsWhole = (counts: {
+  readonly held: number;
+  readonly leaving: number;
+  readonly tombstones: number;
+}): string =>
+  `The store is whole: ${counts.held} held, ${counts.leaving} to be taken off the disk, ${counts.tombstones} tombstones.`;
 
 // --- while it works
 

@@ -76,6 +76,15 @@ const SCENES: Readonly<Record<string, Scenes>> = {
     1: () => codeOf(["clock", "confirm"], { env: { DEADDROP_DATA: "/dev/null" } }),
     2: () => codeOf(["clock"]),
   },
+  "verify-store": {
+    async 0() {
+      const stopped = await startRelay({}, atEnd);
+      await stopped.stop();
+      return codeOf(["verify-store"], { env: { DEADDROP_DATA: stopped.data } });
+    },
+    1: () => codeOf(["verify-store"], { env: { DEADDROP_DATA: relay().data } }),
+    2: () => codeOf(["verify-store", "now"]),
+  },
   conformance: {
     0: () => codeOf(["conformance", relay().url, "--only", "information"]),
     1: async () => codeOf(["conformance", (await directory()).url, "--only", "basics/ok"]),

@@ -9,7 +9,11 @@ import { generateSecretKey } from "nostr-tools/pure";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
+import { Client } from "../support/client.ts";
+import { acknowledgement, giftWrap } from "../support/events.ts";
+import { person } from "../support/people.ts";
 import { temporaryFolder } from "../support/relay.ts";
+import { openStoreFile } from "../support/store-file.ts";
 import { atEnd, type Ran, run } from "./process.ts";
 import { newRelay } from "./support.ts";
 
@@ -33,7 +37,7 @@ describe.concurrent("deaddrop", PATIENCE, () => {
     },
   );
 
-  it.each(["serve", "config", "info", "clock", "conformance"])(
+  it.each(["serve", "config", "info", "clock", "verify-store", "conformance"])(
     "explains %s, with an example",
     async (command) => {
       const help = await run(["help", command]);
@@ -210,6 +214,47 @@ describe.concurrent("deaddrop serve", PATIENCE, () => {
     });
     expect(ran).toMatchObject({ code: 1 });
     expect(ran.out + ran.err).toContain("address already in use");
+  });
+});
+
+describe.concurrent("deaddrop verify-store", PATIENCE, () => {
+  it("says that all of a store fits together, and what does not", async () => {
+    const relay = await newRelay();
+    const env = { DEADDROP_DATA: relay.data };
+    const bob = person();
+    const client = await Client.connect(relay.url, {}, atEnd);
+    const drops = [giftWrap({ to: bob }), giftWrap({ to: bob }), giftWrap({ to: bob })];
+    for (const drop of drops) await client.publish(drop);
+    await client.publish(acknowledgement(bob, drops.slice(0, 1)));
+    expect(await run(["verify-store"], { env })).toEqual({
+      code: 1,
+      out: "",
+      err: `deaddrop: cannot read the store in ${relay.data}: ${relay.data} is in use by another relay\n`,
+    });
+    await relay.stop();
+    expect(await run(["verify-store"], { env })).toEqual({
+      code: 0,
+      out: "The store is whole: 2 held, 0 to be taken off the disk, 1 tombstones.\n",
+      err: "",
+    });
+    const file = openStoreFile(relay.data);
+    file.overwrite(2, "{");
+    await file.close();
+    expect(await run(["verify-store"], { env })).toEqual({
+      code: 1,
+      out: "",
+      err: `deaddrop: the store in ${relay.data} is not whole, in 1 place:\n  drops 2: is no event\n`,
+    });
+  });
+
+  it("exits with 1 where there is no store, and makes none", async () => {
+    const data = temporaryFolder(atEnd);
+    expect(await run(["verify-store"], { env: { DEADDROP_DATA: data } })).toEqual({
+      code: 1,
+      out: "",
+      err: `deaddrop: cannot read the store in ${data}: there is no store in ${data}\n`,
+    });
+    expect(readdirSync(data)).toEqual([]);
   });
 });
 

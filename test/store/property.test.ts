@@ -12,6 +12,7 @@ import { type NostrEvent, writeEvent } from "../../src/nostr/event.ts";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
 
 import { type Header, ID_PREFIX_DIGITS, type Store } from "../../src/store/store.ts";
+import { verifyStore } from "../../src/store/verify.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { DAY, hex, NOW, sweepAll } from "./contract.ts";
@@ -154,6 +155,8 @@ type Opened = {
   known(drop: Drop): boolean;
   /** A folder with what a crash would leave now. */
   copy(): string;
+  /** Throws when what lies in a folder does not fit together. */
+  verify(left: string): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -181,6 +184,10 @@ const openLmdb =
         }
         return copy;
       },
+      async verify(left) {
+        const { findings } = await verifyStore(left, "");
+        if (findings.length > 0) throw new Error(JSON.stringify(findings));
+      },
       async close() {
         await view.close();
         await opened.store.close();
@@ -195,6 +202,7 @@ const openPlain: Open = async (folder, settings, now) => {
     rule,
     known: (drop) => store.known(drop),
     copy: () => folder,
+    verify: () => Promise.resolve(),
     close: () => store.close(),
   };
 };
@@ -278,6 +286,7 @@ class Side {
         // What is on the disk at this moment is all that a crash leaves.
         const left = step.crash ? this.#opened.copy() : this.#folder;
         await this.#opened.close();
+        await this.#opened.verify(left);
         this.#folder = left;
         this.#settings = { ...this.#settings, retentionSeconds };
         // No restart is over in the second it began in.
