@@ -100,7 +100,7 @@ const reference: Peer = {
     serve(folder, (port) => ({
       command: join(ROOT, ".cache/python/bin/python"),
       args: [
-        join(ROOT, "nips/reference/relay.py"),
+        join(ROOT, "nips/reference/door.py"),
         "--listen",
         `127.0.0.1:${port}`,
         "--url",
