@@ -34,10 +34,9 @@ ORDER BY created_at DESC, id LIMIT ?
 """
 
 
-def status(event: Event, accepted: bool, reason: str) -> int:
+def status(event: Any, accepted: bool, reason: str) -> int:
     if not accepted:
-        found = (STATUS[part] for part in STATUS if part in reason)
-        return next(found)
+        return next(STATUS[part] for part in STATUS if part in reason)
     if event["kind"] == EPHEMERAL_WRAP:
         return 202
     return 201 if event["kind"] in (MESSAGE, WRAP) and not reason else 200
@@ -73,7 +72,8 @@ class Door(Relay):
         return web.Response(status=204)
 
     async def drop(self, request: web.Request) -> web.Response:
-        return self.answer(event := parsed(await request.read()), *self.publish(event))
+        event = parsed(await request.read())
+        return self.answer(event, *self.publish(event))
 
     async def ack(self, request: web.Request) -> web.Response:
         event = parsed(await request.read())

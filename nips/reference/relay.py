@@ -132,13 +132,13 @@ class Relay:
         with self.db:
             self.db.execute(change, (int(time.time()) + SKEW, settings.retention))
         query = "SELECT lead(since, 1, ?) OVER (ORDER BY rowid), retention FROM retentions"
-        self.retentions = self.db.execute(query, (FOREVER,)).fetchall()
+        self.retentions: list[tuple[int, int]] = self.db.execute(query, (FOREVER,)).fetchall()
         self.addresses = {address(url) for url in settings.url} - {address("")}
         self.connections: WeakSet[Connection] = WeakSet()
         self.max_message_length = settings.max_event_bytes + 128 * settings.max_acknowledgement_ids
         self.takers = {kind: self.hold for kind in (MESSAGE, WRAP)}
         self.takers |= {kind: self.acknowledge for kind in (ACKNOWLEDGEMENT, DELETION)}
-        self.takers |= {VANISH: self.vanish, EPHEMERAL_WRAP: lambda *_: ("", True)}
+        self.takers |= {VANISH: self.vanish, EPHEMERAL_WRAP: lambda event, now: ("", True)}
         self.app = web.Application(client_max_size=self.max_message_length)
         self.app.on_startup.append(self.sweep)
         self.app.router.add_get("/", self.root)
@@ -146,8 +146,8 @@ class Relay:
     def publish(self, value: Any) -> tuple[bool, str]:
         """The one way in, and what OK says."""
         event, now = verified(value), int(time.time())
-        if reason := self.fault(event, now) if event else FORGED:
-            return False, reason
+        if event is None or (reason := self.fault(event, now)):
+            return False, FORGED if event is None else reason
         reason, is_live = "error: the storage failed", False
         with suppress(sqlite3.Error), self.db:
             reason, is_live = self.takers[event["kind"]](event, now)
@@ -187,11 +187,11 @@ class Relay:
         """Some is left for acknowledgements of what is held."""
         return shutil.disk_usage(self.settings.data).free >= self.settings.reserved_bytes
 
-    def hold(self, drop: Event, now: int) -> tuple[str, bool]:
+    def hold(self, event: Event, now: int) -> tuple[str, bool]:
         """One way for the held and the acknowledged, which get "the same answer"."""
-        [recipient], expiry, text = values(drop, "p"), self.expiry(drop), compact(drop)
+        [recipient], expiry, text = values(event, "p"), self.expiry(event), compact(event)
         known = "SELECT created_at FROM drops WHERE recipient = ? AND id = ?"
-        row = self.db.execute(known, (recipient, drop["id"])).fetchone()
+        row = self.db.execute(known, (recipient, event["id"])).fetchone()
         if row is not None and row[0] is not None:
             return DUPLICATE, False
         used = "SELECT count(*), total(bytes) FROM drops WHERE recipient = ? AND held_until > ?"
@@ -202,7 +202,7 @@ class Relay:
         if not self.has_room():
             return "error: the storage is full", False
         until, kept = (expiry, text) if row is None else (now, None)
-        columns = (recipient, drop["id"], drop["created_at"], until, expiry, size, kept)
+        columns = (recipient, event["id"], event["created_at"], until, expiry, size, kept)
         self.db.execute("REPLACE INTO drops VALUES (?, ?, ?, ?, ?, ?, ?)", columns)
         return "", row is None
 
@@ -254,7 +254,7 @@ class Relay:
 
     def find(self, filters: list[Filter], most: int) -> tuple[list[Event], bool]:
         """At most so many drops that match, newest first; and whether these are all (NIP-67)."""
-        found, left = [], [filter.get("limit", FOREVER) for filter in filters]
+        found, left = list[Event](), [filter.get("limit", FOREVER) for filter in filters]
         keys = json.dumps([key for filter in filters for key in filter["#p"]])
         held = f"recipient {LISTED} AND held_until > ? ORDER BY created_at DESC, id"
         rows = self.db.execute(f"SELECT event FROM drops WHERE {held}", (keys, int(time.time())))
@@ -326,7 +326,7 @@ class Connection:
                 self.auth_answered.set_result(None)
                 self.auth_answered = asyncio.Future()
             case ["REQ" | "COUNT" as verb, str(id), *filters]:
-                self.subscriptions[verb, id] = waiting = []
+                self.subscriptions[verb, id] = waiting = list[Filter]()
                 requested = asyncio.ensure_future(self.request(verb, id, filters, waiting))
                 if self.keys:
                     await requested
