@@ -106,7 +106,7 @@ class Door(Relay):
         ):
             raise web.HTTPUnauthorized
         key = event["pubkey"]
-        npub = bech32_encode("npub", convertbits(bytes.fromhex(key), 8, 5))
+        npub = bech32_encode("npub", convertbits(bytes.fromhex(key), 8, 5) or [])
         if request.match_info["key"] not in (key, npub):
             raise web.HTTPForbidden
         return key
