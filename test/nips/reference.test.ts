@@ -11,7 +11,7 @@ import { checksThat, conformanceReport, failures } from "../conformance/report.t
 import { Client } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
-import { type AtEnd, temporaryFolder } from "../support/relay.ts";
+import { temporaryFolder } from "../support/relay.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const PYTHON = process.env["DEADDROP_PYTHON"] ?? join(ROOT, ".cache/python/bin/python");
@@ -80,7 +80,6 @@ async function startReference(
   program: string,
   data: string,
   options: readonly string[] = [],
-  atEnd: AtEnd = onTestFinished,
 ): Promise<Reference> {
   const args = [join(ROOT, "nips/reference", program), "--listen", "127.0.0.1:0", "--data", data];
   const child = spawn(PYTHON, [...args, ...options], {
@@ -92,7 +91,7 @@ async function startReference(
     child.kill(signal);
     return exited;
   };
-  atEnd(() => void end("SIGKILL"));
+  onTestFinished(() => void end("SIGKILL"));
   const url = await new Promise<string>((resolve, reject) => {
     createInterface({ input: child.stdout }).once("line", (line) => {
       resolve(line.replace("listening on ", ""));
@@ -107,15 +106,14 @@ it.skipIf(process.env["CI"] === undefined)("has the Python that the reference ne
 });
 
 describe.skipIf(isMissing)(`the relay of nips/reference${but}`, () => {
-  // Side by side: most of the time is spent waiting for answers that do not come.
-  it.concurrent.for(FORMS)(
+  it.each(FORMS)(
     "fails no check, skips what it does not advertise, and ends when it is told to: $program",
     {
       timeout: FULL_RUN_MS,
     },
-    async ({ program, unclaimed }, { expect, onTestFinished }) => {
-      const data = join(temporaryFolder(onTestFinished), "drops.sqlite");
-      const reference = await startReference(program, data, REACHABLE, onTestFinished);
+    async ({ program, unclaimed }) => {
+      const data = join(temporaryFolder(), "drops.sqlite");
+      const reference = await startReference(program, data, REACHABLE);
       const report = await conformanceReport(reference.url);
       expect(failures(report)).toEqual([]);
       expect(checksThat("advised", report)).toEqual([]);
