@@ -91,7 +91,7 @@ async function withOurs<Result>(
   }
 }
 
-/** The relay in Python that was written from the drafts alone; `.ci/tools` installs what it needs. */
+/** The relay in Python that was written from the drafts alone, with HTTP; `.ci/tools` installs what it needs. */
 const reference: Peer = {
   name: "reference",
   version: VERSION,
@@ -100,7 +100,7 @@ const reference: Peer = {
     serve(folder, (port) => ({
       command: join(ROOT, ".cache/python/bin/python"),
       args: [
-        join(ROOT, "nips/reference/relay.py"),
+        join(ROOT, "nips/reference/door.py"),
         "--listen",
         `127.0.0.1:${port}`,
         "--url",
@@ -164,7 +164,7 @@ function page(reports: readonly Report[]): string {
     "claim NIP-DD; the table says what a private message meets there, not that they break a promise of theirs. A failed",
     "check may follow from another one: a relay that refuses the drops a check begins with fails it. So does",
     "nostr-rs-relay with most: it answers no AUTH with OK, as NIP-42 says it must, and the suite waits for that. The reference",
-    "([nips/reference](../nips/reference/README.md)) has no NIP-77, which `--all` asks of it too.",
+    "([nips/reference](../nips/reference/README.md), with its `door.py`) has no NIP-77, which `--all` asks of it too.",
     "",
     row(["", ...heads]),
     rule,

@@ -1,38 +1,32 @@
-"""A relay for dead drops, from the text of NIP-DD (../DD.md) and NIP-DH (../DH.md) alone.
-
-It has one thread and writes one event at a time: what it has answered is committed.
-"""
+"""A relay for dead drops, from the text of NIP-DD (../DD.md) and the NIPs it names alone."""
 
 import argparse
 import asyncio
-import base64
-import contextlib
+import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import time
-from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 from aiohttp import WSMsgType, web
-from bech32 import bech32_encode, convertbits
+from coincurve import PublicKeyXOnly
 from yarl import URL
 
-from store import ACKNOWLEDGEMENT, DELETION, EPHEMERAL_WRAP, FOREVER, MESSAGE, SKEW, VANISH, WRAP
-from store import Answer, Event, Filter, Refusal, Store
-from store import compact, is_filter, matches, values, verified
-
-AUTH, HTTP_AUTH = 22242, 27235
-AUTH_SECONDS = {AUTH: 600, HTTP_AUTH: 60}  # how far their time may be off (NIP-42, NIP-98)
+MESSAGE, DELETION, VANISH, WRAP, ACKNOWLEDGEMENT, EPHEMERAL_WRAP = 4, 5, 62, 1059, 20221, 21059
+AUTH, AUTH_SECONDS = 22242, 600  # and how far its time may be off (NIP-42)
+FUZZ = 172800  # how far senders move `created_at` back (NIP-59)
+SKEW = 900  # how far it may be ahead
 HOLD_SECONDS = 0.5  # how long a request waits for AUTH
-SWEEP_SECONDS, POLL_SECONDS, MAX_WAIT_SECONDS = 1, 0.2, 60
-MAX_UNREAD_BYTES = 16 << 20  # for a slow reader; one with more is cut off, and asks again
-LIMITS = {"max_subscriptions": 20, "max_filters": 20, "max_subid_length": 64}
-
+FOREVER = 1 << 62
+LIMITATION = {"max_limit": 500, "min_pow_difficulty": 0}
 DEAD_DROP = {
+    "retention": 30 * 86400,
     "max_event_bytes": 65536,
     "max_drops": 5000,
     "max_bytes": 64 << 20,
@@ -40,212 +34,335 @@ DEAD_DROP = {
     "max_early_acknowledgements": 10000,
     "max_auth_keys": 1000,
 }
-LIMITATION = {"max_limit": 500, "min_pow_difficulty": 0}
-OTHERS = {"retention": 30 * 86400, "reserved_bytes": 64 << 20}  # of the disk, for acknowledgements
+CORS = {f"Access-Control-Allow-{what}": "*" for what in ("Origin", "Methods", "Headers")}
+FORGED = "invalid: not an event, or not signed by its key"
+DUPLICATE = "duplicate: already have this event"
+Event = dict[str, Any]
+Filter = dict[str, Any]
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+is_hex, is_number = re.compile("[0-9a-f]{64}").fullmatch, re.compile("[0-9]+").fullmatch
+
+
+def parsed(text: str | bytes) -> Any:
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
 
 
 def address(url: str) -> tuple[str | None, int | None]:
     """The host and the port, also one that the scheme implies."""
-    with contextlib.suppress(ValueError):
+    with suppress(ValueError):
         return URL(url).host, URL(url).port
     return None, None
 
 
-def is_hex(text: str) -> bool:
-    return re.fullmatch("[0-9a-f]{64}", text) is not None
+def verified(value: Any) -> Event | None:
+    """The event, if it is one (NIP-01). Its id is of either spelling of control characters."""
+    names = ("id", "pubkey", "created_at", "kind", "tags", "content", "sig")
+    with suppress(LookupError, TypeError, ValueError):
+        event = {name: value[name] for name in names}
+        id, pubkey, created_at, kind, tags, content, sig = event.values()
+        escaped, control = compact([0, *list(event.values())[1:-1]]), r"\\(?:u00([01][0-9a-f])|.)"
+        verbatim = re.sub(control, lambda m: chr(int(m[1], 16)) if m[1] else m[0], escaped)
+        if (
+            (type(created_at), type(kind), type(tags)) == (int, int, list)
+            and 0 <= created_at < FOREVER
+            and all(type(tag) is list and tag for tag in tags)
+            and all(type(text) is str for tag in [[content], *tags] for text in tag)
+            and id in [hashlib.sha256(text.encode()).hexdigest() for text in (escaped, verbatim)]
+            and re.fullmatch("[0-9a-f]{192}", pubkey + sig)
+            and PublicKeyXOnly(bytes.fromhex(pubkey)).verify(bytes.fromhex(sig), bytes.fromhex(id))
+        ):
+            return event
+    return None
 
 
-def parsed(text: str | bytes) -> Any:
-    with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(text)
+def values(event: Event, name: str) -> list[str]:
+    """The values of the tags with this name, "" for a tag without one."""
+    return [(tag + [""])[1] for tag in event["tags"] if tag[0] == name]
 
 
-def id_of(event: Any) -> str:
-    return str(event.get("id", "")) if isinstance(event, dict) else ""
+def times(event: Event, name: str) -> list[int]:
+    """-1 for what is not decimal digits. 18 of these reach beyond any clock."""
+    return [int(v.lstrip("0")[:18] or 0) if is_number(v) else -1 for v in values(event, name)]
+
+
+def is_filter(value: Any) -> bool:
+    """By its names, and the types of its values: what else no event has matches none."""
+    return isinstance(value, dict) and all(
+        re.fullmatch("ids|authors|kinds|since|until|limit|#[a-zA-Z]", name)
+        and type(wanted) is (int if name in ("since", "until", "limit") else list)
+        for name, wanted in value.items()
+    )
+
+
+def matches(filter: Filter, event: Event) -> bool:
+    fields = {"ids": [event["id"]], "authors": [event["pubkey"]], "kinds": [event["kind"]]}
+    return filter.get("since", 0) <= event["created_at"] <= filter.get("until", FOREVER) and all(
+        any(value in filter[name] for value in fields.get(name) or values(event, name[1:]))
+        for name in filter.keys() - {"since", "until", "limit"}
+    )
+
+
+# A row is a drop, or a tombstone when it has no `event`, or one of a drop that was not seen yet
+# when it has no `created_at`. It is served before `held_until`, and forgotten at `expires_at`.
+# A `retention` applies to a `created_at` behind its `since` up to that of the next one.
+SCHEMA = """
+PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+CREATE TABLE IF NOT EXISTS drops (
+  recipient TEXT NOT NULL, id TEXT NOT NULL, created_at INTEGER, held_until INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL, bytes INTEGER, event TEXT, PRIMARY KEY (recipient, id));
+CREATE INDEX IF NOT EXISTS boxes ON drops (recipient, created_at DESC, id, held_until, bytes);
+CREATE INDEX IF NOT EXISTS messages ON drops (event ->> 'pubkey') WHERE event ->> 'kind' = 4;
+CREATE INDEX IF NOT EXISTS leaving ON drops (held_until) WHERE event IS NOT NULL;
+CREATE INDEX IF NOT EXISTS expiring ON drops (expires_at);
+CREATE TABLE IF NOT EXISTS retentions (since INTEGER NOT NULL, retention INTEGER NOT NULL);
+"""
+LISTED = "IN (SELECT value FROM json_each(?))"
+WRITTEN = "event ->> 'kind' = 4 AND event ->> 'pubkey' = ?"
 
 
 class Relay:
-    """Checks what is published, has it written, and delivers it."""
+    """Checks, holds and delivers, one event after the other: what it has answered is committed."""
 
     def __init__(self, settings: argparse.Namespace) -> None:
-        self.settings, self.store = settings, Store(settings)
-        self.addresses = {address(url) for url in settings.url}
-        self.connections: set[Connection] = set()
-        ids = max(settings.max_acknowledgement_ids, settings.max_auth_keys)
-        self.max_message_length = max(2 * settings.max_event_bytes, 128 * ids)
-        self.takers = {kind: self.store.hold for kind in (MESSAGE, WRAP)}
-        self.takers |= {kind: self.store.acknowledge for kind in (ACKNOWLEDGEMENT, DELETION)}
-        self.takers |= {VANISH: self.store.vanish}
-        self.takers |= {EPHEMERAL_WRAP: lambda *_: Answer(True, "", 202, is_live=True)}
+        self.settings, self.db = settings, sqlite3.connect(settings.data)
+        self.db.executescript(SCHEMA)
+        last = "SELECT retention FROM retentions ORDER BY rowid DESC LIMIT 1"
+        change = f"INSERT INTO retentions SELECT ?1, ?2 WHERE ?2 IS NOT ({last})"
+        with self.db:
+            self.db.execute(change, (int(time.time()) + SKEW, settings.retention))
+        query = "SELECT lead(since, 1, ?) OVER (ORDER BY rowid), retention FROM retentions"
+        self.retentions: list[tuple[int, int]] = self.db.execute(query, (FOREVER,)).fetchall()
+        self.addresses = {address(url) for url in settings.url} - {address("")}
+        self.connections: WeakSet[Connection] = WeakSet()
+        self.max_message_length = settings.max_event_bytes + 128 * settings.max_acknowledgement_ids
+        self.takers = {kind: self.hold for kind in (MESSAGE, WRAP)}
+        self.takers |= {kind: self.acknowledge for kind in (ACKNOWLEDGEMENT, DELETION)}
+        self.takers |= {VANISH: self.vanish, EPHEMERAL_WRAP: lambda event, now: ("", True)}
+        self.app = web.Application(client_max_size=self.max_message_length)
+        self.app.on_startup.append(self.sweep)
+        self.app.router.add_get("/", self.root)
 
-    def publish(self, value: Any, kinds: set[int] | range = range(1 << 16)) -> Answer:
-        """The one way in, over WebSocket and HTTP."""
-        now = int(time.time())
-        try:
-            event = verified(value)
-            if event["kind"] not in kinds:
-                raise Refusal("invalid: of a kind that has no place here", 400)
-            self.check(event, now)
-            with self.store.db:
-                answer = self.takers[event["kind"]](event, now)
-        except Refusal as refusal:
-            return Answer(False, *refusal.args)
-        except sqlite3.OperationalError:
-            return Answer(False, "error: the storage failed", 503)
-        for connection in self.connections if answer.is_live else ():
+    def publish(self, value: Any) -> tuple[bool, str]:
+        """The one way in, and what OK says."""
+        event, now = verified(value), int(time.time())
+        if event is None or (reason := self.fault(event, now)):
+            return False, FORGED if event is None else reason
+        reason, is_live = "error: the storage failed", False
+        with suppress(sqlite3.Error), self.db:
+            reason, is_live = self.takers[event["kind"]](event, now)
+        for connection in self.connections if is_live else ():
             connection.offer(event)
-        return answer
+        return reason in ("", DUPLICATE), reason
 
-    def check(self, event: Event, now: int) -> None:
-        """Refuses what must not be taken, whatever is held."""
+    def fault(self, event: Event, now: int) -> str:
+        """Why it must not be taken, whatever is held; or nothing."""
         kind, settings = event["kind"], self.settings
         ids, recipients, relays = (values(event, name) for name in ("e", "p", "relay"))
-        is_drop, is_ack = (
-            kind in (MESSAGE, WRAP, EPHEMERAL_WRAP),
-            kind in (ACKNOWLEDGEMENT, DELETION),
-        )
+        is_drop = kind in (MESSAGE, WRAP, EPHEMERAL_WRAP)
+        is_ack = kind in (ACKNOWLEDGEMENT, DELETION)
         is_here = "ALL_RELAYS" in relays or any(address(url) in self.addresses for url in relays)
         size, work = len(compact(event).encode()), 256 - int(event["id"], 16).bit_length()
         faults = [
-            (kind not in self.takers, "blocked: this relay holds dead drops alone", 403),
-            (is_drop and size > settings.max_event_bytes, "invalid: the event is too large", 413),
-            (is_drop and len(recipients) != 1, "invalid: a drop has exactly one p tag", 400),
-            (is_drop and not all(map(is_hex, recipients)), "invalid: p is not a key in hex", 400),
-            (kind == ACKNOWLEDGEMENT and not ids, "invalid: no e tag", 400),
-            (is_ack and not all(map(is_hex, ids)), "invalid: an e tag is not an id in hex", 400),
-            (is_ack and len(ids) > settings.max_acknowledgement_ids, "invalid: too many ids", 400),
-            (kind == VANISH and not is_here, "invalid: meant for other relays", 400),
-            (not is_ack and event["created_at"] > now + SKEW, "invalid: dated too far ahead", 400),
-            (is_drop and now >= self.store.expiry(event), "invalid: the drop has expired", 400),
-            (is_drop and work < settings.min_pow_difficulty, "pow: more work is needed", 422),
+            (kind not in self.takers, "blocked: this relay holds dead drops alone"),
+            (is_drop and size > settings.max_event_bytes, "invalid: the event is too large"),
+            (is_drop and not is_hex(" ".join(recipients)), "invalid: not one p tag, with a key"),
+            (kind == ACKNOWLEDGEMENT and not ids, "invalid: no e tag"),
+            (is_ack and not all(map(is_hex, ids)), "invalid: an e tag is not an id in hex"),
+            (is_ack and len(ids) > settings.max_acknowledgement_ids, "invalid: too many ids"),
+            (kind == VANISH and not is_here, "invalid: meant for other relays"),
+            (is_ack and -1 in times(event, "grace"), "invalid: a grace is not decimal digits"),
+            (not is_ack and event["created_at"] > now + SKEW, "invalid: dated too far ahead"),
+            (is_drop and now >= self.expiry(event), "invalid: the drop has expired"),
+            (is_drop and work < settings.min_pow_difficulty, "pow: more work is needed"),
         ]
-        for is_found, reason, status in faults:
-            if is_found:
-                raise Refusal(reason, status)
+        return next((reason for is_found, reason in faults if is_found), "")
 
-    def login(self, value: Any, kind: int, tags: dict[str, Callable[[str], bool]]) -> str:
-        """The key that signed an AUTH (NIP-42) or an HTTP authorization (NIP-98)."""
-        event = verified(value)
-        if event["kind"] != kind or abs(event["created_at"] - time.time()) > AUTH_SECONDS[kind]:
-            raise Refusal("invalid: the kind or the time is wrong", 401)
-        for name, is_right in tags.items():
-            if not any(map(is_right, values(event, name)[:1])):
-                raise Refusal(f"invalid: {name} is wrong", 401)
-        return event["pubkey"]
+    def expiry(self, drop: Event) -> int:
+        """min(expiration tag, created_at + 172800 + retention)"""
+        retention = next(r for until, r in self.retentions if drop["created_at"] <= until)
+        return min([drop["created_at"] + FUZZ + retention, *times(drop, "expiration")])
+
+    def has_room(self) -> bool:
+        """Some is left for acknowledgements of what is held."""
+        return shutil.disk_usage(self.settings.data).free >= self.settings.reserved_bytes
+
+    def hold(self, event: Event, now: int) -> tuple[str, bool]:
+        """One way for the held and the acknowledged, which get "the same answer"."""
+        [recipient], expiry, text = values(event, "p"), self.expiry(event), compact(event)
+        known = "SELECT created_at FROM drops WHERE recipient = ? AND id = ?"
+        row = self.db.execute(known, (recipient, event["id"])).fetchone()
+        if row is not None and row[0] is not None:
+            return DUPLICATE, False
+        used = "SELECT count(*), total(bytes) FROM drops WHERE recipient = ? AND held_until > ?"
+        drops, bytes = self.db.execute(used, (recipient, now)).fetchone()
+        size = len(text.encode())
+        if drops >= self.settings.max_drops or bytes + size > self.settings.max_bytes:
+            return "rate-limited: the box is full", False
+        if not self.has_room():
+            return "error: the storage is full", False
+        until, kept = (expiry, text) if row is None else (now, None)
+        columns = (recipient, event["id"], event["created_at"], until, expiry, size, kept)
+        self.db.execute("REPLACE INTO drops VALUES (?, ?, ?, ?, ?, ?, ?)", columns)
+        return "", row is None
+
+    def acknowledge(self, event: Event, now: int) -> tuple[str, bool]:
+        """Kinds 20221 and 5. What is held is deleted "all the same" if new ids are not taken."""
+        signer, ids = event["pubkey"], set(values(event, "e"))
+        named, until = (signer, json.dumps(list(ids))), min(times(event, "grace"), default=now)
+        self.release(f"recipient = ? AND id {LISTED}", named, until, now)
+        if event["kind"] == DELETION:
+            self.release(f"{WRITTEN} AND id {LISTED}", named, until, now)
+        seen = f"SELECT id FROM drops WHERE recipient = ? AND id {LISTED} AND created_at NOT NULL"
+        unseen = ids - {id for (id,) in self.db.execute(seen, named)}
+        # After it nothing that exists now could be accepted any more.
+        life = SKEW + FUZZ + max(r for until, r in self.retentions if until + FUZZ + r > now)
+        if not unseen or not now - life <= event["created_at"] <= now + SKEW:
+            return "", False
+        early = "SELECT id FROM drops WHERE recipient = ? AND created_at IS NULL"
+        remembered = unseen.union(id for (id,) in self.db.execute(early, (signer,)))
+        if len(remembered) > self.settings.max_early_acknowledgements:
+            return "rate-limited: too many drops that have not come", False
+        if not self.has_room():
+            return "error: the storage is full", False
+        tombstone = "REPLACE INTO drops VALUES (?, ?, NULL, 0, ?, NULL, NULL)"
+        self.db.executemany(tombstone, [(signer, id, now + life) for id in unseen])
+        return "", False
+
+    def vanish(self, event: Event, now: int) -> tuple[str, bool]:
+        """One "published again MUST NOT delete what came after it": it has a tombstone, too."""
+        signer, until = event["pubkey"], event["created_at"]
+        once = "INSERT OR IGNORE INTO drops VALUES ('', ?, ?, 0, ?, NULL, NULL)"
+        tombstone = (event["id"], until, until + FUZZ + max(r for _, r in self.retentions))
+        if self.db.execute(once, tombstone).rowcount == 1:
+            for whose in ("recipient = ?", WRITTEN):
+                self.release(f"{whose} AND created_at <= ?", (signer, until), now, now)
+        return "", False
+
+    def release(self, which: str, named: tuple[Any, ...], until: int, now: int) -> None:
+        """Has drops held no longer than `until`, and leaves tombstones of those past it."""
+        new = "held_until = min(held_until, ?), event = iif(min(held_until, ?) > ?, event, NULL)"
+        self.db.execute(f"UPDATE drops SET {new} WHERE {which}", (until, until, now, *named))
+
+    async def sweep(self, app: web.Application) -> None:
+        """Forgets what has expired, a tombstone with its drop, and again in a second."""
+        now, loop = int(time.time()), asyncio.get_running_loop()
+        with suppress(sqlite3.Error), self.db:
+            self.release("event IS NOT NULL AND held_until <= ?", (now,), now, now)
+            self.db.execute("DELETE FROM drops WHERE expires_at <= ?", (now,))
+        loop.call_later(1, lambda: loop.create_task(self.sweep(app)))
+
+    def find(self, filters: list[Filter], most: int) -> tuple[list[Event], bool]:
+        """At most so many drops that match, newest first; and whether these are all (NIP-67)."""
+        found, left = list[Event](), [filter.get("limit", FOREVER) for filter in filters]
+        keys = json.dumps([key for filter in filters for key in filter["#p"]])
+        held = f"recipient {LISTED} AND held_until > ? ORDER BY created_at DESC, id"
+        rows = self.db.execute(f"SELECT event FROM drops WHERE {held}", (keys, int(time.time())))
+        for event in (json.loads(text) for (text,) in rows):
+            matching = [n for n, filter in enumerate(filters) if matches(filter, event)]
+            if matching and (len(found) == most or all(left[n] <= 0 for n in matching)):
+                return found, False
+            found += [event] if matching else []
+            left = [count - (n in matching) for n, count in enumerate(left)]
+        return found, True
 
     def document(self) -> dict[str, Any]:
-        """NIP-11"""
-        now, settings = int(time.time()), vars(self.settings)
+        """NIP-11. The `retention` is the least for what is dated up to 172800 seconds back."""
+        now, settings, former = int(time.time()), vars(self.settings), self.retentions[:-1]
+        held = [{"until": u, "retention": r} for u, r in former if u + FUZZ + r > now]
         return {
             "name": "dead drops",
-            "supported_nips": [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 98],
+            "supported_nips": [1, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67],
             "limitation": {
-                **LIMITS,
                 **{name: settings[name] for name in LIMITATION},
                 "max_message_length": self.max_message_length,
-                "created_at_upper_limit": SKEW,
                 "restricted_writes": True,
             },
             "dead_drop": {
                 **{name: settings[name] for name in DEAD_DROP},
                 "kinds": [MESSAGE, WRAP],
-                "retention": self.store.advertised_retention(now),
-                "former_retentions": self.store.former_retentions(now),
-                "http": True,
+                "retention": min(r for until, r in self.retentions if until >= now - FUZZ),
+                "former_retentions": held,
             },
         }
 
+    async def root(self, request: web.Request) -> web.StreamResponse:
+        if "Upgrade" not in request.headers:
+            told, type = self.document(), "application/nostr+json"
+            return web.json_response(told, content_type=type, headers=CORS)
+        socket = web.WebSocketResponse(max_msg_size=self.max_message_length, compress=False)
+        await socket.prepare(request)
+        connection = Connection(self, socket)
+        self.connections.add(connection)
+        async for message in socket:
+            await connection.take(message.data if message.type is WSMsgType.TEXT else "")
+        return socket
+
 
 class Connection:
-    """A WebSocket with its keys, its subscriptions, and the requests that wait for AUTH."""
+    """A WebSocket with its keys, and its subscriptions: empty ones while they wait for AUTH."""
 
-    def __init__(self, relay: Relay) -> None:
-        self.relay, self.challenge, self.is_challenged = relay, os.urandom(16).hex(), False
-        self.socket = web.WebSocketResponse(max_msg_size=relay.max_message_length, compress=False)
-        self.keys: set[str] = set()
-        self.subscriptions: dict[str, list[Filter]] = {}
-        self.held: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self.is_auth_answered = asyncio.Event()
-
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        await self.socket.prepare(request)
-        self.transport = request.transport
-        self.relay.connections.add(self)
-        try:
-            async for message in self.socket:
-                await self.take(message.data if message.type is WSMsgType.TEXT else "")
-        finally:
-            self.relay.connections.discard(self)
-        return self.socket
+    def __init__(self, relay: Relay, socket: web.WebSocketResponse) -> None:
+        self.relay, self.socket, self.keys = relay, socket, set[str]()
+        self.challenge: str | None = None
+        self.subscriptions: dict[tuple[str, str], list[Filter]] = {}
+        self.auth_answered = asyncio.Future[None]()
 
     async def send(self, *message: Any) -> None:
-        """Waits while the other side does not read."""
-        with contextlib.suppress(ConnectionError):
-            await self.socket.send_str(json.dumps(message))
+        with suppress(ConnectionError):
+            await self.socket.send_str(json.dumps(message))  # waits while it is not read
+
+    def offer(self, event: Event) -> None:
+        for (_, id), filters in self.subscriptions.items():
+            if any(matches(filter, event) for filter in filters):
+                asyncio.ensure_future(self.send("EVENT", id, event))
 
     async def take(self, text: str) -> None:
         match parsed(text):
-            case ["EVENT", event]:
-                answer = self.relay.publish(event)
-                await self.send("OK", id_of(event), answer.accepted, answer.reason)
-            case ["AUTH", event]:
-                answer = self.authenticate(event)
-                await self.send("OK", id_of(event), answer.accepted, answer.reason)
-                self.is_auth_answered.set()
+            case ["EVENT", {"id": str(id)} as event]:
+                await self.send("OK", id, *self.relay.publish(event))
+            case ["AUTH", {"id": str(id)} as event]:
+                await self.send("OK", id, *self.authenticate(event))
+                self.auth_answered.set_result(None)
+                self.auth_answered = asyncio.Future()
             case ["REQ" | "COUNT" as verb, str(id), *filters]:
-                self.close(verb, id)
-                await self.request(verb, id, filters)
+                self.subscriptions[verb, id] = waiting = list[Filter]()
+                requested = asyncio.ensure_future(self.request(verb, id, filters, waiting))
+                if self.keys:
+                    await requested
             case ["CLOSE", str(id)]:
-                self.close("REQ", id)
+                self.subscriptions.pop(("REQ", id), None)
             case _:
                 await self.send("NOTICE", "invalid: not a message of NIP-01, 42 or 45")
 
-    def authenticate(self, value: Any) -> Answer:
-        tags = {"challenge": lambda challenge: challenge == self.challenge}
-        tags["relay"] = lambda url: address(url) in self.relay.addresses
-        try:
-            keys = self.keys | {self.relay.login(value, AUTH, tags)}
-        except Refusal as refusal:
-            return Answer(False, *refusal.args)
-        if len(keys) > self.relay.settings.max_auth_keys:
-            return Answer(False, "restricted: too many keys on one connection", 403)
-        self.keys = keys
-        return Answer(True, "", 200)
+    def authenticate(self, value: Any) -> tuple[bool, str]:
+        if (event := verified(value)) is None:
+            return False, FORGED
+        age, keys = abs(time.time() - event["created_at"]), self.keys | {event["pubkey"]}
+        is_here = self.relay.addresses & {*map(address, values(event, "relay")[:1])}
+        faults = [
+            (event["kind"] != AUTH or age > AUTH_SECONDS, "invalid: the kind or the time"),
+            (values(event, "challenge")[:1] != [self.challenge], "invalid: not this challenge"),
+            (not is_here, "invalid: for another relay"),
+            (len(keys) > self.relay.settings.max_auth_keys, "restricted: too many keys"),
+        ]
+        reason = next((reason for is_found, reason in faults if is_found), "")
+        self.keys = self.keys if reason else keys
+        return not reason, reason
 
-    def close(self, verb: str, id: str) -> None:
-        if verb == "REQ":
-            self.subscriptions.pop(id, None)
-        if (verb, id) in self.held:
-            self.held.pop((verb, id)).cancel()
-
-    async def request(self, verb: str, id: str, filters: list[Any]) -> None:
-        """Answers, or holds what comes without a key "until AUTH is answered, or half a second"."""
-        if not self.keys and not self.is_challenged:
-            self.is_challenged = True
+    async def request(self, verb: str, id: str, filters: list[Any], waiting: list[Filter]) -> None:
+        """Holds one that comes without a key "until `AUTH` is answered, or half a second"."""
+        if self.challenge is None:
+            self.challenge = os.urandom(16).hex()
             await self.send("AUTH", self.challenge)
-        if not 0 < len(id) <= LIMITS["max_subid_length"]:
-            await self.send("CLOSED", id, "invalid: the id is too long or empty")
-        elif not 0 < len(filters) <= LIMITS["max_filters"] or not all(map(is_filter, filters)):
-            await self.send("CLOSED", id, "invalid: a malformed filter, too many or none")
-        elif len(self.subscriptions) + len(self.held) >= LIMITS["max_subscriptions"]:
-            await self.send("CLOSED", id, "rate-limited: too many subscriptions")
-        elif self.keys:
-            await self.answer(verb, id, filters)
-        else:
-            self.is_auth_answered.clear()
-            self.held[verb, id] = asyncio.create_task(self.hold(verb, id, filters))
-
-    async def hold(self, verb: str, id: str, filters: list[Filter]) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HOLD_SECONDS):
-                await self.is_auth_answered.wait()
-        del self.held[verb, id]
-        await self.answer(verb, id, filters)
-
-    async def answer(self, verb: str, id: str, filters: list[Filter]) -> None:
-        """To a filter without `#p` all keys are named. Those not authenticated are left out of the
-        others, and the filters that then name none.
-        """
+        if not self.keys:
+            await asyncio.wait([self.auth_answered], timeout=HOLD_SECONDS)
+        if self.subscriptions.get((verb, id)) is not waiting:
+            return  # closed, or replaced
+        del self.subscriptions[verb, id]
+        if not (0 < len(id) <= 64 and filters and all(map(is_filter, filters))):
+            return await self.send("CLOSED", id, "invalid: a malformed filter or id, or no filter")
+        # Without `#p` it names all keys; what it names beside these is ignored.
         own = [{**f, "#p": [k for k in self.keys if k in f.get("#p", [k])]} for f in filters]
         own = [filter for filter in own if filter["#p"]]
         if not own:
@@ -253,127 +370,29 @@ class Connection:
             other = "restricted: drops are shown to their recipients alone"
             await self.send("CLOSED", id, other if self.keys else "auth-required: who asks?")
         elif verb == "COUNT":
-            drops, _ = self.relay.store.find(own, FOREVER)
-            await self.send("COUNT", id, {"count": len(drops)})
+            await self.send("COUNT", id, {"count": len(self.relay.find(own, FOREVER)[0])})
         else:
-            self.subscriptions[id] = own  # nothing that comes while the rest is sent is missed
-            drops, is_whole = self.relay.store.find(own, self.relay.settings.max_limit)
+            self.subscriptions[verb, id] = own  # from now on it misses nothing
+            drops, is_whole = self.relay.find(own, self.relay.settings.max_limit)
             for drop in drops:
                 await self.send("EVENT", id, drop)
             await self.send("EOSE", id, ["finish" if is_whole else "more"])
 
-    def offer(self, event: Event) -> None:
-        """Sends what was just published on the subscriptions that it matches."""
-        for id, filters in self.subscriptions.items():
-            if any(matches(filter, event) for filter in filters):
-                asyncio.ensure_future(self.send("EVENT", id, event))
-        if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-            self.transport.abort()
 
-
-class Door:
-    """Dead drops over HTTP (NIP-DH)."""
-
-    def __init__(self, relay: Relay) -> None:
-        self.relay, self.find = relay, relay.store.find
-        self.roots = [url.partition("://")[2].rstrip("/") for url in relay.settings.url]
-
-    async def root(self, request: web.Request) -> web.StreamResponse:
-        if "Upgrade" in request.headers:
-            return await Connection(self.relay).serve(request)
-        return web.json_response(self.relay.document(), content_type="application/nostr+json")
-
-    async def drop(self, request: web.Request, **kinds: set[int]) -> web.Response:
-        event = parsed(await request.read())
-        accepted, reason, status, _ = self.relay.publish(event, **kinds)
-        told = {"id": id_of(event), "accepted": accepted, "reason": reason}
-        return web.json_response(told, status=status)
-
-    async def ack(self, request: web.Request) -> web.Response:
-        return await self.drop(request, kinds={ACKNOWLEDGEMENT, DELETION})
-
-    def recipient(self, request: web.Request) -> str:
-        """Whose box is read, by its owner: "without it the status is 401, and with another key than
-        the recipient's 403".
-        """
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        urls = [root + request.raw_path for root in self.roots]
-        tags = {"u": lambda url: url.partition("://")[2] in urls}
-        tags["method"] = lambda method: method == request.method
-        try:
-            value = parsed(base64.b64decode(token if scheme == "Nostr" else ""))
-            key = self.relay.login(value, HTTP_AUTH, tags)
-        except (Refusal, ValueError) as error:
-            raise web.HTTPUnauthorized from error
-        npub = bech32_encode("npub", convertbits(bytes.fromhex(key), 8, 5))
-        if request.match_info["key"] not in (key, npub):
-            raise web.HTTPForbidden
-        return key
-
-    async def pickup(self, request: web.Request) -> web.Response:
-        filters, query = [{"#p": [self.recipient(request)]}], request.query
-        try:
-            limit, wait = int(query.get("limit", FOREVER)), float(query.get("wait", 0))
-            created_at, _, id = query.get("cursor", f"{FOREVER}.").partition(".")
-            page = partial(self.find, filters, after=(max(0, min(int(created_at), FOREVER)), id))
-        except ValueError as error:
-            raise web.HTTPBadRequest from error
-        most = max(0, min(limit, self.relay.settings.max_limit))
-        end = time.monotonic() + min(wait, MAX_WAIT_SECONDS)
-        drops, is_whole = page(most)
-        while not drops and is_whole and time.monotonic() < end:
-            await asyncio.sleep(POLL_SECONDS)
-            drops, is_whole = page(most)
-        headers = {"Dead-Drop-Finished": str(is_whole).lower()}
-        if drops:
-            headers["Dead-Drop-Cursor"] = f"{drops[-1]['created_at']}.{drops[-1]['id']}"
-        return web.Response(text="".join(compact(drop) + "\n" for drop in drops), headers=headers)
-
-    async def count(self, request: web.Request) -> web.Response:
-        drops, _ = self.find([{"#p": [self.recipient(request)]}], FOREVER)
-        return web.json_response({"count": len(drops)})
-
-    async def allow_pages(self, _: web.Request, response: web.StreamResponse) -> None:
-        """CORS, as NIP-11 wants it."""
-        response.headers["Access-Control-Expose-Headers"] = "Dead-Drop-Cursor, Dead-Drop-Finished"
-        for what in ("Origin", "Methods", "Headers"):
-            response.headers[f"Access-Control-Allow-{what}"] = "*"
-
-
-def application(relay: Relay) -> web.Application:
-    async def sweep(_: web.Application) -> None:
-        relay.store.sweep(int(time.time()))
-        loop = asyncio.get_running_loop()
-        loop.call_later(SWEEP_SECONDS, lambda: loop.create_task(sweep(app)))
-
-    app, door = web.Application(client_max_size=relay.max_message_length), Door(relay)
-    app.on_startup.append(sweep)
-    app.on_response_prepare.append(door.allow_pages)
-    app.router.add_get("/", door.root)
-    app.router.add_post("/drop", door.drop)
-    app.router.add_post("/ack", door.ack)
-    app.router.add_get("/pickup/{key}", door.pickup)
-    app.router.add_get("/pickup/{key}/count", door.count)
-    return app
-
-
-def main() -> None:
+def main(kind: type[Relay] = Relay) -> None:
     parser = argparse.ArgumentParser(description="A relay for dead drops.")
     parser.add_argument("--listen", default="127.0.0.1:7777", help="host:port")
     parser.add_argument("--data", default="drops.sqlite", help="the file of the database")
-    parser.add_argument("--url", action="append", help="one it is known by; may be repeated")
-    for name, value in {**OTHERS, **DEAD_DROP, **LIMITATION}.items():
+    parser.add_argument("--url", action="append", help="ws://… or wss://…, may be repeated")
+    for name, value in {**DEAD_DROP, **LIMITATION, "reserved_bytes": 64 << 20}.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     settings = parser.parse_args()
-    if any(address(url)[1] is None for url in settings.url or []):
-        parser.error("a URL is to begin with ws:// or wss://")
     host, _, port = settings.listen.rpartition(":")
     listener = socket.create_server((host, int(port)))
     url = "ws://{}:{}".format(*listener.getsockname())
     settings.url = settings.url or [url]
-    app = application(Relay(settings))
     print(f"listening on {url}", flush=True)
-    web.run_app(app, sock=listener, print=None, access_log=None, shutdown_timeout=1)
+    web.run_app(kind(settings).app, sock=listener, print=None, access_log=None, shutdown_timeout=1)
 
 
 if __name__ == "__main__":

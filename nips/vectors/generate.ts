@@ -168,6 +168,19 @@ function expiry(): Case[] {
       ],
       DAY,
     ),
+    testCase(
+      "a former retention that is no longer listed lets nothing back in",
+      [
+        publish(NOW, acknowledged, OK),
+        publish(NOW, ack(bob, [acknowledged]), OK),
+        { now: NOW, retention: RETENTION },
+        advertises(change + 3 * DAY, RETENTION, null),
+        { now: change + 3 * DAY, retention: RETENTION },
+        publish(change + 3 * DAY, acknowledged, "invalid:"),
+        holds(change + 3 * DAY, bob, []),
+      ],
+      DAY,
+    ),
     testCase("a shorter retention takes nothing away", [
       publish(NOW, kept, OK),
       { now: NOW, retention: DAY },

@@ -1,6 +1,6 @@
 // The relay that was written from the text of the drafts alone, in another language, against everything that the suite knows of them.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -26,13 +26,62 @@ const REACHABLE =
     " ",
   );
 
+/** NIP-DD alone, and with NIP-DH; and what each does not claim. */
+const FORMS = [
+  { program: "relay.py", unclaimed: /^(unobservable|negentropy|http)\// },
+  { program: "door.py", unclaimed: /^(unobservable|negentropy)\// },
+];
+
 /** There are none before `retention` has changed. */
 const SKIPPED = ["expiry/former-retentions"];
 
+/** Prints what the relay answers, holds and advertises at each step of the vectors, and what they say of it. */
+const VECTORS = `
+import argparse, asyncio, json, sys, tempfile, time, types
+import relay
+
+def start(retention, folder):
+    limits = {**relay.DEAD_DROP, **relay.LIMITATION, "reserved_bytes": 0, "retention": retention}
+    told = {"url": ["wss://relay.example"], "data": folder + "/drops.sqlite"}
+    return relay.Relay(argparse.Namespace(**limits, **told))
+
+for file in sys.argv[1:]:
+    for case in json.load(open(file)):
+        with tempfile.TemporaryDirectory() as folder:
+            clock = case["steps"][0]["now"]
+            relay.time = types.SimpleNamespace(time=lambda: clock)
+            running, steps = start(case["retention"], folder), []
+            for step in case["steps"]:
+                clock = step["now"]
+                asyncio.run(running.sweep(running.app))
+                if "publish" in step:
+                    accepted, reason = running.publish(step["publish"])
+                    is_prefix = step["answer"][3].endswith(":")
+                    told = reason.split(":")[0] + ":" if is_prefix else reason
+                    steps.append([["OK", step["publish"]["id"], accepted, told], step["answer"]])
+                elif "box" in step:
+                    drops, _ = running.find([{"#p": [step["box"]]}], relay.FOREVER)
+                    steps.append([[drop["id"] for drop in drops], step["holds"]])
+                elif "advertises" in step:
+                    document = running.document()["dead_drop"]
+                    document["former_retentions"] = document["former_retentions"] or None
+                    steps.append([{name: document[name] for name in step["advertises"]}, step["advertises"]])
+                else:
+                    running.db.close()
+                    running = start(step["retention"], folder)
+            print(json.dumps([case["title"], *zip(*steps)]))
+`;
+
+type Case = [title: string, seen: unknown[], told: unknown[]];
+
 type Reference = { readonly url: string; end(signal: NodeJS.Signals): Promise<number | null> };
 
-async function startReference(data: string, options: readonly string[] = []): Promise<Reference> {
-  const args = [join(ROOT, "nips/reference/relay.py"), "--listen", "127.0.0.1:0", "--data", data];
+async function startReference(
+  program: string,
+  data: string,
+  options: readonly string[] = [],
+): Promise<Reference> {
+  const args = [join(ROOT, "nips/reference", program), "--listen", "127.0.0.1:0", "--data", data];
   const child = spawn(PYTHON, [...args, ...options], {
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
     stdio: ["ignore", "pipe", "inherit"],
@@ -57,17 +106,19 @@ it.skipIf(process.env["CI"] === undefined)("has the Python that the reference ne
 });
 
 describe.skipIf(isMissing)(`the relay of nips/reference${but}`, () => {
-  it(
-    "fails no check, skips what it does not advertise, and ends when it is told to",
+  it.each(FORMS)(
+    "fails no check, skips what it does not advertise, and ends when it is told to: $program",
     {
       timeout: FULL_RUN_MS,
     },
-    async () => {
-      const reference = await startReference(join(temporaryFolder(), "drops.sqlite"), REACHABLE);
+    async ({ program, unclaimed }) => {
+      const data = join(temporaryFolder(), "drops.sqlite");
+      const reference = await startReference(program, data, REACHABLE);
       const report = await conformanceReport(reference.url);
       expect(failures(report)).toEqual([]);
+      expect(checksThat("advised", report)).toEqual([]);
       const skipped = checksThat("skipped", report);
-      expect(skipped.filter((id) => !/^(unobservable|negentropy)\//.test(id))).toEqual(SKIPPED);
+      expect(skipped.filter((id) => !unclaimed.test(id))).toEqual(SKIPPED);
       expect(report.status).toBe(0);
       expect(report.summary.cleanUp).toMatch(/^drops left on the relay: \d+, now acknowledged$/);
       expect(await reference.end("SIGTERM")).toBe(0);
@@ -78,14 +129,14 @@ describe.skipIf(isMissing)(`the relay of nips/reference${but}`, () => {
     const data = join(temporaryFolder(), "drops.sqlite");
     const bob = person();
     const [held, acknowledged] = [giftWrap({ to: bob }), giftWrap({ to: bob })];
-    const first = await startReference(data);
+    const first = await startReference("relay.py", data);
     const sender = await Client.connect(first.url);
     for (const event of [held, acknowledged, acknowledgement(bob, [acknowledged])]) {
       expect(await sender.publish(event)).toEqual(["OK", event.id, true, ""]);
     }
     await first.end("SIGKILL");
 
-    const second = await startReference(data);
+    const second = await startReference("relay.py", data);
     const client = await Client.connect(second.url);
     for (const { id, ...rest } of [held, acknowledged]) {
       const answer = ["OK", id, true, "duplicate: already have this event"];
@@ -93,5 +144,52 @@ describe.skipIf(isMissing)(`the relay of nips/reference${but}`, () => {
     }
     await client.authenticate(bob);
     expect(await client.pickup()).toEqual([held.id]);
+  });
+
+  it("takes no drop and no unseen id without room, but acknowledgements of what it holds", async () => {
+    const data = join(temporaryFolder(), "drops.sqlite");
+    const bob = person();
+    const [held, other, unseen] = [
+      giftWrap({ to: bob }),
+      giftWrap({ to: bob }),
+      giftWrap({ to: bob }),
+    ];
+    const roomy = await startReference("relay.py", data);
+    const sender = await Client.connect(roomy.url);
+    for (const event of [held, other]) {
+      expect(await sender.publish(event)).toEqual(["OK", event.id, true, ""]);
+    }
+    expect(await roomy.end("SIGTERM")).toBe(0);
+
+    const full = await startReference("relay.py", data, ["--reserved-bytes", `${2 ** 62}`]);
+    const client = await Client.connect(full.url);
+    const answers = [
+      [unseen, false, "error: the storage is full"],
+      [acknowledgement(bob, [unseen]), false, "error: the storage is full"],
+      [held, true, "duplicate: already have this event"],
+      [acknowledgement(bob, [held]), true, ""],
+      [held, true, "duplicate: already have this event"],
+    ] as const;
+    for (const [event, accepted, reason] of answers) {
+      expect(await client.publish(event)).toEqual(["OK", event.id, accepted, reason]);
+    }
+    await client.authenticate(bob);
+    expect(await client.pickup()).toEqual([other.id]);
+  });
+
+  it("answers, holds and advertises what the vectors say", () => {
+    const files = ["drops", "expiry", "acknowledgements"].map((name) =>
+      join(ROOT, `nips/vectors/${name}.json`),
+    );
+    const env = { PYTHONPATH: join(ROOT, "nips/reference"), PYTHONDONTWRITEBYTECODE: "1" };
+    const printed = execFileSync(PYTHON, ["-c", VECTORS, ...files], { env, encoding: "utf8" });
+    const cases = printed
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Case);
+    expect(cases.length).toBeGreaterThan(40);
+    expect(cases.map(([title, seen]) => [title, seen])).toEqual(
+      cases.map(([title, , told]) => [title, told]),
+    );
   });
 });
