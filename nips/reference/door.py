@@ -133,7 +133,8 @@ class Door(Relay):
         headers = {"Dead-Drop-Finished": str(is_whole).lower()}
         if drops:
             headers["Dead-Drop-Cursor"] = f"{drops[-1]['created_at']}.{drops[-1]['id']}"
-        return web.Response(text="".join(compact(drop) + "\n" for drop in drops), headers=headers)
+        text = "".join(compact(drop) + "\n" for drop in drops)
+        return web.Response(text=text, content_type="application/x-ndjson", headers=headers)
 
     async def count(self, request: web.Request) -> web.Response:
         drops, _ = self.page(self.recipient(request), (-FOREVER, ""), FOREVER)
