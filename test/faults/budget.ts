@@ -9,7 +9,13 @@ const RESULTS = new URL("../../.cache/faults/", import.meta.url).pathname;
 const isLong = process.env["FAULTS"] === "long";
 
 /** The share for this run. */
-export function budget<Share>({ short, long }: { readonly short: Share; readonly long: Share }): Share {
+export function budget<Share>({
+  short,
+  long,
+}: {
+  readonly short: Share;
+  readonly long: Share;
+}): Share {
   return isLong ? long : short;
 }
 
