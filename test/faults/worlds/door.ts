@@ -39,7 +39,5 @@ export type Door = {
   connect(): Promise<Line>;
   get(target: string, authorization: string | undefined): Promise<Answer>;
   stream(target: string, authorization: string): Promise<Stream>;
-  /** Resolves when what was answered is also announced. */
-  settled(): Promise<void>;
   close(): Promise<void>;
 };

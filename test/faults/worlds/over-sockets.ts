@@ -54,7 +54,6 @@ export function overSockets({ url, http }: RelayProcess, atEnd: (end: () => void
         },
       };
     },
-    async settled() {},
     async close() {},
   };
 }

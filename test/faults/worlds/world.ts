@@ -355,17 +355,7 @@ export class World {
   // --- events
 
   async #authenticate(line: Line, indices: readonly number[]): Promise<void> {
-    if (indices.length === 0) return;
-    const challenge = await line.challenged();
-    for (const index of indices) {
-      const tags = [
-        ["relay", this.#door.url],
-        ["challenge", challenge],
-      ];
-      const event = this.#sign(this.people[index] ?? NOBODY, 22_242, tags);
-      line.say("AUTH", event);
-      mustBe(await line.hear(), ["OK", event.id, true, ""]);
-    }
+    for (const index of indices) await proves(this.#door, line, this.people[index] ?? NOBODY);
   }
 
   /** In one flight; each must be taken. */
@@ -474,12 +464,37 @@ export async function histories(
   door.passes?.(PASSES);
   await all((world) => world.reads());
   await all((world) => world.goesOn());
-  await door.settled();
+  await delivered(door);
   await all(async (world) => void seen.set(world, await world.ends()));
   return worlds.map((world) => {
     const why = broken.get(world);
     return why === undefined ? (seen.get(world) ?? []) : [why];
   });
+}
+
+async function proves(door: Door, line: Line, { secret }: Person): Promise<void> {
+  const tags = [
+    ["relay", door.url],
+    ["challenge", await line.challenged()],
+  ];
+  const event = finalizeEvent({ kind: 22_242, created_at: door.now(), tags, content: "" }, secret);
+  line.say("AUTH", event);
+  mustBe(await line.hear(), ["OK", event.id, true, ""]);
+}
+
+// Resolves when all that was answered has been delivered: an ephemeral wrap that followed has, which waits longest.
+async function delivered(door: Door): Promise<void> {
+  const last = person();
+  const line = await door.connect();
+  await proves(door, line, last);
+  line.say("REQ", "last", {});
+  await line.hear();
+  const tags = [["p", last.key]];
+  const template = { kind: 21_059, created_at: door.now(), tags, content: String(made++) };
+  line.say("EVENT", finalizeEvent(template, NOBODY.secret));
+  await line.hear();
+  await line.hear();
+  line.end();
 }
 
 // The id of what was shown, which must be what was published.
