@@ -29,7 +29,11 @@ export function inconsistencies({ limits: limit, sweepSeconds }: Config): string
       "limits.pingSeconds must be less than limits.deadSeconds",
     ],
     [limit.waitSeconds <= 3_600, "limits.waitSeconds must be at most 1h"],
-    [limit.handshakeSeconds >= 1, "limits.handshakeSeconds must be at least 1s"],
+    [
+      // A timer of more than 24 days ends at once.
+      limit.handshakeSeconds >= 1 && limit.handshakeSeconds <= 3_600,
+      "limits.handshakeSeconds must be between 1s and 1h",
+    ],
     [limit.pingSeconds >= 1, "limits.pingSeconds must be at least 1s"],
     [sweepSeconds >= 1 && sweepSeconds <= 86_400, "sweepSeconds must be between 1s and 1d"],
   ];

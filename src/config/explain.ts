@@ -15,10 +15,19 @@ export function explain(issue: z.core.$ZodIssue, given: unknown): string {
   }
   const name = path.join(".");
   const sentence = issue.code === "custom" ? issue.params?.["sentence"] : undefined;
-  if (typeof sentence === "string") return `${name}: ${JSON.stringify(value)} ${sentence}`;
+  if (typeof sentence === "string") return `${name}: ${shown(value)} ${sentence}`;
   const allowed =
     issue.code === "invalid_union" ? (deepest(issue) ?? issue.message) : issue.message;
-  return `${name}: ${JSON.stringify(value)} is not allowed; allowed: ${allowed}`;
+  return `${name}: ${shown(value)} is not allowed; allowed: ${allowed}`;
+}
+
+// YAML's anchors can make a value that is part of itself, which JSON cannot show.
+function shown(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return "a value that holds itself";
+  }
 }
 
 // A union says only "Invalid input"; what its branches had to say is one level down.

@@ -14,6 +14,9 @@ const UNIT_BYTES: Record<string, number> = {
   GiB: 2 ** 30,
 };
 
+// Fifteen digits, so that what is written with a unit may be written in bytes as well.
+const MOST_BYTES = 1e15;
+
 // A number alone is in the unit that the setting's name says, or else may mean anything: 30 days of retention are no 30 seconds.
 export const duration = durationWhere(false);
 /** For a setting whose name says seconds. */
@@ -25,11 +28,12 @@ export const bytes = sizeWhere(true);
 function durationWhere(nameHasUnit: boolean) {
   return z.union([z.string(), z.number()]).transform((value, context) => {
     const text = String(value);
-    const inSeconds = nameHasUnit && /^\d{1,9}$/.test(text) ? Number(text) : durationSeconds(text);
+    const inSeconds = durationSeconds(nameHasUnit && /^\d+$/.test(text) ? `${text}s` : text);
     if (inSeconds !== undefined) return inSeconds;
     const also = nameHasUnit ? "seconds, or " : "";
     context.addIssue(
-      withoutUnit(text) ?? `a duration: ${also}a number with s, m, h or d, such as 30d`,
+      (nameHasUnit ? undefined : withoutUnit(text)) ??
+        `a duration: ${also}a number with s, m, h or d, such as 30d`,
     );
     return z.NEVER;
   });
@@ -40,10 +44,11 @@ function sizeWhere(nameHasUnit: boolean) {
     const text = String(value);
     const [, amount, unit = ""] = /^(\d{1,15}) ?(|B|KiB|MiB|GiB)$/.exec(text) ?? [];
     const isClear = unit !== "" || nameHasUnit || Number(amount) === 0;
-    if (amount !== undefined && isClear) return Number(amount) * (UNIT_BYTES[unit] ?? 1);
+    const inBytes = Number(amount ?? Number.NaN) * (UNIT_BYTES[unit] ?? 1);
+    if (isClear && inBytes < MOST_BYTES) return inBytes;
     const also = nameHasUnit ? "bytes, or " : "";
     context.addIssue(
-      withoutUnit(text, ["MiB", "KiB", "GiB", "B"]) ??
+      (isClear ? undefined : withoutUnit(text, ["MiB", "KiB", "GiB", "B"])) ??
         `a size: ${also}a number with KiB, MiB or GiB, such as 64KiB`,
     );
     return z.NEVER;

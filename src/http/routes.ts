@@ -78,7 +78,7 @@ export function routes(
 // RFC 9110, 8.4: codings in the order in which they were applied, of which identity is none.
 function isEncoded({ headers }: HttpRequest): boolean {
   const codings = (headers["content-encoding"] ?? "").split(",");
-  return codings.some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
+  return codings.some((coding) => !/^(?:identity)?$/i.test(coding.trim()));
 }
 
 // What a path may mean: what stands behind the path of one of the relay's URLs, and the path itself, for a proxy in front may take the first part off.

@@ -4,6 +4,10 @@ import type { Store } from "../store/store.ts";
 import type { Observer } from "./observer.ts";
 import type { Subscription } from "./subscription.ts";
 
+// The answer to who published it has been taken by then. Where a peer, or the proxy in front, shares a processor with this loop it would wait for the delivery, too, and
+// be told by that time that somebody listens.
+const PASSED_ON_MS = 2;
+
 /** Who listens for whom. Delivery costs what the recipient's own subscriptions cost, however many others there are. */
 export class LiveIndex {
   // Most have one; a set for each would be most of what an idle connection costs here.
@@ -38,6 +42,11 @@ export class LiveIndex {
       },
       (recipient) => this.#byRecipient.has(recipient),
     );
+  }
+
+  /** Hands on a drop that is stored nowhere: a moment later, whoever listens. */
+  passOn(drop: Drop): void {
+    setTimeout(() => this.deliver(drop, undefined), PASSED_ON_MS);
   }
 
   /** Hands the drop to every subscription that listens for its recipient; `seq` is undefined for one that is only passed on. Answers how many took it. */

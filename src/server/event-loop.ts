@@ -110,7 +110,7 @@ export async function startEventLoop(
   );
   onFailure(async () => relay.close());
   others?.addEventListener("message", (message) => {
-    relay.host.live.deliver((message as unknown as { data: Drop }).data, undefined);
+    relay.host.live.passOn((message as unknown as { data: Drop }).data);
   });
 
   let isStopping = false;

@@ -429,8 +429,11 @@ describe("a start with a bad configuration", () => {
   });
 
   it.each([
-    ["retention", ["1.5h", "-1", "1w", "30 d", "", "1d12h", "30", 30, "00", -1, 1.5, true]],
-    ["limits.memory", ["256", 256, "1.5MiB"]],
+    [
+      "retention",
+      ["1000000000d", "1.5h", "-1", "1w", "30 d", "", "1d12h", "30", 30, "00", -1, 1.5, true],
+    ],
+    ["limits.memory", ["256", 256, "1.5MiB", "931323GiB"]],
     ["limits.boxBytes", ["1.5MiB", "-1", "1kb", "1MB", "", "0x10", -1, 1.5]],
     ["limits.tags", ["1.5", "ten", "", "1e3", "9999999999999999", 0, -1, 1.5]],
     ["listen", ["127.0.0.1", ":7777", "a b:1", "127.0.0.1:65536", "::1:7777", "ws://x:1", "x:"]],
@@ -501,8 +504,13 @@ describe("a start with a bad configuration", () => {
     ["limits.outboxBytes must not be more than limits.memoryPerAddress", { outboxBytes: "33MiB" }],
     ["limits.memoryPerAddress must not be more than limits.memory", { memoryPerAddress: "1GiB" }],
     ["limits.pingSeconds must be less than limits.deadSeconds", { pingSeconds: 75 }],
+    ["limits.handshakeSeconds must be between 1s and 1h", { handshakeSeconds: "30d" }],
   ])("says which settings contradict each other: %s", (message, limits) => {
     expect(refusal({}, fileWith({ limits }))).toBe(message);
+  });
+
+  it("names a setting whose value is a part of itself", () => {
+    expect(refusal({}, file("name: &a [*a]"))).toMatch(/^name: a value that holds itself is not/);
   });
 
   it("names a file that is not there, that is not YAML, and that holds no settings", () => {
@@ -528,6 +536,12 @@ describe("the configuration that is printed", () => {
     const environment = Object.fromEntries(ROWS.map(({ variable, text }) => [variable, text]));
     // Two that depend on each other.
     const config = loadConfig({ ...environment, DEADDROP_LIMITS_EVENT_BYTES: "60KiB" });
+    expect(loadConfig({}, file(printConfig(config)))).toEqual(config);
+  });
+
+  it("reads back as the same with the longest times and the largest sizes", () => {
+    const limits = { deadSeconds: "999999999d", memory: "931322GiB", boxBytes: "999999999999999" };
+    const config = loadConfig({}, fileWith({ retention: "999999999d", limits }));
     expect(loadConfig({}, file(printConfig(config)))).toEqual(config);
   });
 });

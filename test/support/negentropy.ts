@@ -38,12 +38,17 @@ export class NegentropyClient {
     );
   }
 
+  /** What is known of the differences so far. */
+  get differences(): Pick<Differences, "have" | "need"> {
+    return { have: [...this.#have].sort(), need: [...this.#need].sort() };
+  }
+
   /** Asks until the differences are known. */
   async reconcile(ask: (message: string) => string | Promise<string>): Promise<Differences> {
     let rounds = 0;
     for (let message: string | null = this.begin(); message !== null; rounds++) {
       message = this.next(await ask(message));
     }
-    return { have: [...this.#have].sort(), need: [...this.#need].sort(), rounds };
+    return { ...this.differences, rounds };
   }
 }
