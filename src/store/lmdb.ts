@@ -13,6 +13,7 @@ import { Disk } from "./disk.ts";
 import { mustBeReadable, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
 import { put } from "./put.ts";
+import { forgetParts, keepNames, makeStore } from "./new-store.ts";
 import { DiskFull, type Incidents, isStoreError, UNHEARD } from "./incidents.ts";
 import { mustBeOpenable } from "./openable.ts";
 import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
@@ -67,13 +68,16 @@ export type OpenedStore = {
  */
 export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Promise<OpenedStore> {
   const { folder, incidents = UNHEARD } = settings;
-  mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
+  const made = mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
   for (const what of keepPrivate(folder)) incidents.exposed(what);
   mustBeOpenable(folder, MAP_BYTES);
+  await makeStore(folder);
+  keepNames(folder, made);
   const environment = openEnvironment(folder, false);
   const opened = [() => environment.root.close()];
   try {
     opened.push(await lockStore(folder, environment));
+    forgetParts(folder);
     return await openLocked(settings, machine, environment, opened);
   } catch (error) {
     for (const close of opened) await close();

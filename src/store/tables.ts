@@ -25,11 +25,19 @@ export type Environment = { readonly root: RootDatabase; readonly tables: Tables
 
 /** Opens, and makes if need be, the tables in a folder. */
 export function openEnvironment(folder: string, readOnly: boolean): Environment {
+  // Or a folder with a dot in its name is taken for a file.
+  return openEnvironmentAt(folder, { noSubdir: false, readOnly });
+}
+
+/** The same in a folder, or, with `noSubdir`, in a file of that name. */
+export function openEnvironmentAt(
+  path: string,
+  { noSubdir, readOnly }: { readonly noSubdir: boolean; readonly readOnly: boolean },
+): Environment {
   // `permissionsMode` is not among the options that lmdb declares.
   const options: RootDatabaseOptionsWithPath & { permissionsMode: number } = {
-    path: folder,
-    // Or a folder with a dot in its name is taken for a file.
-    noSubdir: false,
+    path,
+    noSubdir,
     readOnly,
     // Each commit is flushed before its promise resolves: OK means on disk.
     overlappingSync: false,
