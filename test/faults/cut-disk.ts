@@ -304,6 +304,7 @@ export function survival(chance: Chance): Survival {
     whole: chance.of<Survival["whole"]>([
       () => true,
       () => false,
+      () => false,
       () => undefined,
       once(() => chance.is(share)),
       once(() => (chance.is(torn) ? undefined : chance.is(share))),

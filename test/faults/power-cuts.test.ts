@@ -59,6 +59,7 @@ async function recorded(chance: Chance): Promise<Recording> {
     LD_PRELOAD: LIBRARY ?? "",
     RECORDED_LOG: file,
     RECORDED_FOLDER: root,
+    RECORDED_FLUSH_MICROSECONDS: chance.of(["0", "3000"]),
     DEADDROP_SWEEP_SECONDS: "1s",
     DEADDROP_LIMITS_DISK_RESERVE_BYTES: "0",
   };

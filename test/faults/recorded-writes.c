@@ -50,10 +50,11 @@ static const char *folder;
 static size_t folder_length;
 static int log_file = -1;
 static uint64_t flushes;
+static useconds_t longer;
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *path = getenv("RECORDED_LOG");
+	const char *path = getenv("RECORDED_LOG"), *flush = getenv("RECORDED_FLUSH_MICROSECONDS");
 	int file;
 
 	folder = getenv("RECORDED_FOLDER");
@@ -61,6 +62,7 @@ __attribute__((constructor)) static void begin(void)
 		return;
 	folder_length = strlen(folder);
 	flushes = (uint64_t)getpid() << 32;
+	longer = flush == NULL ? 0 : atoi(flush);
 	file = REAL(open64)(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	/* Out of the way of whoever counts descriptors. */
 	log_file = fcntl(file, F_DUPFD_CLOEXEC, 900);
@@ -198,6 +200,7 @@ static ssize_t written(int fd, const struct iovec *parts, int count, off64_t at)
 		record(head, NULL, parts, count);
 		pthread_mutex_unlock(&lock);
 		done = WRITE();
+		usleep(longer);
 		pthread_mutex_lock(&lock);
 		record((struct head){ .kind = FLUSHED, .detail = head.detail, .offset = done != (ssize_t)bytes }, NULL, NULL, 0);
 	} else {
@@ -336,6 +339,7 @@ static int flushed(int (*flush)(int), int fd)
 	record((struct head){ .kind = FLUSHING, .inode = inode, .detail = number }, NULL, NULL, 0);
 	pthread_mutex_unlock(&lock);
 	failed = flush(fd);
+	usleep(longer);
 	pthread_mutex_lock(&lock);
 	record((struct head){ .kind = FLUSHED, .detail = number, .offset = failed != 0 }, NULL, NULL, 0);
 	pthread_mutex_unlock(&lock);
