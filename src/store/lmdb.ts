@@ -14,7 +14,7 @@ import { mustBeReadable, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
 import { put } from "./put.ts";
 import { forgetParts, keepNames, makeStore } from "./new-store.ts";
-import { DiskFull, type Incidents, isStoreError, UNHEARD } from "./incidents.ts";
+import { DiskFull, type Incidents, isStoreError, plain, UNHEARD } from "./incidents.ts";
 import { mustBeOpenable } from "./openable.ts";
 import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
@@ -81,7 +81,10 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
     return await openLocked(settings, machine, environment, opened);
   } catch (error) {
     for (const close of opened) await close();
-    throw error;
+    if (!isStoreError(error)) throw error;
+    throw new Error(`the store in ${folder} cannot be written: ${plain(error).message}`, {
+      cause: error,
+    });
   }
 }
 

@@ -71,7 +71,8 @@ function syncFolder(path: string): void {
   try {
     fsyncSync(folder);
   } catch (error) {
-    if (codeOf(error) !== "EINVAL" && codeOf(error) !== "ENOTSUP") throw error;
+    if (codeOf(error) === "EINVAL" || codeOf(error) === "ENOTSUP") return;
+    throw new Error(`${path} cannot be flushed: ${(error as Error).message}`, { cause: error });
   } finally {
     closeSync(folder);
   }

@@ -128,6 +128,18 @@ export async function startRelay(
   };
 }
 
+/** Starts a relay that is not to start, and answers how it ended and what it said then. */
+export function failToStart(
+  data: string,
+  options: Omit<RelayOptions, "data"> = {},
+): Promise<{ readonly code: number | null; readonly said: string }> {
+  const { command, args, env } = relayCommand({ ...options, data });
+  const child = spawn(command, args, { env, stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (text: Buffer) => (said += text.toString()));
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, said })));
+}
+
 /** What a refusal of another relay's name ends with, at one that was told no URL. */
 export function knownAs({ url }: RelayProcess): string {
   const { port } = new URL(url);
