@@ -48,14 +48,9 @@ export async function lookByRelay(people: readonly Person[], look: Look): Promis
     const client = await Client.connect(relay.url, {}, atEnd);
     await client.authenticate(...people);
     const first = await client.pickup();
-    const outcomes: string[] = [];
-    for (const event of look.again) {
-      const [, , accepted, reason] = await client.publish(event);
-      const isKnown = accepted === true && reason === "duplicate: already have this event";
-      outcomes.push(isKnown ? "known" : accepted === true ? "stored" : String(reason));
-    }
+    const outcomes = await publishAll(client, look.again);
     const last = await client.pickup();
-    return { first, outcomes, last };
+    return { first, outcomes, last, spoiled: 0 };
   } catch (error) {
     return { refused: (error as Error).message };
   } finally {
@@ -63,10 +58,23 @@ export async function lookByRelay(people: readonly Person[], look: Look): Promis
   }
 }
 
+/** Publishes all at once, and answers what became of each in the store's words. */
+async function publishAll(client: Client, events: readonly NostrEvent[]): Promise<string[]> {
+  for (const event of events) client.say("EVENT", event);
+  const outcomes = new Map<unknown, string>();
+  while (outcomes.size < events.length) {
+    const [, id, accepted, reason] = await client.hear();
+    const isKnown = accepted === true && reason === "duplicate: already have this event";
+    outcomes.set(id, isKnown ? "known" : accepted === true ? "stored" : String(reason));
+  }
+  return events.map(({ id }) => outcomes.get(id) ?? "unanswered");
+}
+
 /** What is wrong with what was found; nothing if all is as it must be. */
 export function wrongs(expected: Expected, again: readonly NostrEvent[], seen: Seen): string[] {
   const { held, gone, undecided } = expected;
   const found: string[] = [];
+  if (seen.spoiled > 0) found.push(`${seen.spoiled} drops are listed and cannot be read`);
   for (const [when, served] of [
     ["at first", seen.first] as const,
     ["at last", seen.last] as const,

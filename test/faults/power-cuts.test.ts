@@ -22,9 +22,11 @@ import { Chance } from "./seeded.ts";
 const LIBRARY = preloadable("recorded-writes", import.meta.url);
 
 const RUNS = budget({ short: 1, long: 10 });
-const CUTS_A_RUN = budget({ short: 70, long: 150 });
+const CUTS_A_RUN = budget({ short: 60, long: 150 });
+// On a busy machine.
+const TIMEOUT_MS = budget({ short: 180_000, long: 7_200_000 });
 // Of them, which are looked at through a relay. The others are through the store's functions.
-const RELAY_SHARE = 0.12;
+const RELAY_SHARE = 0.1;
 const ANSWERS_A_LIFE = 250;
 // Long enough that the relay sweeps now and then.
 const LIFE_MS = 1_500;
@@ -200,25 +202,27 @@ describe("a power cut", () => {
     }
   });
 
-  it("takes back nothing that was answered OK, whenever it comes and whatever of the rest is on the disk", async ({
-    skip,
-  }) => {
-    if (LIBRARY === undefined) skip("recording writes needs Linux and a C compiler");
-    const begun = performance.now();
-    const looker = new StoreLooker();
-    onTestFinished(() => looker.close());
-    const figures = { ...NONE };
-    const found: string[] = [];
-    for (let run = 0; run < RUNS && found.length === 0; run += 1) {
-      const recording = await recorded(new Chance(SEED + run));
-      expect(recording.mail.refusals).toEqual([]);
-      for (const path of mapped(recording.log)) expect(path).toMatch(/lock(\.mdb)?$/);
-      found.push(...(await cutsOff(recording, SEED + run, looker, figures)));
-    }
-    const seconds = Math.round((performance.now() - begun) / 1_000);
-    record("power-cuts", { runs: RUNS, ...figures, wrong: found.length, seconds });
-    expect(found).toEqual([]);
-    expect(figures.held).toBeGreaterThan(0);
-    expect(figures.gone).toBeGreaterThan(0);
-  });
+  it(
+    "takes back nothing that was answered OK, whenever it comes and whatever of the rest is on the disk",
+    async ({ skip }) => {
+      if (LIBRARY === undefined) skip("recording writes needs Linux and a C compiler");
+      const begun = performance.now();
+      const looker = new StoreLooker();
+      onTestFinished(() => looker.close());
+      const figures = { ...NONE };
+      const found: string[] = [];
+      for (let run = 0; run < RUNS && found.length === 0; run += 1) {
+        const recording = await recorded(new Chance(SEED + run));
+        expect(recording.mail.refusals).toEqual([]);
+        for (const path of mapped(recording.log)) expect(path).toMatch(/lock(\.mdb)?$/);
+        found.push(...(await cutsOff(recording, SEED + run, looker, figures)));
+      }
+      const seconds = Math.round((performance.now() - begun) / 1_000);
+      record("power-cuts", { runs: RUNS, ...figures, wrong: found.length, seconds });
+      expect(found).toEqual([]);
+      expect(figures.held).toBeGreaterThan(0);
+      expect(figures.gone).toBeGreaterThan(0);
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, copyFileSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { copyFileSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 
 import { Client } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
+import { fillDisk } from "../support/fill.ts";
 import { person } from "../support/people.ts";
 import { type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
 
@@ -61,20 +62,6 @@ function canMount(): boolean {
   return spawnSync(command, [...args, "true"]).status === 0;
 }
 
-/** Somebody else writes as much as the disk takes. Answers where. */
-function fill(folder: string): string {
-  const path = join(folder, "somebody-elses");
-  const file = openSync(path, "w");
-  for (const bytes of [2 ** 20, 2 ** 12, 1]) {
-    expect(() => {
-      for (;;) writeSync(file, Buffer.alloc(bytes));
-    }).toThrow("ENOSPC");
-  }
-  closeSync(file);
-  expect(statfsSync(folder).bavail).toBe(0);
-  return path;
-}
-
 describe("a relay whose disk somebody else has filled to the last byte", () => {
   it("refuses drops, acknowledges what it holds for good, and takes drops again when there is room", async ({
     skip,
@@ -98,7 +85,9 @@ describe("a relay whose disk somebody else has filled to the last byte", () => {
     );
     for (const drop of drops) expect(await client.publish(drop)).toEqual(OK(drop));
 
-    const filler = fill(disk);
+    const filler = join(disk, "somebody-elses");
+    fillDisk(filler);
+    expect(statfsSync(disk).bavail).toBe(0);
     while ((await readiness(relay)).said !== WORDS);
     expect(await refusesForDisk(relay)).toBe("1");
     const refused = giftWrap({ to: bob });
