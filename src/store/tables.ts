@@ -2,8 +2,9 @@ import { type Database, open, type RootDatabase, type RootDatabaseOptionsWithPat
 
 import { type NostrEvent, parseEvent } from "../nostr/event.ts";
 import type { DamagedRecord } from "./incidents.ts";
+import { headerKey } from "./layout.ts";
 import { FILE_MODE } from "./privacy.ts";
-import type { Header } from "./store.ts";
+import type { Header, Place } from "./store.ts";
 
 export type Tables = {
   readonly drops: Database<string, number>;
@@ -77,18 +78,23 @@ const ANY = "any";
 /** Hears of a record that cannot be read. */
 export type Damaged = (record: DamagedRecord) => void;
 
+/** A drop as it was listed. */
+type Listed = Pick<Header, "seq" | keyof Place>;
+
 const BEGINNING = '{"id":"';
 const END = '"}';
 
 /** The JSON of a drop, undefined when it is not held any more or what is there is not it. */
-export function readDrop(
-  { drops, discarded }: Tables,
-  { seq, idPrefix }: Pick<Header, "seq" | "idPrefix">,
-  damaged: Damaged,
-): string | undefined {
+export function readDrop(tables: Tables, listed: Listed, damaged: Damaged): string | undefined {
+  const { drops, discarded, boxes } = tables;
+  const { seq, idPrefix } = listed;
   if (discarded.doesExist(seq)) return undefined;
   const json = drops.get(seq);
-  if (json === undefined) return undefined;
+  if (json === undefined) {
+    // Its entry goes with it, or before it.
+    if (boxes.doesExist(headerKey(listed))) damaged({ table: "drops", seq });
+    return undefined;
+  }
   // As the relay writes it, it is not parsed: what is spoiled in between spoils the signature too, which clients check.
   const isWhole = json.startsWith(BEGINNING) && json.endsWith(END);
   if (isWhole && json.startsWith(idPrefix, BEGINNING.length)) return json;
@@ -100,7 +106,7 @@ export function readDrop(
 /** The same as an event. */
 export function readEvent(
   tables: Tables,
-  header: Pick<Header, "seq" | "idPrefix">,
+  header: Listed,
   damaged: Damaged,
 ): NostrEvent | undefined {
   const json = readDrop(tables, header, damaged);
