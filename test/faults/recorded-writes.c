@@ -401,6 +401,11 @@ int unlink(const char *name)
 	return LOCKED(changed(REMOVED, name, NULL, REAL(unlink)(name)));
 }
 
+int remove(const char *name)
+{
+	return LOCKED(changed(REMOVED, name, NULL, REAL(remove)(name)));
+}
+
 int unlinkat(int at, const char *name, int flags)
 {
 	return LOCKED(changed_at(at, REMOVED, name, NULL, REAL(unlinkat)(at, name, flags)));
