@@ -65,7 +65,8 @@ export class DropKeyMaker implements DropKeys {
     newest: number,
     databases: Pick<Databases, "drops" | "discarded" | "meta">,
   ) {
-    mkdirSync(join(folder, KEY_FOLDER), { recursive: true, mode: FOLDER_MODE });
+    const made = mkdirSync(join(folder, KEY_FOLDER), { recursive: true, mode: FOLDER_MODE });
+    if (made !== undefined) flushFolder(folder);
     this.#files = new KeyFiles(folder, "r+");
     this.#databases = databases;
     this.#newest = newest;

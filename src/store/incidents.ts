@@ -53,8 +53,8 @@ export function isCommitError(error: unknown): boolean {
   return typeof error === "object" && error !== null && "commitError" in error;
 }
 
-// lmdb appends to an error of the system what it said last to whomever, however long ago.
-function plain(cause: Error & { code?: unknown }): Error {
+/** In the system's words: lmdb appends to them what it said last to whomever, however long ago. */
+export function plain(cause: Error & { code?: unknown }): Error {
   const [name, message] = getSystemErrorMap().get(-Number(cause.code)) ?? [];
   return name === undefined
     ? cause

@@ -15,7 +15,8 @@ import { DropKeyMaker } from "./drop-keys.ts";
 import { isNew, mustBeSecretOf, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
 import { put } from "./put.ts";
-import { DiskFull, type Incidents, isStoreError, UNHEARD } from "./incidents.ts";
+import { forgetParts, keepNames, makeStore } from "./new-store.ts";
+import { DiskFull, type Incidents, isStoreError, plain, UNHEARD } from "./incidents.ts";
 import { mustBeOpenable } from "./openable.ts";
 import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
@@ -67,13 +68,16 @@ export type OpenedStore = {
  */
 export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Promise<OpenedStore> {
   const { folder, incidents = UNHEARD } = settings;
-  mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
+  const made = mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
   for (const what of keepPrivate(folder)) incidents.exposed(what);
   mustBeOpenable(folder, MAP_BYTES);
+  await makeStore(folder);
+  keepNames(folder, made);
   let file = openDatabases(folder, false);
   const opened = [() => file.root.close()];
   try {
     opened.push(await lockStore(folder, file));
+    forgetParts(folder);
     if (isOfBefore(file.databases)) {
       const secret = readSecret(settings.secret ?? "", folder, true);
       await convert(folder, file.databases, secretsFrom(secret), incidents.damaged);
@@ -84,7 +88,10 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
     return await openLocked(settings, machine, file, opened);
   } catch (error) {
     for (const close of opened) await close();
-    throw error;
+    if (!isStoreError(error)) throw error;
+    throw new Error(`the store in ${folder} cannot be written: ${plain(error).message}`, {
+      cause: error,
+    });
   }
 }
 

@@ -54,8 +54,16 @@ export function mustBeOpenable(folder: string, mapBytes: number): void {
     }
     return mustTakeNewStore(folder);
   }
-  const flaw = flawOf(store);
+  const flaw = flawIn(store);
   if (flaw !== undefined) throw new Error(`${store} ${FLAWS[flaw]}; ${START_EMPTY}`);
+}
+
+function flawIn(store: string): Flaw | undefined {
+  try {
+    return flawOf(store);
+  } catch (error) {
+    throw new Error(`${store} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 // By writing what a new store takes: a quota or a limit of the process, also on the size of files, is told by nothing else.

@@ -85,7 +85,7 @@ export function remoteStore(
       const wanted: Held[] = [];
       for (const committed of unpackCommitted(packed)) {
         if (!wants(committed.recipient)) continue;
-        const listed = { seq: committed.seq, idPrefix: committed.id };
+        const listed = { ...committed, idPrefix: committed.id };
         const json = reading(() => readDrop(tables, listed, damaged));
         // Acknowledged since.
         if (json !== undefined) wanted.push({ ...committed, json });

@@ -5,7 +5,7 @@ import type { DamagedRecord } from "./incidents.ts";
 import { FILE_MODE } from "./privacy.ts";
 import type { Keys } from "./layout.ts";
 import type { SealedDrops } from "./sealed-drops.ts";
-import type { Header } from "./store.ts";
+import type { Header, Place } from "./store.ts";
 
 export type Tables = {
   readonly keys: Keys;
@@ -35,11 +35,19 @@ export type Environment = Opened & { readonly tables: Tables };
 
 /** Opens, and makes if need be, the databases in a folder. */
 export function openDatabases(folder: string, readOnly: boolean): Opened {
+  // Or a folder with a dot in its name is taken for a file.
+  return openDatabasesAt(folder, { noSubdir: false, readOnly });
+}
+
+/** The same in a folder, or, with `noSubdir`, in a file of that name. */
+export function openDatabasesAt(
+  path: string,
+  { noSubdir, readOnly }: { readonly noSubdir: boolean; readonly readOnly: boolean },
+): Opened {
   // `permissionsMode` is not among the options that lmdb declares.
   const options: RootDatabaseOptionsWithPath & { permissionsMode: number } = {
-    path: folder,
-    // Or a folder with a dot in its name is taken for a file.
-    noSubdir: false,
+    path,
+    noSubdir,
     readOnly,
     // Each commit is flushed before its promise resolves: OK means on disk.
     overlappingSync: false,
@@ -78,20 +86,22 @@ const ANY = "any";
 /** Hears of a record that cannot be read. */
 export type Damaged = (record: DamagedRecord) => void;
 
+/** A drop as it was listed. */
+type Listed = Pick<Header, "seq" | keyof Place>;
+
 const BEGINNING = '{"id":"';
 const END = '"}';
 
 /** The JSON of a drop, undefined when it is not held any more or what is there is not it. */
-export function readDrop(
-  { drops, discarded }: Tables,
-  { seq, idPrefix }: Pick<Header, "seq" | "idPrefix">,
-  damaged: Damaged,
-): string | undefined {
+export function readDrop(tables: Tables, listed: Listed, damaged: Damaged): string | undefined {
+  const { drops, discarded, boxes } = tables;
+  const { seq, idPrefix } = listed;
   if (discarded.doesExist(seq)) return undefined;
   const json = drops.get(seq);
   if (json === undefined) {
-    // Its key is gone, and it is not.
-    if (drops.has(seq)) damaged({ table: "drops", seq });
+    // Its key is gone, and it is not; or its entry is there, which goes with it, or before it.
+    const isThere = drops.has(seq) || boxes.doesExist(tables.keys.place(listed));
+    if (isThere) damaged({ table: "drops", seq });
     return undefined;
   }
   // As the relay writes it, it is not parsed: what is spoiled in between spoils the signature too, which clients check.
@@ -105,7 +115,7 @@ export function readDrop(
 /** The same as an event. */
 export function readEvent(
   tables: Tables,
-  header: Pick<Header, "seq" | "idPrefix">,
+  header: Listed,
   damaged: Damaged,
 ): NostrEvent | undefined {
   const json = readDrop(tables, header, damaged);

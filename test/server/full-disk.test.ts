@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, cpSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
@@ -7,8 +7,10 @@ import { describe, expect, it } from "vitest";
 
 import { Client } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
+import { fillDisk } from "../support/fill.ts";
 import { person } from "../support/people.ts";
 import { type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
+import { copyStore } from "../support/store-copy.ts";
 
 const WORDS =
   "ready, but new drops are refused: the disk is full; pickups and acknowledgements go on\n";
@@ -61,20 +63,6 @@ function canMount(): boolean {
   return spawnSync(command, [...args, "true"]).status === 0;
 }
 
-/** Somebody else writes as much as the disk takes. Answers where. */
-function fill(folder: string): string {
-  const path = join(folder, "somebody-elses");
-  const file = openSync(path, "w");
-  for (const bytes of [2 ** 20, 2 ** 12, 1]) {
-    expect(() => {
-      for (;;) writeSync(file, Buffer.alloc(bytes));
-    }).toThrow("ENOSPC");
-  }
-  closeSync(file);
-  expect(statfsSync(folder).bavail).toBe(0);
-  return path;
-}
-
 describe("a relay whose disk somebody else has filled to the last byte", () => {
   it("refuses drops, acknowledges what it holds for good, and takes drops again when there is room", async ({
     skip,
@@ -98,7 +86,9 @@ describe("a relay whose disk somebody else has filled to the last byte", () => {
     );
     for (const drop of drops) expect(await client.publish(drop)).toEqual(OK(drop));
 
-    const filler = fill(disk);
+    const filler = join(disk, "somebody-elses");
+    fillDisk(filler);
+    expect(statfsSync(disk).bavail).toBe(0);
     while ((await readiness(relay)).said !== WORDS);
     expect(await refusesForDisk(relay)).toBe("1");
     const refused = giftWrap({ to: bob });
@@ -116,9 +106,7 @@ describe("a relay whose disk somebody else has filled to the last byte", () => {
 
     // What is on the disk now is all that a crash would leave.
     const copy = temporaryFolder();
-    for (const name of ["data.mdb", "secret", "keys"]) {
-      cpSync(join(disk, name), join(copy, name), { recursive: true });
-    }
+    copyStore(disk, copy);
     rmSync(filler);
     const late = giftWrap({ to: bob });
     while ((await client.publish(late))[2] !== true);

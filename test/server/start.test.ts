@@ -1,6 +1,5 @@
 // A start that cannot work ends with exit code 1 and a sentence that says why; and what a relay does when its store is taken from under it.
 
-import { spawn } from "node:child_process";
 import {
   chmodSync,
   cpSync,
@@ -21,21 +20,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Client } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
-import { relayCommand, startRelay, temporaryFolder } from "../support/relay.ts";
-
-type Ended = { readonly code: number | null; readonly said: string };
-
-/** Starts a relay that is not to start, and answers how it ended. */
-function failToStart(
-  data: string,
-  { env = {}, through = [] }: { env?: Record<string, string>; through?: readonly string[] } = {},
-): Promise<Ended> {
-  const { command, args, env: needed } = relayCommand({ data, env, through });
-  const child = spawn(command, args, { env: needed, stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
-  child.stderr.on("data", (text: Buffer) => (said += text.toString()));
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, said })));
-}
+import { fatal, failToStart, startRelay, temporaryFolder } from "../support/relay.ts";
+import { copyStore } from "../support/store-copy.ts";
 
 // Root may read everything and change every mode.
 const IS_ROOT = process.getuid?.() === 0;
@@ -63,9 +49,7 @@ describe("a start on a store that cannot be opened", () => {
   function copy(): { data: string; file: string } {
     const data = temporaryFolder();
     const file = join(data, "data.mdb");
-    for (const name of ["data.mdb", "secret", "keys"]) {
-      cpSync(join(store, name), join(data, name), { recursive: true });
-    }
+    copyStore(store, data);
     return { data, file };
   }
 
@@ -258,8 +242,7 @@ describe("a relay whose store is taken from under it", () => {
     const answer = await client.hear().catch(() => ["OK", drop.id, false]);
     expect(answer.slice(0, 3)).toEqual(["OK", drop.id, false]);
     expect(await relay.exited).toBe(1);
-    expect(relay.log.at(-1)).toMatchObject({
-      level: 60,
+    expect(fatal(relay.log)).toMatchObject({
       msg: "the store is lost",
       err: { message: expect.stringContaining(words) },
     });

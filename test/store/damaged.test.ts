@@ -93,6 +93,15 @@ describe("a drop whose event is damaged", () => {
     expect(store.totals().drops).toBe(0);
   });
 
+  it("is told when it is not there though it is in its box", async () => {
+    const { store, drops, damaged } = await spoiled((_, { seq }, file) =>
+      file.databases.drops.removeSync(seq),
+    );
+    const headers = await store.list(BOB, {}, 10);
+    expect(store.read(headers)).toEqual([drops[0]?.json, undefined, drops[2]?.json]);
+    expect(damaged).toEqual([{ table: "drops", seq: 2 }]);
+  });
+
   it("is no reason not to start: one that was not settled yet", async () => {
     const { store, drops, damaged } = await spoiled(
       (_, { seq }, file) => file.overwrite(seq, "{"),

@@ -1,7 +1,5 @@
 // The embedded store and the model are asked the same at random and must answer the same.
 
-import { cpSync } from "node:fs";
-import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 import * as fc from "fast-check";
@@ -15,6 +13,7 @@ import { type Header, ID_PREFIX_DIGITS, type Store } from "../../src/store/store
 import { verifyStore } from "../../src/store/verify.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
+import { copyStore } from "../support/store-copy.ts";
 import { DAY, hex, NOW, sweepAll } from "./contract.ts";
 import { openModel, type StoreSettings } from "./model.ts";
 
@@ -179,9 +178,7 @@ const openLmdb =
       },
       copy() {
         const copy = temporaryFolder();
-        for (const name of ["data.mdb", "secret", "keys"]) {
-          cpSync(join(folder, name), join(copy, name), { recursive: true });
-        }
+        copyStore(folder, copy);
         return copy;
       },
       async verify(left) {

@@ -1,6 +1,8 @@
-/* Preloaded into a relay (LD_PRELOAD): makes writes to the store's file fail from the moment on in which the file that FAILING_WRITES names is there. It says
- * which ones, and how: "meta 5" (those of the meta pages, with errno 5), "grow 28" (those at the end of the file), "short 28" (those too; all others but the
- * meta pages' write half of what they are given), "sync 5" (fdatasync and the like).
+/* Preloaded into a relay (LD_PRELOAD): makes its disk fail from the moment on in which the file that FAILING_WRITES names is there. It says how, with what errno, and
+ * how many times (always, where nothing is said): "meta 5" (writes of the meta pages of the store's file), "grow 28" (those at its end), "short 28" (those too; all
+ * others but the meta pages' write half of what they are given); of all files below the folder that FAILING_FOLDER names, or of the store's file where it names
+ * none, "write 5" (all writes), "read 5" (all reads, but through the map there are none), "sync 5" (fdatasync and the like), "slow 2000" (those take so many
+ * milliseconds longer).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -9,49 +11,74 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define META_BYTES (2 * 8192)
 
-enum failing { NOTHING, META, GROW, SHORT, SYNC };
+enum failing { NOTHING, META, GROW, SHORT, SYNC, WRITE, READ, SLOW };
+static const char *const NAMES[] = { "", "meta", "grow", "short", "sync", "write", "read", "slow" };
 
-static enum failing failing(int fd, int *error)
+#define REAL(name) ((typeof(name) *)dlsym(RTLD_NEXT, #name))
+
+/* What the trigger says, if it speaks of this file. */
+static enum failing failing(int fd, int *error, int *times)
 {
-	const char *trigger = getenv("FAILING_WRITES");
+	const char *trigger = getenv("FAILING_WRITES"), *folder = getenv("FAILING_FOLDER");
 	char link[64], path[PATH_MAX], what[16] = "";
-	FILE *file;
+	enum failing which = SLOW;
 	ssize_t length;
+	FILE *file;
 
+	if (trigger == NULL || access(trigger, F_OK))
+		return NOTHING;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	length = readlink(link, path, sizeof(path) - 1);
-	if (trigger == NULL || length < 0)
+	if (length < 0)
 		return NOTHING;
 	path[length] = 0;
-	if (strstr(path, "/data.mdb") == NULL || (file = fopen(trigger, "r")) == NULL)
+	if (folder != NULL ? strncmp(path, folder, strlen(folder)) != 0 : strstr(path, "/data.mdb") == NULL)
 		return NOTHING;
-	if (fscanf(file, "%15s %d", what, error) != 2)
+	if ((file = fopen(trigger, "r")) == NULL)
+		return NOTHING;
+	*times = INT_MAX;
+	if (fscanf(file, "%15s %d %d", what, error, times) < 2)
 		what[0] = 0;
 	fclose(file);
-	return !strcmp(what, "meta") ? META : !strcmp(what, "grow") ? GROW : !strcmp(what, "short") ? SHORT
-		: !strcmp(what, "sync") ? SYNC : NOTHING;
+	while (which != NOTHING && strcmp(what, NAMES[which]))
+		which--;
+	/* What is said of places is said of those in the store's file. */
+	return which >= META && which <= SHORT && strstr(path, "/data.mdb") == NULL ? NOTHING : which;
+}
+
+static int fails(enum failing which, int fd)
+{
+	static int failed;
+	int error = EIO, times;
+
+	if (failing(fd, &error, &times) != which || __sync_fetch_and_add(&failed, 1) >= times)
+		return 0;
+	errno = error;
+	return 1;
 }
 
 /* How much may be written: all, a part, or none, which is an error. */
 static ssize_t allowed(int fd, ssize_t bytes, off_t offset)
 {
-	int error = EIO;
-	enum failing which = failing(fd, &error);
+	int error = EIO, times;
+	enum failing which = failing(fd, &error, &times);
+	struct stat64 stat;
 
-	if (which == NOTHING || which == SYNC || (which == META) != (offset < META_BYTES))
+	if (which == WRITE)
+		return fails(WRITE, fd) ? -1 : bytes;
+	if (which == NOTHING || which > SHORT || (which == META) != (offset < META_BYTES))
 		return bytes;
-	if (which != META && offset < lseek(fd, 0, SEEK_END))
+	if (which != META && fstat64(fd, &stat) == 0 && offset < stat.st_size)
 		return which == SHORT ? bytes / 2 : bytes;
 	errno = error;
 	return -1;
 }
-
-#define REAL(name) ((typeof(name) *)dlsym(RTLD_NEXT, #name))
 
 ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
 {
@@ -63,6 +90,13 @@ ssize_t pwrite64(int fd, const void *data, size_t bytes, off64_t offset)
 {
 	ssize_t length = allowed(fd, bytes, offset);
 	return length < 0 ? -1 : REAL(pwrite64)(fd, data, length, offset);
+}
+
+ssize_t write(int fd, const void *data, size_t bytes)
+{
+	off_t offset = lseek(fd, 0, SEEK_CUR);
+	ssize_t length = offset < 0 ? (ssize_t)bytes : allowed(fd, bytes, offset);
+	return length < 0 ? -1 : REAL(write)(fd, data, length);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
@@ -80,14 +114,28 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 	return length < 0 ? -1 : REAL(writev)(fd, parts, 1);
 }
 
+ssize_t read(int fd, void *data, size_t bytes)
+{
+	return fails(READ, fd) ? -1 : REAL(read)(fd, data, bytes);
+}
+
+ssize_t pread(int fd, void *data, size_t bytes, off_t offset)
+{
+	return fails(READ, fd) ? -1 : REAL(pread)(fd, data, bytes, offset);
+}
+
+ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset)
+{
+	return fails(READ, fd) ? -1 : REAL(pread64)(fd, data, bytes, offset);
+}
+
 static int sync_fails(int fd)
 {
-	int error = EIO;
+	int milliseconds = 0, times;
 
-	if (failing(fd, &error) != SYNC)
-		return 0;
-	errno = error;
-	return 1;
+	if (failing(fd, &milliseconds, &times) == SLOW)
+		usleep(milliseconds * 1000);
+	return fails(SYNC, fd);
 }
 
 int fdatasync(int fd)

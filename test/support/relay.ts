@@ -109,7 +109,9 @@ export async function startRelay(
       if (line.msg === "listening") resolve(line);
     });
     void exited.then((code) =>
-      reject(new Error(`the relay ended with ${code}: ${JSON.stringify(log.at(-1))}`)),
+      reject(
+        new Error(`the relay ended with ${code}: ${JSON.stringify(fatal(log) ?? log.at(-1))}`),
+      ),
     );
   });
   const { url, metrics } = (await listening) as LogLine & { url: string; metrics?: string };
@@ -130,6 +132,23 @@ export async function startRelay(
     },
     exited,
   };
+}
+
+/** Starts a relay that is not to start, and answers how it ended and what it said then. */
+export function failToStart(
+  data: string,
+  options: Omit<RelayOptions, "data"> = {},
+): Promise<{ readonly code: number | null; readonly said: string }> {
+  const { command, args, env } = relayCommand({ ...options, data });
+  const child = spawn(command, args, { env, stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (text: Buffer) => (said += text.toString()));
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, said })));
+}
+
+/** The line in which a relay says why it cannot go on. What was under way may say something after it. */
+export function fatal(log: readonly LogLine[]): LogLine | undefined {
+  return log.find(({ level }) => level === 60);
 }
 
 /** What a refusal of another relay's name ends with, at one that was told no URL. */
