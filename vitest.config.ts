@@ -3,7 +3,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // What takes longest begins first, or it is waited for alone in the end. Without times from an earlier run vitest goes by the size of a file.
 const LONGEST =
-  /test\/(transport\/uws|transport\/ws|conformance\/|server\/crash|client\/(outages|day|difficult-relays)|docs\/client|foreign\/|nips\/reference)/;
+  /test\/(transport\/uws|transport\/ws|conformance\/|faults\/|client\/(outages|day|difficult-relays)|docs\/client|foreign\/|nips\/reference)/;
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

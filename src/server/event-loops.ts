@@ -1,7 +1,7 @@
 // Several event loops: threads that share one port and the store that this one has open.
 
 import { randomUUID } from "node:crypto";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 
 import type { Observer } from "../relay/observer.ts";
@@ -14,9 +14,13 @@ import { threadModule } from "./threads.ts";
 export type EventLoopsParts = {
   readonly store: Store;
   readonly observer: Observer;
-  /** A loop ended though nobody asked it to, and its connections with it. */
+  /** A loop ended though nobody asked it to, and its connections with it; or it hangs. */
   readonly lost: (error: Error) => void;
 };
+
+// A loop says every second that it goes round (event-loop-thread.ts). One that was silent for so many seconds of this thread's hangs, and with it its connections.
+const LOOK_MS = 1_000;
+const MOST_SILENT_LOOKS = 10;
 
 /** Starts so many event loops, and answers them as one. Rejects when one cannot start, and leaves none running then. */
 export async function startEventLoops(
@@ -25,7 +29,7 @@ export async function startEventLoops(
   given: EventLoopSettings,
 ): Promise<EventLoop> {
   const { config } = given;
-  await assertFree(config.listen.host, given.port);
+  const port = await freePort(config.listen.host, given.port);
   const share = (limit: number): number => Math.ceil(limit / loops);
   const { connections, verifying, memory } = config.limits;
   const limits = {
@@ -35,16 +39,12 @@ export async function startEventLoops(
     memory: share(memory),
   };
   const channel = `deaddrop ${randomUUID()}`;
-  const settings = { ...given, config: { ...config, limits }, channel };
+  const settings = { ...given, config: { ...config, limits }, channel, port };
 
-  // The first one finds the port, if any will do.
-  const first = await startThread(parts, settings);
-  const { port } = first;
   const started = await Promise.allSettled(
-    Array.from({ length: loops - 1 }, () => startThread(parts, { ...settings, port })),
+    Array.from({ length: loops }, () => startThread(parts, settings)),
   );
-  const all = [first];
-  for (const one of started) if (one.status === "fulfilled") all.push(one.value);
+  const all = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const failure = started.find(({ status }) => status === "rejected");
   const stop = async (): Promise<void> => {
     await Promise.all(all.map((loop) => loop.stop()));
@@ -62,15 +62,17 @@ export async function startEventLoops(
   };
 }
 
-// Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients.
-async function assertFree(host: string, port: number): Promise<void> {
-  if (port === 0) return;
+// Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients. Where any port will do (0), one is
+// chosen here: uWebSockets.js shares none that the system chose for it.
+async function freePort(host: string, port: number): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port }, resolve);
   });
+  const { port: free } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
+  return free;
 }
 
 function startThread(
@@ -92,12 +94,20 @@ function startThread(
 
   return new Promise((ready, failed) => {
     let isReady = false;
+    let silent = 0;
+    const looking = setInterval(() => {
+      if (!isReady || isStopping || ++silent <= MOST_SILENT_LOOKS) return;
+      clearInterval(looking);
+      lost(new Error("an event loop hangs"));
+    }, LOOK_MS).unref();
     void ended.then(() => {
+      clearInterval(looking);
       unshare();
       failed(cause);
       if (isReady && !isStopping) lost(cause);
     });
     worker.on("message", (report: EventLoopReport) => {
+      silent = 0;
       if ("counts" in report) {
         ({ connections } = report);
         for (const [what, times] of report.counts) observer.count(what, times);

@@ -12,7 +12,7 @@ export type PoolSettings = {
 };
 
 export type PoolEvents = {
-  /** A thread ended though nobody asked it to. What it had was answered with undefined, and another took its place. */
+  /** A thread ended though nobody asked it to, or hung. What it had was answered with undefined, and another took its place. */
   readonly workerLost: (error: Error) => void;
 };
 
@@ -23,6 +23,11 @@ const BATCH = 32;
 // When a thread cannot be started, it is tried again after this.
 const REPLACE_AGAIN_MS = 1_000;
 
+// A thread that owes an answer and gives none for so long hangs: a batch takes milliseconds. Counted in looks and not by a clock, so that a process that was
+// frozen is not taken for one that hangs.
+const LOOK_MS = 1_000;
+const MOST_SILENT_LOOKS = 5;
+
 type Waiting<Answer> = (answer: Answer | undefined) => void;
 
 type Thread<Answer> = {
@@ -30,6 +35,8 @@ type Thread<Answer> = {
   /** Who waits for each text posted, in the order of posting. */
   readonly waiting: Waiting<Answer>[][];
   load: number;
+  /** Looks since it answered anything. */
+  silent: number;
 };
 
 /**
@@ -45,10 +52,12 @@ export class Pool<Answer> {
   #flushing = false;
   #inFlight = 0;
   #closed = false;
+  readonly #looking: NodeJS.Timeout;
 
   private constructor(settings: PoolSettings, events: PoolEvents) {
     this.#settings = settings;
     this.#events = events;
+    this.#looking = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
   /** Resolves when every thread is ready. Rejects with the reason when one cannot start, and leaves none running then. */
@@ -101,6 +110,7 @@ export class Pool<Answer> {
         return ended;
       }),
     );
+    clearInterval(this.#looking);
   }
 
   #flush(): void {
@@ -144,7 +154,7 @@ export class Pool<Answer> {
   #startThread(): Promise<void> {
     const { module, data } = this.#settings;
     const worker = new Worker(module, { workerData: data });
-    const thread: Thread<Answer> = { worker, waiting: [], load: 0 };
+    const thread: Thread<Answer> = { worker, waiting: [], load: 0, silent: 0 };
     return new Promise((ready, failed) => {
       let error: Error | undefined;
       worker.on("error", (cause: Error) => {
@@ -165,10 +175,19 @@ export class Pool<Answer> {
   }
 
   #answered(thread: Thread<Answer>, answers: (Answer | undefined)[]): void {
+    thread.silent = 0;
     const waiting = thread.waiting.shift() ?? [];
     thread.load -= waiting.length;
     this.#inFlight -= waiting.length;
     for (const [index, resolve] of waiting.entries()) resolve(answers[index]);
+  }
+
+  #look(): void {
+    for (const thread of this.#threads) if (thread.waiting.length > 0) thread.silent += 1;
+    for (const thread of this.#threads.filter(({ silent }) => silent > MOST_SILENT_LOOKS)) {
+      void thread.worker.terminate();
+      this.#lost(thread, new Error("it hung"));
+    }
   }
 
   #lost(thread: Thread<Answer>, error: Error): void {

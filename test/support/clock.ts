@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { systemRuntime } from "../../src/server/runtime.ts";
 import { type LmdbSettings, openLmdbStore, type OpenedStore } from "../../src/store/lmdb.ts";
 import type { Clock } from "../../src/store/clock.ts";
-import { temporaryFolder } from "./relay.ts";
+import { type AtEnd, temporaryFolder } from "./relay.ts";
 
 const AGES = 2 ** 31;
 const DAY = 24 * 60 * 60;
@@ -65,15 +65,15 @@ export async function sweptLately(folder: string): Promise<void> {
 
 const PRELOADED = new URL("./shifted-clock.mjs", import.meta.url).href;
 
-/** The clocks of a process, in all its threads, for as long as the test runs: they show the machine's time and what is added to it. */
+/** The clocks of a process, in all its threads, for as long as the test runs, or until `atEnd`: they show the machine's time and what is added to it. */
 export class ShiftedClock {
   /** Variables of the process that has these clocks. */
   readonly env: Readonly<Record<string, string>>;
   readonly #file: string;
   readonly #ahead: Float64Array;
 
-  constructor(wallSeconds = 0) {
-    this.#file = join(temporaryFolder(), "clock");
+  constructor(wallSeconds = 0, atEnd?: AtEnd) {
+    this.#file = join(temporaryFolder(atEnd), "clock");
     this.#ahead = Float64Array.of(wallSeconds * 1_000, 0);
     writeFileSync(this.#file, this.#ahead);
     this.env = { NODE_OPTIONS: `--import=${PRELOADED}`, TEST_CLOCK: this.#file };

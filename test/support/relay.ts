@@ -47,6 +47,15 @@ export type RelayOptions = {
   readonly data?: string;
   /** A command that runs the one that follows it, in its own place. */
   readonly through?: readonly string[];
+  /** What runs the command; without it the sources under this Node do, or what DEADDROP_TEST_BIN names. */
+  readonly launcher?: Launcher;
+};
+
+/** What runs `deaddrop`: a command with its first arguments, and variables that it needs. */
+export type Launcher = {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
 };
 
 /** Has something done when what was started is needed no more. */
@@ -60,12 +69,16 @@ export function temporaryFolder(atEnd: AtEnd = onTestFinished): string {
 }
 
 /** What runs `deaddrop serve` on this folder, on a free port. */
-export function relayCommand({ data, env, through = [] }: RelayOptions & { data: string }): {
+export function relayCommand({
+  data,
+  env,
+  through = [],
+  launcher: launched = launcher(),
+}: RelayOptions & { data: string }): {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 } {
-  const launched = launcher();
   const started = [...through, launched.command, ...launched.args, "serve"];
   const [command, ...args] = started as [string, ...string[]];
   return {
@@ -175,7 +188,7 @@ export function sharedRelay(options: RelayOptions = {}): () => RelayProcess {
 }
 
 // The sources under this Node; or, where DEADDROP_TEST_BIN names it, what was built under whatever runs it (the uWebSockets.js half of the suite).
-function launcher(): { command: string; args: string[]; env: Record<string, string> } {
+function launcher(): Launcher {
   const given = process.env["DEADDROP_TEST_BIN"];
   if (given !== undefined) {
     const [command = "", ...args] = given.split(" ");
