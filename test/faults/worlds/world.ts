@@ -91,7 +91,8 @@ export class World {
     const named = this.#stored.filter(({ plan }) => plan.fate === "named by another");
     const ids = named.map(({ event }): [string, string] => ["e", event.id]);
     if (ids.length > 0) {
-      await this.#publish(line, [this.#sign(NOBODY, 20_221, ids), this.#sign(NOBODY, 5, ids)]);
+      const stranger = person();
+      await this.#publish(line, [this.#sign(stranger, 20_221, ids), this.#sign(stranger, 5, ids)]);
     }
     const [first] = this.people;
     if (this.#vanished && first !== undefined) {
