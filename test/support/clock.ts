@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { systemRuntime } from "../../src/server/runtime.ts";
 import { type LmdbSettings, openLmdbStore, type OpenedStore } from "../../src/store/lmdb.ts";
 import type { Clock } from "../../src/store/clock.ts";
-import { temporaryFolder } from "./relay.ts";
+import { type AtEnd, temporaryFolder } from "./relay.ts";
 
 const AGES = 2 ** 31;
 const DAY = 24 * 60 * 60;
@@ -56,8 +56,8 @@ export async function openBelieving(settings: LmdbSettings, now: number): Promis
 }
 
 /** Makes a relay that starts on this folder now believe its clock at once, as if one had swept a moment ago. */
-export async function sweptLately(folder: string): Promise<void> {
-  const settings = { folder, retentionSeconds: 30 * DAY, diskReserveBytes: 0, limits: LIMITS };
+export async function sweptLately(folder: string, retentionSeconds = 30 * DAY): Promise<void> {
+  const settings = { folder, retentionSeconds, diskReserveBytes: 0, limits: LIMITS };
   const { store, confirmClock } = await openLmdbStore(settings, systemRuntime);
   await confirmClock();
   await store.close();
@@ -72,11 +72,16 @@ export class ShiftedClock {
   readonly #file: string;
   readonly #ahead: Float64Array;
 
-  constructor(wallSeconds = 0) {
-    this.#file = join(temporaryFolder(), "clock");
+  constructor(wallSeconds = 0, atEnd?: AtEnd) {
+    this.#file = join(temporaryFolder(atEnd), "clock");
     this.#ahead = Float64Array.of(wallSeconds * 1_000, 0);
     writeFileSync(this.#file, this.#ahead);
     this.env = { NODE_OPTIONS: `--import=${PRELOADED}`, TEST_CLOCK: this.#file };
+  }
+
+  /** Unix seconds, as the process sees them. */
+  now(): number {
+    return Math.floor((Date.now() + (this.#ahead[0] ?? 0)) / 1_000);
   }
 
   /** Somebody sets the clock, so much ahead of the machine's. */
@@ -89,6 +94,12 @@ export class ShiftedClock {
   passes(seconds: number): void {
     this.#ahead[0]! += seconds * 1_000;
     this.#ahead[1]! += seconds * 1_000;
+    this.#write();
+  }
+
+  /** Somebody sets the clock, so much further; or the machine sleeps for so long, and its monotonic clock, too. */
+  isMoved(seconds: number): void {
+    this.#ahead[0]! += seconds * 1_000;
     this.#write();
   }
 
