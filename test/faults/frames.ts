@@ -1,5 +1,6 @@
 // Frames of every shape (RFC 6455, 5.2), for what no WebSocket library would send: the cases of the Autobahn test suite by their rules, and drawn at random.
 
+import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
 
 import type { Chance } from "./seeded.ts";
@@ -262,32 +263,48 @@ export const CASES: readonly Case[] = [
   ),
 ];
 
+/** A case that uWebSockets.js takes, against 5.4 of RFC 6455: of a frame within a message it asks only that it is no text, and behind a ping not even that. */
+export const UWS_TAKES = `a frame ${hex(BINARY)} between fragments`;
+
 /** Some frames, each with its chance of being wrong in one way or another. */
 export function anyFrames(chance: Chance): Buffer[] {
-  return Array.from({ length: chance.between(1, 12) }, () => anyFrame(chance));
+  const frames: Buffer[] = [];
+  let isBegun = false;
+  for (let left = chance.between(1, 12); left > 0; left -= 1) {
+    const isControl = chance.is(0.3);
+    const isRight = !chance.is(0.04);
+    const isFinal = isControl ? isRight : chance.is(0.6);
+    const begins = chance.of([TEXT, BINARY]);
+    const right = isControl ? chance.of([PING, PONG]) : isBegun ? CONTINUATION : begins;
+    if (!isControl) isBegun = !isFinal;
+    frames.push(anyFrame(chance, isRight ? right : chance.between(0, 15), isFinal));
+  }
+  // Most of them end what they began, so that something comes of it.
+  if (isBegun && chance.is(0.8)) frames.push(anyFrame(chance, CONTINUATION, true));
+  return frames;
 }
 
-function anyFrame(chance: Chance): Buffer {
-  if (chance.is(0.03)) return randomBytes(chance.between(1, 40));
-  const opcode = chance.is(0.1)
-    ? chance.between(0, 15)
-    : chance.of([CONTINUATION, TEXT, TEXT, BINARY, PING, PONG]);
-  const length = chance.is(0.15) ? chance.of([...EDGES, 131_072, 131_073]) : chance.between(0, 40);
-  const body = chance.is(0.3)
+function anyFrame(chance: Chance, opcode: number, isFinal: boolean): Buffer {
+  if (chance.is(0.01)) return randomBytes(chance.between(1, 40));
+  const isControl = opcode >= 8;
+  const most = isControl && !chance.is(0.02) ? 125 : 400;
+  const isEdge = chance.is(isControl ? 0.01 : 0.1);
+  const length = isEdge ? chance.of([...EDGES, 131_072, 131_073]) : chance.between(0, most);
+  const body = chance.is(isControl ? 0.5 : 0.02)
     ? randomBytes(length)
-    : Buffer.alloc(length, chance.of(['["REQ","s",{}]', "[", "é", '["EVENT",{"id":"']));
+    : Buffer.alloc(length, chance.of(['["REQ","s",{}]', "[", '["EVENT",{"id":"']));
   const whole = frameOf({
     opcode,
     body,
-    isFinal: chance.is(0.8),
-    reserved: chance.is(0.04) ? chance.between(1, 7) : 0,
-    isMasked: !chance.is(0.03),
-    ...(chance.is(0.03) && {
+    isFinal,
+    reserved: chance.is(0.02) ? chance.between(1, 7) : 0,
+    isMasked: !chance.is(0.01),
+    ...(chance.is(0.01) && {
       says: chance.of([0n, 1n, 125n, 126n, 65_536n, MANY - 1n]),
       lengthBytes: 8 as const,
     }),
   });
-  return chance.is(0.03) ? whole.subarray(0, chance.between(1, whole.length)) : whole;
+  return chance.is(0.01) ? whole.subarray(0, chance.between(1, whole.length)) : whole;
 }
 
 function one(name: string, shape: Shape, outcome: Outcome): Case {
@@ -308,4 +325,79 @@ function octets(name: string, whole: Buffer, each: number): Case {
 
 function hex(opcode: number): string {
   return `0x${opcode.toString(16)}`;
+}
+
+/** What a server sent behind its answer to the handshake: nothing but whole frames as RFC 6455 wants them of a server. Throws where it is not so. */
+export function textsFrom(server: Buffer): string[] {
+  const texts: string[] = [];
+  let at = 0;
+  while (at + 2 <= server.length) {
+    const [first = 0, second = 0] = server.subarray(at);
+    const opcode = first & 0x0f;
+    if ((first & 0xf0) !== 0x80) throw new Error(`a frame begins with ${hex(first)}`);
+    if ((second & 0x80) !== 0) throw new Error("a server's frame is masked");
+    let [length, head] = [second, 2];
+    if (second === 126) [length, head] = [server.readUInt16BE(at + 2), 4];
+    if (second === 127) [length, head] = [Number(server.readBigUInt64BE(at + 2)), 10];
+    if (length < (second === 127 ? 65_536 : second === 126 ? 126 : 0))
+      throw new Error("too long a length");
+    const body = server.subarray(at + head, at + head + length);
+    // Cut off with the connection.
+    if (body.length < length) return texts;
+    if (opcode === TEXT) texts.push(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    else if (opcode !== CLOSE && opcode !== PING && opcode !== PONG)
+      throw new Error(`opcode ${hex(opcode)}`);
+    else if (length > 125) throw new Error("a control frame of more than 125 bytes");
+    at += head + length;
+  }
+  return texts;
+}
+
+/**
+ * A second reading of RFC 6455, as plain as can be: what comes of these bytes, sent by a client whose messages may have `maxBytes`. `unfinished`: the peer
+ * waits for more. `isUws`: it is uWebSockets.js that reads them.
+ */
+export function verdictOn(bytes: Buffer, maxBytes: number, isUws: boolean): Outcome | "unfinished" {
+  let at = 0;
+  let fragments: Buffer[] | undefined;
+  let kind = 0;
+  while (at < bytes.length) {
+    if (at + 2 > bytes.length) return "unfinished";
+    const [first = 0, second = 0] = bytes.subarray(at);
+    const [isFinal, reserved, opcode] = [(first & 0x80) !== 0, first & 0x70, first & 0x0f];
+    const isControl = opcode >= 8;
+    const short = second & 0x7f;
+    if (reserved !== 0) return "ends";
+    if (![CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].includes(opcode)) return "ends";
+    if (isControl && (!isFinal || short > 125)) return "ends";
+    if (isUws && (opcode === TEXT || opcode === BINARY) && fragments !== undefined) return "either";
+    if (!isControl && (opcode === CONTINUATION) === (fragments === undefined)) return "ends";
+    // Implementations take them, or wait with the answer until there is more.
+    if ((second & 0x80) === 0) return "either";
+    const lengthBytes = short === 126 ? 2 : short === 127 ? 8 : 0;
+    if (at + 2 + lengthBytes > bytes.length) return "unfinished";
+    const length =
+      lengthBytes === 2
+        ? BigInt(bytes.readUInt16BE(at + 2))
+        : lengthBytes === 8
+          ? bytes.readBigUInt64BE(at + 2)
+          : BigInt(short);
+    if (length < (lengthBytes === 8 ? 65_536n : lengthBytes === 2 ? 126n : 0n)) return "either";
+    const before = fragments?.reduce((sum, each) => sum + each.length, 0) ?? 0;
+    if (!isControl && BigInt(before) + length > BigInt(maxBytes)) return "ends";
+    const begin = at + 2 + lengthBytes + 4;
+    const end = begin + Number(length);
+    if (end > bytes.length) return "unfinished";
+    const mask = bytes.subarray(begin - 4, begin);
+    const body = bytes.subarray(begin, end).map((byte, index) => byte ^ (mask[index % 4] ?? 0));
+    at = end;
+    if (opcode === CLOSE) return "ends";
+    if (isControl) continue;
+    if (opcode !== CONTINUATION) kind = opcode;
+    fragments = [...(fragments ?? []), Buffer.from(body)];
+    if (!isFinal) continue;
+    if (kind === TEXT && !isUtf8(Buffer.concat(fragments))) return "ends";
+    fragments = undefined;
+  }
+  return fragments === undefined ? "goes on" : "unfinished";
 }

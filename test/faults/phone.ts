@@ -77,7 +77,9 @@ export class Phone {
   /** Proves its owner's key, and opens the box, in one flight. Answers what ended that. */
   async listen(owner: Person, id = "box"): Promise<Message> {
     const opened = this.request(id, {});
-    const challenge = await this.#challenge.promise;
+    const ended = this.closed.then(() => undefined);
+    const challenge = await Promise.race([this.#challenge.promise, ended]);
+    if (challenge === undefined) return ["closed"];
     const tags = [
       ["relay", this.#settings.url],
       ["challenge", challenge],
