@@ -84,6 +84,11 @@ export class ShiftedClock {
     return Math.floor((Date.now() + (this.#ahead[0] ?? 0)) / 1_000);
   }
 
+  /** Seconds that went by, beside those that the process alone knows of. */
+  monotonic(): number {
+    return (performance.now() + (this.#ahead[1] ?? 0)) / 1_000;
+  }
+
   /** Somebody sets the clock, so much ahead of the machine's. */
   isSet(seconds: number): void {
     this.#ahead[0] = seconds * 1_000;
