@@ -205,7 +205,7 @@ export class ClockModel<Letter> {
     if (!(await this.#subject.isBelieved())) this.#wrong("steady for an hour, and not believed");
     await this.sweeps();
     await this.looks();
-    for (const kept of [...this.#kept]) await this.#publishes(kept);
+    for (const kept of this.#kept) await this.#publishes(kept);
     await this.looks();
     const most = this.#kept.filter(
       ({ state, leaves }) => state === "came" && leaves > this.#now - this.#slack,
