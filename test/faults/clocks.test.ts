@@ -185,7 +185,7 @@ const chunkArb = fc.oneof(
 function historyArb(maxLength: number): fc.Arbitrary<Step[]> {
   const chunksArb = fc.array(chunkArb, { minLength: 3, maxLength, size: "max" });
   return fc
-    .tuple(fc.option(settledArb, { freq: 5, nil: [] }), chunksArb)
+    .tuple(fc.option(settledArb, { freq: 5, nil: [] as Step[] }), chunksArb)
     .map(([settled, chunks]) => settled.concat(chunks.flat()));
 }
 
