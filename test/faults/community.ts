@@ -82,7 +82,8 @@ export class Community {
     const doing = new Set<Promise<void>>();
     for (let done = 0; performance.now() < until; done += 1) {
       const due = begun + (done * 1_000) / perSecond;
-      if (due > performance.now()) await after(due - performance.now());
+      const early = due - performance.now();
+      if (early > 0) await after(early);
       const deed = this.#doSomething().finally(() => doing.delete(deed));
       doing.add(deed);
       // Not more than so much at once, or what is slow is hidden by more of the same.

@@ -20,7 +20,8 @@ export class Phone {
   readonly closed: Promise<void>;
   readonly #socket: WebSocket;
   readonly #settings: PhoneSettings;
-  readonly #asked = new Map<string, (answer: Message) => void>();
+  // Of several that asked the same the first is answered first.
+  readonly #asked = new Map<string, ((answer: Message) => void)[]>();
   readonly #challenge = Promise.withResolvers<string>();
 
   private constructor(settings: PhoneSettings) {
@@ -34,7 +35,7 @@ export class Phone {
     this.#socket.on("message", (text: Buffer) => this.#hear(JSON.parse(String(text)) as Message));
     this.closed = new Promise((resolve) => {
       this.#socket.once("close", () => {
-        for (const answer of this.#asked.values()) answer(["closed"]);
+        for (const answer of [...this.#asked.values()].flat()) answer(["closed"]);
         this.#asked.clear();
         resolve();
       });
@@ -57,7 +58,7 @@ export class Phone {
         resolve(["closed"]);
         return;
       }
-      this.#asked.set(name, resolve);
+      this.#asked.set(name, [...(this.#asked.get(name) ?? []), resolve]);
       this.#socket.send(JSON.stringify(message));
     });
   }
@@ -112,8 +113,8 @@ export class Phone {
     const [verb, name] = message as [string, string];
     if (verb === "AUTH") return this.#challenge.resolve(name);
     if (verb === "EVENT") return this.#settings.onDrop?.(message[2] as NostrEvent);
-    const answer = this.#asked.get(name);
-    this.#asked.delete(name);
-    answer?.(message);
+    const asked = this.#asked.get(name) ?? [];
+    asked.shift()?.(message);
+    if (asked.length === 0) this.#asked.delete(name);
   }
 }
