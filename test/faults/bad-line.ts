@@ -65,11 +65,15 @@ export class BadLine {
   }
 }
 
-/** Speaks TLS before the relay at this port, as a proxy of an operator does. Answers its own port. */
-export async function startTlsProxy(port: number, key: string, cert: string): Promise<number> {
+/** Speaks TLS before the relay at this port, as a proxy of an operator does, and connects to it from these addresses. Answers its own port. */
+export async function startTlsProxy(
+  port: number,
+  { key, cert }: { readonly key: string; readonly cert: string },
+  address: () => string,
+): Promise<number> {
   const open = new Set<Socket>();
   const server = createTlsServer({ key, cert }, (client) => {
-    const behind = connect(port, "127.0.0.1");
+    const behind = connect({ port, host: "127.0.0.1", localAddress: address() });
     for (const [from, to] of [
       [client, behind],
       [behind, client],
