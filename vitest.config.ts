@@ -17,7 +17,8 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    // `npm run faults` runs nothing else.
+    include: process.env["FAULTS"] === "long" ? ["test/faults/*.test.ts"] : ["test/**/*.test.ts"],
     // A relay is started for most tests, on two cores.
     testTimeout: 60_000,
     hookTimeout: 60_000,

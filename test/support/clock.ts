@@ -56,8 +56,8 @@ export async function openBelieving(settings: LmdbSettings, now: number): Promis
 }
 
 /** Makes a relay that starts on this folder now believe its clock at once, as if one had swept a moment ago. */
-export async function sweptLately(folder: string): Promise<void> {
-  const settings = { folder, retentionSeconds: 30 * DAY, diskReserveBytes: 0, limits: LIMITS };
+export async function sweptLately(folder: string, retentionSeconds = 30 * DAY): Promise<void> {
+  const settings = { folder, retentionSeconds, diskReserveBytes: 0, limits: LIMITS };
   const { store, confirmClock } = await openLmdbStore(settings, systemRuntime);
   await confirmClock();
   await store.close();
@@ -79,6 +79,16 @@ export class ShiftedClock {
     this.env = { NODE_OPTIONS: `--import=${PRELOADED}`, TEST_CLOCK: this.#file };
   }
 
+  /** Unix seconds, as the process sees them. */
+  now(): number {
+    return Math.floor((Date.now() + (this.#ahead[0] ?? 0)) / 1_000);
+  }
+
+  /** Seconds that went by, beside those that the process alone knows of. */
+  monotonic(): number {
+    return (performance.now() + (this.#ahead[1] ?? 0)) / 1_000;
+  }
+
   /** Somebody sets the clock, so much ahead of the machine's. */
   isSet(seconds: number): void {
     this.#ahead[0] = seconds * 1_000;
@@ -89,6 +99,12 @@ export class ShiftedClock {
   passes(seconds: number): void {
     this.#ahead[0]! += seconds * 1_000;
     this.#ahead[1]! += seconds * 1_000;
+    this.#write();
+  }
+
+  /** Somebody sets the clock, so much further; or the machine sleeps for so long, and its monotonic clock, too. */
+  isMoved(seconds: number): void {
+    this.#ahead[0]! += seconds * 1_000;
     this.#write();
   }
 

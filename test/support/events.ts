@@ -33,10 +33,11 @@ export function acknowledgement(
   by: Person,
   events: readonly { id: string }[],
   until?: number,
+  created_at = now(),
 ): NostrEvent {
   const tags = events.map(({ id }) => ["e", id]);
   if (until !== undefined) tags.push(["grace", String(until)]);
-  return signed(by, { kind: 20221, tags });
+  return signed(by, { kind: 20221, created_at, tags });
 }
 
 export function deletion(by: Person, events: readonly { id: string }[]): NostrEvent {

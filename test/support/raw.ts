@@ -4,6 +4,14 @@ import { connect, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
 import type { Message } from "./client.ts";
+import type { AtEnd } from "./relay.ts";
+
+export type RawOptions = {
+  /** The address of this machine from which it connects. */
+  readonly localAddress?: string;
+  /** When it is closed, if nobody did it before. */
+  readonly atEnd?: AtEnd;
+};
 
 /** A WebSocket made by hand, for what no WebSocket library would send. It answers no pings. */
 export class RawSocket {
@@ -13,30 +21,36 @@ export class RawSocket {
   readonly #waiting: (() => void)[] = [];
   #text = "";
 
-  private constructor(stream: Socket) {
+  private constructor(stream: Socket, atEnd: AtEnd) {
     this.#stream = stream;
+    stream.setNoDelay(true);
     stream.on("data", (chunk: Buffer) => {
       this.#text += chunk.toString("latin1");
       for (const wake of this.#waiting.splice(0)) wake();
     });
     stream.on("error", () => {});
     this.closed = new Promise((resolve) => stream.once("close", () => resolve()));
-    onTestFinished(() => {
+    atEnd(() => {
       stream.destroy();
     });
   }
 
   /** Connects, and says nothing. */
-  static async connect(url: string): Promise<RawSocket> {
-    const { hostname, port } = new URL(url);
-    const stream = connect(Number(port), hostname);
+  static async connect(url: string, options: RawOptions = {}): Promise<RawSocket> {
+    const { hostname: host, port } = new URL(url);
+    const { localAddress, atEnd = onTestFinished } = options;
+    const stream = connect({
+      port: Number(port),
+      host,
+      ...(localAddress !== undefined && { localAddress }),
+    });
     await once(stream, "connect");
-    return new RawSocket(stream);
+    return new RawSocket(stream, atEnd);
   }
 
   /** Connects and finishes the handshake. */
-  static async open(url: string): Promise<RawSocket> {
-    const socket = await RawSocket.connect(url);
+  static async open(url: string, options: RawOptions = {}): Promise<RawSocket> {
+    const socket = await RawSocket.connect(url, options);
     socket.write(HANDSHAKE);
     await socket.hears("\r\n\r\n");
     return socket;
@@ -45,6 +59,16 @@ export class RawSocket {
   /** In one piece, so that the relay gets it in one piece. */
   write(bytes: string | Uint8Array): void {
     this.#stream.write(bytes);
+  }
+
+  /** Ends the connection, whatever is on its way. */
+  hangUp(): void {
+    this.#stream.destroy();
+  }
+
+  /** Takes nothing in any more. */
+  pause(): void {
+    this.#stream.pause();
   }
 
   /** Everything heard so far, a character for a byte. */

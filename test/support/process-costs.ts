@@ -1,0 +1,58 @@
+// What a process has of its machine.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+
+import { type AtEnd, temporaryFolder } from "./relay.ts";
+
+/** How many files, sockets and pipes it has open. */
+export function descriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Memory that is backed by nothing else, bytes: without the store's file, which the kernel may drop. */
+export function memoryBytes(pid: number): number {
+  const [, kilobytes] =
+    /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kilobytes) * 1_024;
+}
+
+const PRELOADED = new URL("./heap-on-signal.mjs", import.meta.url).href;
+
+/** What the main thread of a process that Node runs keeps alive, for as long as the test runs. */
+export class Heap {
+  /** What Node is told, in NODE_OPTIONS. */
+  readonly option = `--import=${PRELOADED}`;
+  /** Variables of the process whose heap it is, beside that option. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly #file: string;
+  #signals = 0;
+
+  constructor(atEnd?: AtEnd) {
+    this.#file = join(temporaryFolder(atEnd), "heap");
+    this.env = { TEST_HEAP: this.#file };
+  }
+
+  /** Bytes that are left when all garbage was collected: objects, and memory outside the heap that belongs to them. */
+  async bytes(pid: number): Promise<number> {
+    this.#signals += 1;
+    process.kill(pid, "SIGUSR2");
+    for (;;) {
+      await after(2);
+      const told = this.#told();
+      if (told?.signals === this.#signals) return told.heapUsed + told.external;
+    }
+  }
+
+  #told(): Told | undefined {
+    try {
+      return JSON.parse(readFileSync(this.#file, "utf8")) as Told;
+    } catch {
+      // Nobody told anything yet.
+      return undefined;
+    }
+  }
+}
+
+type Told = { readonly signals: number; readonly heapUsed: number; readonly external: number };
