@@ -228,6 +228,7 @@ async function loaded(
   const stand = { data, relay, seen, fail };
   row.bring(stand);
   await load(box, relay, row);
+  expect(box.wrongs).toEqual([]);
   const check = async (): Promise<void> => {
     const again = await startRelay({ data, through, env: NO_RESERVE });
     await box.check(again.url);
@@ -357,10 +358,10 @@ function usedBytes(file: Buffer): number {
 const PAGE_BYTES = 8_192;
 
 describe("a bit that flips in a store's file", () => {
-  const FLIPS = budget({ short: 80, long: 4_000 });
+  const FLIPS = budget({ short: 80, long: 1_500 });
 
   // LMDB has no checksums: what is hit may be missed, and nobody is told. Clients hold it against the signature.
-  it("has nothing shown that was acknowledged, or never sent", async () => {
+  it("has nothing shown that was never sent, and outside of the meta pages nothing that was acknowledged", async () => {
     const data = temporaryFolder();
     const box = await copyOfFilled(data);
     const bytes = readFileSync(join(data, "data.mdb"));
@@ -381,7 +382,11 @@ describe("a bit that flips in a store's file", () => {
       rmSync(folder, { recursive: true });
       flipped[judged(answer, box)] += 1;
       if ("refused" in answer) continue;
-      for (const id of answer.first) if (!box.mayShow(id)) found.push(`byte ${at}: ${id} is shown`);
+      // One in the meta pages may make the older of them the newer.
+      const mayBeEarlier = at < 2 * PAGE_BYTES;
+      const states = new Set(answer.first.map((id) => box.stateOf(id)));
+      if (states.has("never sent")) found.push(`byte ${at}: what was never sent is shown`);
+      if (states.has("gone") && !mayBeEarlier) found.push(`byte ${at}: what is gone is shown`);
     }
     expect(found).toEqual([]);
     expect(flipped.whole).toBeGreaterThan(FLIPS / 2);
@@ -390,10 +395,17 @@ describe("a bit that flips in a store's file", () => {
 
 function judged(answer: Answer, box: PromisedBox): keyof typeof flipped {
   if ("refused" in answer) return / SIG/.test(answer.refused) ? "ended by a signal" : "refused";
+  if (answer.first.some((id) => box.stateOf(id) !== "held")) return "as it was earlier";
   return answer.first.length < box.size ? "some missing" : "whole";
 }
 
-const flipped = { whole: 0, refused: 0, "some missing": 0, "ended by a signal": 0 };
+const flipped = {
+  whole: 0,
+  "some missing": 0,
+  "as it was earlier": 0,
+  refused: 0,
+  "ended by a signal": 0,
+};
 
 const atEnd: (() => void | Promise<void>)[] = [];
 

@@ -9,6 +9,7 @@ export class PromisedBox {
   readonly owner: Person;
   readonly wrongs: string[] = [];
   refused = 0;
+  #looks = 0;
   readonly #held = new Set<string>();
   readonly #gone = new Map<string, NostrEvent>();
 
@@ -59,19 +60,34 @@ export class PromisedBox {
   async look(client: Client): Promise<void> {
     const must = [...this.#held];
     const mustNot = new Set(this.#gone.keys());
-    const { events, end } = await client.request("box", {});
+    const ids = await this.#shown(client);
     // It may say that it cannot.
-    if (end[0] !== "EOSE") return;
-    client.say("CLOSE", "box");
-    const ids = new Set(events.map(({ id }) => id));
+    if (ids === undefined) return;
     for (const id of must)
       if (this.#held.has(id) && !ids.has(id)) this.wrongs.push("a drop is not shown");
     for (const id of ids) if (mustNot.has(id)) this.wrongs.push("an acknowledged drop is shown");
   }
 
-  /** Whether an id may be in it. */
-  mayShow(id: string): boolean {
-    return this.#held.has(id);
+  /** What is said of an id that is shown. */
+  stateOf(id: string): "held" | "gone" | "never sent" {
+    if (this.#held.has(id)) return "held";
+    return this.#gone.has(id) ? "gone" : "never sent";
+  }
+
+  // Each time under another name: what was live under the one before may still be on its way.
+  async #shown(client: Client): Promise<Set<string> | undefined> {
+    const name = `look ${++this.#looks}`;
+    client.say("REQ", name, {});
+    const ids = new Set<string>();
+    for (;;) {
+      const [verb, of, event] = await client.hear();
+      if (of !== name) continue;
+      if (verb === "EVENT") ids.add((event as NostrEvent).id);
+      else if (verb === "EOSE") break;
+      else return undefined;
+    }
+    client.say("CLOSE", name);
+    return ids;
   }
 
   /** Looks, sends what is acknowledged once more, and looks again. */
