@@ -40,8 +40,8 @@ const THOUSANDS: Readonly<Record<string, number>> = {
   connection: 4,
   config: 4,
 };
-// A third of a million in all, or a hundred million.
-const TIMES = budget({ short: 0.3, long: 100 });
+// A fifth of a million in all, or a hundred million.
+const TIMES = budget({ short: 0.2, long: 100 });
 const CORPUS = new URL("../../.cache/faults/corpus/", import.meta.url).pathname;
 
 // Where a regular expression goes back more often than it may, V8 goes on with its linear engine, and says so: how long an input takes is found without a clock.
