@@ -50,7 +50,7 @@ export const target: Target = {
     "]",
     '"x"',
   ],
-  maxChars: 8_192,
+  maxChars: 2_048,
   steps: { fixed: 200_000, perChar: 40 },
   async check(text) {
     const heard: string[] = [];
