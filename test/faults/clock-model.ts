@@ -7,6 +7,8 @@ const FUZZ = 2 * DAY;
 const SKEW = 15 * 60;
 // A clock is steady while it stays within so much of the monotonic one.
 const STEADY = 60;
+// Nobody sets a clock further: a Linux does not go before 1970.
+const FARTHEST = 31 * 365 * DAY;
 
 /** How somebody finds a relay, or a store: what clocks it has, and what can be asked of it. Times are Unix seconds, by its own clock. */
 export type Subject<Letter> = {
@@ -89,8 +91,7 @@ export class ClockModel<Letter> {
   }
 
   async isSet(seconds: number): Promise<void> {
-    this.#wrongBy += seconds;
-    await this.#subject.isMoved(seconds);
+    await this.#subject.isMoved(this.#setsBy(seconds));
     this.#reads();
   }
 
@@ -114,8 +115,7 @@ export class ClockModel<Letter> {
   }
 
   async restarts(seconds: number, set: number, zone: string): Promise<void> {
-    this.#wrongBy += set;
-    await this.#subject.restarts(seconds + set, zone);
+    await this.#subject.restarts(seconds + this.#setsBy(set), zone);
     this.#begins();
   }
 
@@ -253,6 +253,13 @@ export class ClockModel<Letter> {
     if (state === "unseen" || mayBeForgotten) answers.add("");
     if (state === "came") answers.add(DUPLICATE);
     return answers;
+  }
+
+  // The other way where that would be too far.
+  #setsBy(seconds: number): number {
+    const set = Math.abs(this.#wrongBy + seconds) > FARTHEST ? -seconds : seconds;
+    this.#wrongBy += set;
+    return set;
   }
 
   #maySweepTo(time: number): void {

@@ -193,7 +193,7 @@ describe("whatever its clock does", () => {
   it(
     "a store holds what it must, and nothing else",
     async () => {
-      const numRuns = budget({ short: 60, long: 20_000 });
+      const numRuns = budget({ short: 60, long: 5_000 });
       const taken: Record<string, number> = {};
       let histories = 0;
       const property = fc.asyncProperty(historyArb(20), async (steps) => {
@@ -217,7 +217,7 @@ describe("whatever its clock does", () => {
   const isUws = process.env["DEADDROP_TRANSPORT"] === "uws";
 
   it("a relay of one event loop or two holds what it must, and nothing else", async () => {
-    const count = budget({ short: 4, long: 400 });
+    const count = budget({ short: 4, long: 100 });
     const drawn = fc.sample(historyArb(budget({ short: 4, long: 15 })), {
       numRuns: count,
       seed: SEED,
