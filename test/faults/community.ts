@@ -84,7 +84,9 @@ export class Community {
       const due = begun + (done * 1_000) / perSecond;
       const early = due - performance.now();
       if (early > 0) await after(early);
-      const deed = this.#doSomething().finally(() => doing.delete(deed));
+      const deed = this.#doSomething()
+        .catch((error: unknown) => this.#wrong(String(error)))
+        .finally(() => doing.delete(deed));
       doing.add(deed);
       // Not more than so much at once, or what is slow is hidden by more of the same.
       if (doing.size > 64) await Promise.race(doing);
@@ -318,8 +320,9 @@ export class Community {
       this.#sender = phone;
       return phone;
     }
+    // Another one was opened meanwhile, and may be gone again.
     await phone.leave();
-    return this.#sender;
+    return this.#sending();
   }
 
   #shown(id: string): void {
