@@ -21,7 +21,10 @@ export type DropKeys = {
 /** For one thread: works in memory of its own. */
 export class DropCipher {
   readonly #permutation: Cipheriv;
-  #room = new Room(2 ** 12);
+  #room = new Room(2 ** 8);
+  // The lengths of what was taken up, and the blocks it fills.
+  #taken: number[] = [];
+  #blocks = 0;
 
   /** `secret`: 16 bytes. */
   constructor(secret: Buffer) {
@@ -30,45 +33,47 @@ export class DropCipher {
 
   /** The drop as it is written. Good until the next call. */
   seal(json: string, bytes: number, key: Buffer): Buffer {
-    const room = this.#roomFor(bytes);
+    const room = this.#roomFor(blocksOf(bytes));
     room.bytes.write(json, 0, bytes);
-    this.#turn(room, bytes, key);
+    this.#turn(room, count(room.counters, 0, bytes, key));
     return room.bytes.subarray(0, bytes);
   }
 
-  open(sealed: Buffer, key: Buffer): string {
-    const room = this.#roomFor(sealed.length);
-    sealed.copy(room.bytes);
-    this.#turn(room, sealed.length, key);
-    return room.bytes.toString("utf8", 0, sealed.length);
+  /** Takes up a drop as it was written, to be opened with others: a call of the cipher costs more than a kilobyte of it. Answers the bytes taken up so far. */
+  take(sealed: Buffer, key: Buffer): number {
+    const room = this.#roomFor(this.#blocks + blocksOf(sealed.length));
+    sealed.copy(room.bytes, this.#blocks * BLOCK_BYTES);
+    this.#blocks = count(room.counters, this.#blocks, sealed.length, key);
+    this.#taken.push(sealed.length);
+    return this.#blocks * BLOCK_BYTES;
   }
 
-  // There and back alike.
-  #turn({ words, counters, counterBytes }: Room, bytes: number, key: Buffer): void {
-    const [a, b, c, d] = [0, 4, 8, 12].map((at) => key.readInt32LE(at)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const blocks = Math.ceil(bytes / BLOCK_BYTES);
+  /** All that was taken up, in its order. */
+  open(): string[] {
+    const room = this.#room;
+    if (this.#blocks > 0) this.#turn(room, this.#blocks);
+    let at = 0;
+    const opened = this.#taken.map((length) => {
+      const json = room.bytes.toString("utf8", at, at + length);
+      at += blocksOf(length) * BLOCK_BYTES;
+      return json;
+    });
+    [this.#taken, this.#blocks] = [[], 0];
+    return opened;
+  }
+
+  // What is in the room, there and back alike.
+  #turn({ words, counters, counterBytes }: Room, blocks: number): void {
     const end = blocks * BLOCK_WORDS;
-    for (let at = 0; at < end; at += BLOCK_WORDS) {
-      counters[at] = a ^ (at / BLOCK_WORDS);
-      counters[at + 1] = b;
-      counters[at + 2] = c;
-      counters[at + 3] = d;
-    }
     const permuted = this.#permutation.update(counterBytes.subarray(0, blocks * BLOCK_BYTES));
-    const { buffer, byteOffset } = permuted;
-    const stream = new Int32Array(buffer, byteOffset, end);
+    const stream = new Int32Array(permuted.buffer, permuted.byteOffset, end);
     for (let at = 0; at < end; at += 1) {
       words[at] = words[at]! ^ stream[at]! ^ counters[at]!;
     }
   }
 
-  #roomFor(bytes: number): Room {
-    if (bytes > this.#room.bytes.length) this.#room = new Room(2 * bytes);
+  #roomFor(blocks: number): Room {
+    if (blocks * BLOCK_BYTES > this.#room.bytes.length) this.#room = this.#room.grown(2 * blocks);
     return this.#room;
   }
 }
@@ -79,11 +84,40 @@ class Room {
   readonly counters: Int32Array;
   readonly counterBytes: Buffer;
 
-  constructor(bytes: number) {
-    const words = Math.ceil(bytes / BLOCK_BYTES) * BLOCK_WORDS;
-    this.words = new Int32Array(words);
+  constructor(blocks: number) {
+    this.words = new Int32Array(blocks * BLOCK_WORDS);
     this.bytes = Buffer.from(this.words.buffer);
-    this.counters = new Int32Array(words);
+    this.counters = new Int32Array(blocks * BLOCK_WORDS);
     this.counterBytes = Buffer.from(this.counters.buffer);
   }
+
+  /** A larger one, with what is in this one. */
+  grown(blocks: number): Room {
+    const room = new Room(blocks);
+    room.words.set(this.words);
+    room.counters.set(this.counters);
+    return room;
+  }
+}
+
+function blocksOf(bytes: number): number {
+  return Math.ceil(bytes / BLOCK_BYTES);
+}
+
+// Writes the blocks whose images are the key stream of so many bytes, from block `first` on. Answers the block after them.
+function count(counters: Int32Array, first: number, bytes: number, key: Buffer): number {
+  const a = key.readInt32LE(0);
+  const b = key.readInt32LE(4);
+  const c = key.readInt32LE(8);
+  const d = key.readInt32LE(12);
+  const blocks = blocksOf(bytes);
+  let at = first * BLOCK_WORDS;
+  for (let block = 0; block < blocks; block += 1) {
+    counters[at] = a ^ block;
+    counters[at + 1] = b;
+    counters[at + 2] = c;
+    counters[at + 3] = d;
+    at += BLOCK_WORDS;
+  }
+  return first + blocks;
 }

@@ -28,7 +28,7 @@ import { isFull, type SharedState } from "./shared-state.ts";
 import type { Store } from "./store.ts";
 import { Spare } from "./spare.ts";
 import { sweepDrops, sweepTombstones } from "./sweep.ts";
-import { MAP_BYTES, mustRead, openDatabases, type Opened, readDrop, readEvent } from "./tables.ts";
+import { MAP_BYTES, mustRead, openDatabases, type Opened, readDrops, readEvent } from "./tables.ts";
 import { totalsOf } from "./totals.ts";
 import { unlocked } from "./unlocked.ts";
 import { Usage } from "./usage.ts";
@@ -216,7 +216,7 @@ async function openLocked(
     sweep: (of, time, from) =>
       writer.run(inOne(() => (of === "drops" ? sweepDrops : sweepTombstones)(context, time, from))),
     list: async (recipient, window, max) => reading(() => boxes.list(recipient, window, max)),
-    read: (headers) => reading(() => headers.map((listed) => readDrop(tables, listed, damaged))),
+    read: (headers) => reading(() => readDrops(tables, headers, damaged)),
     event: (listed) => reading(() => readEvent(tables, listed, damaged)),
     get watermark() {
       return boxes.newest;

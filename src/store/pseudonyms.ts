@@ -39,7 +39,7 @@ export class Pseudonyms {
   /** Writes the name of a public key, as 64 hex digits, where it is wanted. */
   writeKey(key: string, target: Buffer, at: number): void {
     this.#hashed.write(key, KEY_BYTES, "hex");
-    target.write(hash("sha256", this.#hashed, "hex"), at, NAME_BYTES, "hex");
+    target.write(hash("sha256", this.#hashed, "binary"), at, NAME_BYTES, "latin1");
   }
 
   /** The same of an id, from 32 hex digits on. */

@@ -18,7 +18,7 @@ import {
 import type { SharedState } from "./shared-state.ts";
 import type { AcknowledgeOutcome, Held, PutOutcome, Store, Swept, VanishOutcome } from "./store.ts";
 import { type Incidents, isStoreError } from "./incidents.ts";
-import { readDrop, readEvent } from "./tables.ts";
+import { readDrops, readEvent } from "./tables.ts";
 import { totalsOf } from "./totals.ts";
 import { openView } from "./unlocked.ts";
 
@@ -86,7 +86,7 @@ export function remoteStore(
       for (const committed of unpackCommitted(packed)) {
         if (!wants(committed.recipient)) continue;
         const listed = { ...committed, idPrefix: committed.id };
-        const json = reading(() => readDrop(tables, listed, damaged));
+        const [json] = reading(() => readDrops(tables, [listed], damaged));
         // Acknowledged since.
         if (json !== undefined) wanted.push({ ...committed, json });
       }
@@ -118,7 +118,7 @@ export function remoteStore(
     async list(recipient, window, max) {
       return unpackHeaders(recipient, await ask("list", recipient, window, max));
     },
-    read: (headers) => reading(() => headers.map((listed) => readDrop(tables, listed, damaged))),
+    read: (headers) => reading(() => readDrops(tables, headers, damaged)),
     event: (listed) => reading(() => readEvent(tables, listed, damaged)),
     get watermark() {
       return Number(Atomics.load(newest, 0));

@@ -2,6 +2,9 @@ import type { Database } from "lmdb";
 
 import { DROP_KEY_BYTES, DropCipher, type DropKeys } from "./drop-cipher.ts";
 
+// Opened in one go, at most, and one more: what the cipher keeps of memory.
+const BYTES_AT_ONCE = 65_536;
+
 /** A drop as it was put. */
 export type Numbered = { readonly seq: number; readonly json: string };
 
@@ -21,8 +24,26 @@ export class SealedDrops {
 
   /** Undefined when it is not there, or nobody can read it any more. */
   get(seq: number): string | undefined {
-    const sealed = this.#database.get(seq);
-    return sealed && this.#open(seq, sealed);
+    return this.getAll([seq])[0];
+  }
+
+  /** The same of several, in the order asked for. */
+  getAll(seqs: readonly number[]): (string | undefined)[] {
+    const found: (string | undefined)[] = Array.from({ length: seqs.length });
+    let closed: number[] = [];
+    const open = (): void => {
+      for (const [n, json] of this.#cipher.open().entries()) found[closed[n] ?? 0] = json;
+      closed = [];
+    };
+    for (const [at, seq] of seqs.entries()) {
+      // Good until the next is read.
+      const sealed = this.#database.getBinaryFast(seq);
+      if (sealed === undefined || !this.#keys.copy(seq, this.#key)) continue;
+      closed.push(at);
+      if (this.#cipher.take(sealed, this.#key) >= BYTES_AT_ONCE) open();
+    }
+    open();
+    return found;
   }
 
   has(seq: number): boolean {
@@ -55,12 +76,9 @@ export class SealedDrops {
   /** Those with numbers from `first` to `last` that can be read. */
   *between(first: number, last: number): Generator<Numbered> {
     for (const { key: seq, value } of this.#database.getRange({ start: first, end: last + 1 })) {
-      const json = this.#open(seq, value);
-      if (json !== undefined) yield { seq, json };
+      if (!this.#keys.copy(seq, this.#key)) continue;
+      this.#cipher.take(value, this.#key);
+      for (const json of this.#cipher.open()) yield { seq, json };
     }
-  }
-
-  #open(seq: number, sealed: Buffer): string | undefined {
-    return this.#keys.copy(seq, this.#key) ? this.#cipher.open(sealed, this.#key) : undefined;
   }
 }

@@ -12,7 +12,7 @@ import { type IdSet, idSets } from "./recent-ids.ts";
 import type { Header } from "./store.ts";
 import type { Tables } from "./tables.ts";
 
-/** Drops whose index entries are in memory, of which there are at most two generations: 60 MB when each is for another recipient. */
+/** Drops whose index entries are in memory, of which there are at most two generations: 72 MB when each is for another recipient. */
 export const GENERATION = 65_536;
 // More than one, so that a generation is settled before the next one is full.
 const SETTLED_A_PUT = 2;
@@ -20,7 +20,7 @@ const BUCKETS = 256;
 
 type Generation = {
   /** By the first byte of their keys; sorted when it is their turn. Some may be gone by then. */
-  readonly buckets: Header[][];
+  readonly buckets: Placed[][];
   readonly ids: IdSet;
   size: number;
 };
@@ -29,13 +29,12 @@ type Generation = {
 type Progress = {
   readonly generation: Generation;
   bucket: number;
-  /** The bucket in the order of its keys; undefined before it is sorted. */
-  sorted: readonly Placed[] | undefined;
   next: number;
   upTo: number;
 };
 
-type Placed = { readonly held: Header; readonly key: Buffer };
+/** `key`: in `boxes`, a character for each byte, which takes a third of the memory of a buffer. */
+type Placed = { readonly held: Header; readonly key: string };
 
 export class Settling {
   readonly #tables: Tables;
@@ -66,7 +65,7 @@ export class Settling {
   /** Takes up a drop, whose key in `boxes` this is, and settles two from before. `newest` is the `seq` of the last one put before it. */
   add(added: Header, key: Buffer, newest: number): void {
     this.pass(newest);
-    this.#young.buckets[key[0] ?? 0]?.push(added);
+    this.#young.buckets[key[0] ?? 0]?.push({ held: added, key: key.toString("latin1") });
   }
 
   /** Does the same for a drop that is not taken up, of which the id alone is known for as long. */
@@ -90,7 +89,7 @@ export class Settling {
     this.#settled = undefined;
     this.#young = this.#before.young;
     for (const [index, bucket] of this.#young.buckets.entries()) {
-      const left = bucket.filter((held) => !undone.has(held));
+      const left = bucket.filter(({ held }) => !undone.has(held));
       this.#young.size -= bucket.length - left.length;
       this.#young.buckets[index] = left;
     }
@@ -101,13 +100,7 @@ export class Settling {
     // One at a time, and not before the end of the last one is committed: its set of ids is the next one's.
     if (this.#progress !== undefined || this.#before.progress !== undefined) return;
     if (this.#young !== this.#before.young) return;
-    this.#progress = {
-      generation: this.#young,
-      bucket: 0,
-      sorted: undefined,
-      next: 0,
-      upTo: newest,
-    };
+    this.#progress = { generation: this.#young, bucket: 0, next: 0, upTo: newest };
     this.#young = generation(this.#spareIds);
   }
 
@@ -122,11 +115,10 @@ export class Settling {
         this.#progress = undefined;
         return;
       }
-      progress.sorted ??= this.#inKeyOrder(bucket);
-      const next = progress.sorted[progress.next++];
+      if (progress.next === 0) bucket.sort(inKeyOrder);
+      const next = bucket[progress.next++];
       if (next === undefined) {
         progress.bucket += 1;
-        progress.sorted = undefined;
         progress.next = 0;
         continue;
       }
@@ -134,15 +126,9 @@ export class Settling {
       // Not if it was deleted since.
       if (this.#recent.get(held.idPrefix) !== held) continue;
       this.#recent.leave(held);
-      writeEntry(this.#tables, held, key);
+      writeEntry(this.#tables, held, Buffer.from(key, "latin1"));
       return;
     }
-  }
-
-  #inKeyOrder(bucket: readonly Header[]): Placed[] {
-    return bucket
-      .map((held) => ({ held, key: this.#tables.keys.place(held) }))
-      .sort((a, b) => a.key.compare(b.key));
   }
 }
 
@@ -160,4 +146,8 @@ export function writeEntry(
 
 function generation(ids: IdSet): Generation {
   return { buckets: Array.from({ length: BUCKETS }, () => []), ids, size: 0 };
+}
+
+function inKeyOrder(a: Placed, b: Placed): number {
+  return a.key < b.key ? -1 : 1;
 }

@@ -92,12 +92,30 @@ type Listed = Pick<Header, "seq" | keyof Place>;
 const BEGINNING = '{"id":"';
 const END = '"}';
 
-/** The JSON of a drop, undefined when it is not held any more or what is there is not it. */
-export function readDrop(tables: Tables, listed: Listed, damaged: Damaged): string | undefined {
-  const { drops, discarded, boxes } = tables;
+/** The JSON of each drop, undefined where one is not held any more or what is there is not it. */
+export function readDrops(
+  tables: Tables,
+  listed: readonly Listed[],
+  damaged: Damaged,
+): (string | undefined)[] {
+  const { drops, discarded } = tables;
+  const left = listed.filter(({ seq }) => !discarded.doesExist(seq));
+  const jsons = drops.getAll(left.map(({ seq }) => seq));
+  let next = 0;
+  return listed.map((each) => {
+    if (each !== left[next]) return undefined;
+    return checked(tables, each, jsons[next++], damaged);
+  });
+}
+
+function checked(
+  tables: Tables,
+  listed: Listed,
+  json: string | undefined,
+  damaged: Damaged,
+): string | undefined {
+  const { drops, boxes } = tables;
   const { seq, idPrefix } = listed;
-  if (discarded.doesExist(seq)) return undefined;
-  const json = drops.get(seq);
   if (json === undefined) {
     // Its key is gone, and it is not; or its entry is there, which goes with it, or before it.
     const isThere = drops.has(seq) || boxes.doesExist(tables.keys.place(listed));
@@ -112,13 +130,13 @@ export function readDrop(tables: Tables, listed: Listed, damaged: Damaged): stri
   return undefined;
 }
 
-/** The same as an event. */
+/** One of them as an event. */
 export function readEvent(
   tables: Tables,
   header: Listed,
   damaged: Damaged,
 ): NostrEvent | undefined {
-  const json = readDrop(tables, header, damaged);
+  const [json] = readDrops(tables, [header], damaged);
   const event = json === undefined ? undefined : eventIn(json);
   if (json !== undefined && event === undefined) damaged({ table: "drops", seq: header.seq });
   return event;
