@@ -97,6 +97,21 @@ export type Fault =
   | "vanishes ahead of time"
   | "accepts a kind 62 for other relays"
   | "keeps what who vanishes wrote"
+  | "holds no COUNT"
+  | "says nothing more after what is no message"
+  | "starts anew at what is no message"
+  | "hides its document from web pages"
+  | "does not look again for an acknowledgement"
+  | "says words of its own"
+  | "takes from who is authenticated what that key signed"
+  | "takes simple subscription ids alone"
+  | "completes ids and keys"
+  | "refuses filters that name other keys, too"
+  | "shows the boxes that are named beside one's own"
+  | "serves content without control characters"
+  | "adds a REQ to the subscription with its id"
+  | "finds nothing by time alone"
+  | "broadcasts an AUTH that is published"
   | ReconciliationFault;
 
 /** A promise of NIP-77 to break. */

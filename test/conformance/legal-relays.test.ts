@@ -8,6 +8,7 @@ import type { NostrEvent } from "../../src/nostr/event.ts";
 import { verifierLoaders } from "../../src/verify/loaders.ts";
 import { chooseVerifier } from "../../src/verify/verifier.ts";
 import { LEGAL, UNTRIED } from "./legal-relays.ts";
+import { conformanceReport } from "./report.ts";
 import { smallRelay } from "./small-relay.ts";
 
 // Some checks wait for seconds until something has expired; in several parts they wait side by side.
@@ -56,4 +57,19 @@ describe.concurrent("a relay that", { timeout: FULL_RUN_MS }, () => {
       expect(that("skipped").sort()).toEqual([...always, ...skipped].sort());
     },
   );
+});
+
+describe.concurrent("a relay that is far away", () => {
+  it("is not told that it holds no REQ, when AUTH cannot come within half a second", async ({
+    onTestFinished,
+  }) => {
+    const url = await smallRelay({ awayMs: 300 }, onTestFinished);
+    const { lines } = await conformanceReport(url, { only: ["auth/held"], timeoutSeconds: 30 });
+    expect(lines).toMatchObject([
+      {
+        outcome: "skipped",
+        reason: "the relay took longer to answer than it has to hold a request",
+      },
+    ]);
+  });
 });

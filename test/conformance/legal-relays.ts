@@ -59,6 +59,7 @@ export const LEGAL: Record<string, Legal> = {
     tried: TRIED,
   },
   "says thank you": { rules: { welcome: "thank you" } },
+  "holds a request for two seconds": { rules: { heldMs: 2_000 } },
   "challenges who says nothing for a second": { rules: { challengesSilence: true } },
   "answers a request for nothing without a key": { rules: { answersStrangers: true } },
   "has no HTTP door, COUNT, hints or reconciliation": {
@@ -80,10 +81,12 @@ export const LEGAL: Record<string, Legal> = {
     skipped: ["deletions/author-of-wrap"],
     advised: [
       "auth/again",
+      "auth/held",
       "auth/overtaken",
       "drops/other-kinds",
       "hints/sent",
       "information/restricted-writes",
+      "negentropy/held",
       "negentropy/overtaken",
     ],
   },

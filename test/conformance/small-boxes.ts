@@ -68,11 +68,25 @@ export class SmallBoxes {
     this.#drops.delete(id);
   }
 
+  /** Whether somebody has acknowledged this drop, which has not come. */
+  isExpected({ id }: NostrEvent): boolean {
+    return [...this.#unseen.values()].some((ids) => ids.has(id));
+  }
+
+  /** Forgets that somebody has. */
+  forget({ id }: NostrEvent): void {
+    for (const ids of this.#unseen.values()) ids.delete(id);
+  }
+
   /** Whether a signed event is accepted, and the reason, as in OK. */
   publish(event: NostrEvent): Outcome {
     const { faults, rules } = this.#parts;
     if (event.kind === 20_221 || event.kind === 5) return this.#acknowledge(event);
     if (event.kind === 62) return this.#vanish(event);
+    if (event.kind === 22_242 && faults.has("broadcasts an AUTH that is published")) {
+      this.#parts.broadcast(event);
+      return [true, ""];
+    }
     if (![...rules.kinds, 21_059].includes(event.kind)) {
       return faults.has("takes every kind") ? [true, ""] : [false, "blocked: not here"];
     }

@@ -15,11 +15,19 @@ import type { Fault } from "./fault.ts";
 import type { AtEnd } from "./report.ts";
 import { type Held, now as systemNow, SmallBoxes } from "./small-boxes.ts";
 import { smallDoor } from "./small-door.ts";
+import { completed, isTimeAlone, matchesNothing } from "./small-filters.ts";
 import { SmallReconciliations } from "./small-reconciliations.ts";
 import { documentOf, RULES, type SmallRules } from "./small-rules.ts";
 
-const HELD_MS = 500;
 const SILENCE_MS = 1_000;
+
+const FOR_WEB_PAGES = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "*",
+  "access-control-allow-methods": "GET",
+};
+// Long enough for an acknowledgement that is sent at the same moment.
+const LOOKED_BEFORE_MS = 100;
 
 type Say = (text: string) => void;
 
@@ -28,6 +36,7 @@ type Subscription = { readonly filters: readonly Filter[]; readonly keys: Readon
 
 type Peer = {
   say: Say;
+  hangUp: () => void;
   challenge: string;
   isChallenged: boolean;
   keys: Set<string>;
@@ -55,16 +64,26 @@ export type SmallConnection = {
   readonly subscriptions: () => string[];
 };
 
-/** Serves a small relay on the loopback until the test is over; answers its URL. */
-export async function smallRelay(options: SmallRelayOptions, atEnd: AtEnd): Promise<string> {
+/** Serves a small relay on the loopback until the test is over; answers its URL. `awayMs`: how long a message is under way to it, or from it. */
+export async function smallRelay(
+  { awayMs = 0, ...options }: SmallRelayOptions & { readonly awayMs?: number },
+  atEnd: AtEnd,
+): Promise<string> {
   const relay = new SmallRelay(options);
   const server = createServer((request, response) => void relay.http(request, response));
   const sockets = new WebSocketServer({ server });
+  const later = (work: () => void): void => {
+    if (awayMs === 0) work();
+    else setTimeout(work, awayMs);
+  };
   sockets.on("connection", (socket) => {
-    const connection = relay.connected((text) => socket.send(text));
+    const connection = relay.connected(
+      (text) => later(() => socket.send(text)),
+      () => socket.terminate(),
+    );
     socket.on("close", connection.closed);
     socket.on("error", () => {});
-    socket.on("message", (frame: Buffer) => connection.heard(frame.toString()));
+    socket.on("message", (frame: Buffer) => later(() => connection.heard(frame.toString())));
   });
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
@@ -90,6 +109,7 @@ export class SmallRelay {
   readonly #boxes: SmallBoxes;
   readonly #door: ReturnType<typeof smallDoor>;
   readonly #freedChallenges: string[] = [];
+  #isDown = false;
 
   constructor({
     faults: given = [],
@@ -128,11 +148,10 @@ export class SmallRelay {
       response.writeHead(404).end("nothing here");
       return;
     }
+    const isHidden = this.#faults.has("hides its document from web pages");
     response.writeHead(200, {
       "content-type": "application/nostr+json",
-      "access-control-allow-origin": "*",
-      "access-control-allow-headers": "*",
-      "access-control-allow-methods": "GET",
+      ...(isHidden ? {} : FOR_WEB_PAGES),
     });
     response.end(JSON.stringify(this.document()));
   }
@@ -147,14 +166,15 @@ export class SmallRelay {
     return this.#boxes.of(recipient);
   }
 
-  /** A client is there. `say` sends it a message. */
-  connected(say: Say): SmallConnection {
+  /** A client is there. `say` sends it a message, `hangUp` ends the connection. */
+  connected(say: Say, hangUp = (): void => {}): SmallConnection {
     const behind = {
       read: (filter: Filter) => this.#reconcilable(peer, filter),
       remove: (id: string) => this.#boxes.remove(id),
     };
     const peer: Peer = {
       say,
+      hangUp,
       challenge: this.#newChallenge(),
       isChallenged: false,
       keys: new Set(),
@@ -171,10 +191,11 @@ export class SmallRelay {
     return {
       heard: (text) => {
         clearTimeout(peer.silence);
+        if (this.#isDown) return;
         try {
           this.#hear(peer, JSON.parse(text) as unknown[]);
         } catch {
-          tell(peer, "NOTICE", "invalid: what?");
+          this.#misunderstand(peer);
         }
       },
       closed: () => {
@@ -190,6 +211,14 @@ export class SmallRelay {
   /** Whether it takes an event, and the reason, as in OK. */
   publish(event: NostrEvent): [accepted: boolean, reason: string] {
     return this.#outcome(new Set(), event);
+  }
+
+  #misunderstand(peer: Peer): void {
+    if (this.#faults.has("starts anew at what is no message")) {
+      for (const { hangUp } of this.#peers) hangUp();
+    }
+    this.#isDown = this.#faults.has("says nothing more after what is no message");
+    if (!this.#isDown) tell(peer, "NOTICE", "invalid: what?");
   }
 
   #newChallenge(): string {
@@ -223,7 +252,10 @@ export class SmallRelay {
       return tell(peer, "EOSE", id);
     }
     if (verb === "REQ" || verb === "COUNT") {
-      const isHeld = !isOpen && !faults.has("refuses what overtakes AUTH");
+      const isHeld =
+        !isOpen &&
+        !faults.has("refuses what overtakes AUTH") &&
+        !(verb === "COUNT" && faults.has("holds no COUNT"));
       return this.#ask(peer, isHeld, () => this.#read(peer, verb, id, rest));
     }
     const { reconciliations } = peer;
@@ -288,8 +320,21 @@ export class SmallRelay {
   }
 
   #publish(peer: Peer, event: NostrEvent): void {
+    const isLate =
+      this.#faults.has("does not look again for an acknowledgement") &&
+      this.#rules.kinds.includes(event.kind) &&
+      !this.#boxes.isExpected(event);
+    if (!isLate) return this.#take(peer, event);
+    setTimeout(() => {
+      this.#boxes.forget(event);
+      this.#take(peer, event);
+    }, LOOKED_BEFORE_MS);
+  }
+
+  #take(peer: Peer, event: NostrEvent): void {
     const answer = this.#outcome(peer.keys, event);
     tell(peer, "OK", event.id, ...answer);
+    if (this.#faults.has("says words of its own")) tell(peer, "SEEN", event.id);
     if (this.#faults.has("challenges who publishes") && peer.keys.size === 0) this.#challenge(peer);
   }
 
@@ -305,6 +350,10 @@ export class SmallRelay {
     if (faults.has("wants AUTH from senders") && keys.size === 0) {
       return [false, "auth-required: who are you?"];
     }
+    const isSender = keys.size === 0 || keys.has(event.pubkey);
+    if (!isSender && faults.has("takes from who is authenticated what that key signed")) {
+      return [false, "restricted: somebody else signed this"];
+    }
     return this.#boxes.publish(event);
   }
 
@@ -317,12 +366,18 @@ export class SmallRelay {
       : setTimeout(() => {
           peer.held = peer.held.filter(([held]) => held !== answer);
           answer();
-        }, HELD_MS);
+        }, this.#rules.heldMs);
     peer.held.push([answer, timer]);
   }
 
-  #read(peer: Peer, verb: "REQ" | "COUNT", id: string, given: readonly unknown[]): void {
+  #read(peer: Peer, verb: "REQ" | "COUNT", id: string, asked: readonly unknown[]): void {
     const faults = this.#faults;
+    if (faults.has("takes simple subscription ids alone") && !/^\w+$/.test(id)) {
+      return tell(peer, "CLOSED", id, "invalid: a subscription id is letters and digits");
+    }
+    const given = faults.has("completes ids and keys")
+      ? asked.map((filter) => completed(filter, this.#boxes.held))
+      : asked;
     if (peer.keys.size === 0 && !faults.has("reads without AUTH")) {
       if (verb === "REQ" && faults.has("answers a REQ without a key with nothing")) {
         return tell(peer, "EOSE", id);
@@ -352,7 +407,10 @@ export class SmallRelay {
       (verb === "COUNT" && faults.has("counts for everybody"));
     const foreign = filters.filter(({ tags }) => {
       const named = [...(tags.get("p") ?? [])];
-      return !isOpen && named.length > 0 && !named.some((key) => peer.keys.has(key));
+      const own = named.filter((key) => peer.keys.has(key));
+      const isMixed = own.length > 0 && own.length < named.length;
+      if (isMixed && faults.has("refuses filters that name other keys, too")) return true;
+      return !isOpen && named.length > 0 && own.length === 0;
     });
     const spoils = faults.has("lets one filter spoil the rest") && foreign.length > 0;
     if (spoils || foreign.length === filters.length) {
@@ -371,7 +429,7 @@ export class SmallRelay {
       return tell(peer, "COUNT", id, { count: matching.length + surplus });
     }
     const sent = matching.slice(0, limit);
-    for (const event of sent) tell(peer, "EVENT", id, event);
+    for (const event of sent) tell(peer, "EVENT", id, this.#served(event));
     const isWhole = sent.length === matching.length || faults.has("says finish always");
     const hints = faults.has("gives no hints") ? [] : [[isWhole ? "finish" : "more"]];
     tell(peer, "EOSE", id, ...hints);
@@ -380,7 +438,18 @@ export class SmallRelay {
     }
     const isFollowing =
       faults.has("lets a subscription follow a later AUTH") || faults.has("reads without AUTH");
-    peer.subscriptions.set(id, { filters, keys: isFollowing ? peer.keys : new Set(peer.keys) });
+    const { filters: former = [] } = peer.subscriptions.get(id) ?? {};
+    peer.subscriptions.set(id, {
+      filters: faults.has("adds a REQ to the subscription with its id")
+        ? [...former, ...filters]
+        : filters,
+      keys: isFollowing ? peer.keys : new Set(peer.keys),
+    });
+  }
+
+  #served(event: NostrEvent): NostrEvent {
+    if (!this.#faults.has("serves content without control characters")) return event;
+    return { ...event, content: event.content.replace(/\p{Cc}/gu, " ") };
   }
 
   #reconcilable(peer: Peer, filter: Filter): readonly NostrEvent[] | string {
@@ -409,17 +478,28 @@ export class SmallRelay {
       (verb === "COUNT" && faults.has("counts for everybody")) ||
       (verb === "NEG-OPEN" && faults.has("reconciles everybody's boxes")) ||
       (faults.has("reads without AUTH") && peer.keys.size === 0);
+    const isNamed = (recipient: string): boolean =>
+      verb === "REQ" &&
+      faults.has("shows the boxes that are named beside one's own") &&
+      filters.some(({ tags }) => {
+        const named = [...(tags.get("p") ?? [])];
+        return named.includes(recipient) && named.some((key) => peer.keys.has(key));
+      });
     const isAll = verb === "NEG-OPEN" && faults.has("reconciles what was acknowledged");
     const all = isAll ? [...this.#boxes.held, ...this.#boxes.acknowledged] : this.#boxes.held;
     const visible = all.filter(
       (held) =>
         (isEverybodys ||
+          isNamed(held.recipient) ||
           peer.keys.has(held.recipient) ||
           (faults.has("shows drops to their author") && peer.keys.has(held.event.pubkey))) &&
         (this.#now() < held.until || faults.has("keeps what has expired")),
     );
     const kept = [...visible.map(({ event }) => event), ...this.#boxes.kept];
-    return inOrder(kept.filter((event) => filters.some((filter) => matchFilter(filter, event))));
+    const findable = faults.has("finds nothing by time alone")
+      ? filters.filter((filter) => !isTimeAlone(filter))
+      : filters;
+    return inOrder(kept.filter((event) => findable.some((filter) => matchFilter(filter, event))));
   }
 
   #deliver({ event, recipient }: Held): number {
@@ -446,18 +526,6 @@ export class SmallRelay {
     }
     return isSent;
   }
-}
-
-// A filter that names other kinds than drops, or has an empty list, finds none.
-function matchesNothing(filters: readonly unknown[]): boolean {
-  return filters.every((given) =>
-    Object.entries(Object(given) as Record<string, unknown>).some(
-      ([name, list]) =>
-        Array.isArray(list) &&
-        (list.length === 0 ||
-          (name === "kinds" && !list.some((kind) => [4, 1059, 21_059].includes(Number(kind))))),
-    ),
-  );
 }
 
 function nameOf(text: string | undefined): string | undefined {

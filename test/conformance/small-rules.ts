@@ -17,6 +17,8 @@ export type SmallRules = {
   readonly authorDeletesWraps: boolean;
   /** What it says with the OK for a drop that it holds now. */
   readonly welcome: string;
+  /** How long it holds what is asked without a key. */
+  readonly heldMs: number;
   /** Whether it challenges a connection that says nothing for a second. */
   readonly challengesSilence: boolean;
   /** Whether it answers requests that can match no drop without a key. */
@@ -48,6 +50,7 @@ export const RULES: SmallRules = {
   maxEarlyAcknowledgements: 100,
   authorDeletesWraps: false,
   welcome: "",
+  heldMs: 500,
   challengesSilence: false,
   answersStrangers: false,
   restrictsWrites: true,

@@ -6,6 +6,7 @@ import type { Context } from "../context.ts";
 import { nowSeconds, type Person } from "../people.ts";
 import { must, mustBe, Skipped } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
+import { answerToLateAuth } from "./held.ts";
 
 // Longer than the silence after which a relay may challenge.
 const UNASKED_SECONDS = 3;
@@ -100,6 +101,22 @@ export const authChecks: readonly Check[] = [
       must(accepted, `AUTH was refused: ${reason}`);
       must(closed === undefined, `the REQ was not held, but closed: ${closed}`);
       mustBe("the box", ids, [drop]);
+    },
+  }),
+  deadDropCheck({
+    id: "auth/held",
+    covers: ["pickup-16"],
+    title: "holds a REQ, and a COUNT, while the answer to its challenge is on its way",
+    async run(context) {
+      const person = context.person();
+      const drop = context.wrap({ to: person });
+      await context.drop(drop);
+      const filters = [{ "#p": [person.key] }];
+      const { ids } = await answerToLateAuth(context, person, (client) => client.request(filters));
+      mustBe("the box", ids, [drop]);
+      if (!context.counts) return;
+      const counted = await answerToLateAuth(context, person, (client) => client.count(filters));
+      must(counted.count === 1, `a box of 1 is counted as ${counted.count}`);
     },
   }),
   deadDropCheck({
@@ -345,7 +362,9 @@ export const authChecks: readonly Check[] = [
       ];
       await client.subscribe(...filters);
       const challenge = await client.challenge();
-      const event = await client.authEvent(person, {
+      // With the work that the relay asks of what is published, or it is refused for that.
+      const event = context.sign(person, {
+        kind: AUTHENTICATION,
         tags: [
           ["relay", context.url],
           ["challenge", challenge],

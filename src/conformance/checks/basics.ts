@@ -43,12 +43,17 @@ export const basicsChecks: readonly Check[] = [
     title: "goes on after messages that are none",
     async run(context) {
       const to = context.person();
+      const sender = await context.sender();
       const { connection } = await context.open("confused client");
       for (const text of ["", "{", "null", "[]", '["REQ"]', '["EVENT",{}]', '["WHAT",1]', "[[[["]) {
         connection.sayRaw(text);
       }
-      // A relay may hang up on such a client. It must not fall over for the others.
-      await context.drop(context.wrap({ to }));
+      // A relay may hang up on such a client. It must not fall over for who comes after it, or for who was there before.
+      const later = await context.open("later client");
+      for (const client of [later, sender]) {
+        const { accepted, reason } = await client.publish(context.wrap({ to }));
+        must(accepted, `an event of the ${client.connection.name} was refused: ${reason}`);
+      }
     },
   }),
   nipCheck({

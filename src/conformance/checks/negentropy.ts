@@ -3,6 +3,7 @@ import type { Check } from "../check.ts";
 import { ask, ASKS_FOR_ALL, reconcile } from "../reconciliation.ts";
 import { must, mustBe } from "../verdict.ts";
 import { deadDropCheck, nipCheck } from "./define.ts";
+import { answerToLateAuth } from "./held.ts";
 import { probes } from "./probes.ts";
 
 const NIP_77 = { nip: "77", needs: [77] } as const;
@@ -121,6 +122,23 @@ export const negentropyChecks: readonly Check[] = [
       ]);
       must(accepted, `AUTH was refused: ${reason}`);
       must(refused === undefined, `the NEG-OPEN was refused: ${refused}`);
+      mustBe("the box", need, [drop]);
+    },
+  }),
+  deadDropCheck({
+    id: "negentropy/held",
+    covers: ["pickup-18"],
+    advises: true,
+    needs: [77],
+    title: "holds a NEG-OPEN while the answer to its challenge is on its way",
+    async run(context) {
+      const to = context.person();
+      const drop = context.wrap({ to });
+      await context.drop(drop);
+      const { need } = await answerToLateAuth(context, to, async (client) => {
+        const { refused: closed, need } = await reconcile(client, { "#p": [to.key] });
+        return { closed, need };
+      });
       mustBe("the box", need, [drop]);
     },
   }),
