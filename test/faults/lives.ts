@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 
 import { onTestFinished } from "vitest";
 
+import { verifyStore } from "../../src/store/verify.ts";
 import { type Message, now } from "../support/client.ts";
 import { ShiftedClock, sweptLately } from "../support/clock.ts";
 import {
@@ -136,6 +137,8 @@ class Lives {
     // Once more, when all was sent again.
     await this.#check(guests);
     if ((await relay.stop()) !== 0) this.#ledger.wrong("it did not end as it was asked to");
+    const { findings } = await verifyStore(this.#data, "");
+    for (const found of findings) this.#ledger.wrong(`it does not fit: ${JSON.stringify(found)}`);
   }
 
   // That it does not start, or that a client waits for ever, is wrong too.
