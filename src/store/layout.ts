@@ -240,7 +240,7 @@ export function ownerOf(key: Buffer): Buffer {
   return key.subarray(0, OWNER);
 }
 
-// Two bytes of day reach to the year 2149; whatever claims to expire later is kept under the last day.
+// Two bytes of day reach to the year 2149; whatever claims to expire later is kept under the last day. A clock may be before 1970.
 function dayOf(time: number): number {
-  return Math.min(Math.floor(time / DAY_SECONDS), 2 ** (8 * DAY) - 1);
+  return Math.min(Math.max(0, Math.floor(time / DAY_SECONDS)), 2 ** (8 * DAY) - 1);
 }

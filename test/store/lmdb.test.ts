@@ -161,6 +161,20 @@ describe("a store from before all early tombstones were counted", () => {
   });
 });
 
+describe("a machine whose clock is before 1970", () => {
+  it("sweeps nothing, and holds what comes", async () => {
+    const folder = temporaryFolder();
+    const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
+    const { store } = await openBelieving(settings, -9 * DAY);
+    onTestFinished(() => store.close());
+    expect(await store.put(aDrop(), -9 * DAY)).toBe("stored");
+    for (const of of ["drops", "tombstones"] as const) {
+      expect(await store.sweep(of, -9 * DAY)).toMatchObject({ removed: 0 });
+    }
+    expect(await store.list(BOB, {}, 10)).toHaveLength(1);
+  });
+});
+
 describe("a drop that expires while it waits to be put a second time", () => {
   it("is not listed twice, and not for ever", async () => {
     const folder = temporaryFolder();
