@@ -237,11 +237,11 @@ async function openLocked(
   };
   async function look(): Promise<void> {
     reading(() => file.mustBeThere());
-    await dropKeys.look();
     const isFullNow = !disk.hasRoom(limits.eventBytes);
     Atomics.store(new Int32Array(shared.isFull), 0, isFullNow ? 1 : 0);
     // A disk that takes no more was told of when it did not.
     if (spare.isShort) await writer.run(inOne(() => spare.fill())).catch(storageFull);
+    await dropKeys.look();
   }
   await look();
   return {
