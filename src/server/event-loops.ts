@@ -1,7 +1,7 @@
 // Several event loops: threads that share one port and the store that this one has open.
 
-import { randomUUID } from "node:crypto";
-import { type AddressInfo, createServer } from "node:net";
+import { randomInt, randomUUID } from "node:crypto";
+import { createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 
 import type { Observer } from "../relay/observer.ts";
@@ -22,6 +22,11 @@ export type EventLoopsParts = {
 const LOOK_MS = 1_000;
 const MOST_SILENT_LOOKS = 10;
 
+const FIRST_CHOSEN_PORT = 10_000;
+// Linux gives away those from here on, other systems higher ones.
+const FIRST_SYSTEM_PORT = 32_768;
+const MOST_PORTS_TRIED = 100;
+
 /** Starts so many event loops, and answers them as one. Rejects when one cannot start, and leaves none running then. */
 export async function startEventLoops(
   loops: number,
@@ -29,7 +34,7 @@ export async function startEventLoops(
   given: EventLoopSettings,
 ): Promise<EventLoop> {
   const { config } = given;
-  const port = await freePort(config.listen.host, given.port);
+  const wanted = await portFor(given);
   const share = (limit: number): number => Math.ceil(limit / loops);
   const { connections, verifying, memory } = config.limits;
   const limits = {
@@ -39,12 +44,16 @@ export async function startEventLoops(
     memory: share(memory),
   };
   const channel = `deaddrop ${randomUUID()}`;
-  const settings = { ...given, config: { ...config, limits }, channel, port };
+  const settings = { ...given, config: { ...config, limits }, channel, port: wanted };
 
+  // The first one finds the port, if any will do.
+  const first = await startThread(parts, settings);
+  const { port } = first;
   const started = await Promise.allSettled(
-    Array.from({ length: loops }, () => startThread(parts, settings)),
+    Array.from({ length: loops - 1 }, () => startThread(parts, { ...settings, port })),
   );
-  const all = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const all = [first];
+  for (const one of started) if (one.status === "fulfilled") all.push(one.value);
   const failure = started.find(({ status }) => status === "rejected");
   const stop = async (): Promise<void> => {
     await Promise.all(all.map((loop) => loop.stop()));
@@ -62,17 +71,33 @@ export async function startEventLoops(
   };
 }
 
-// Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients. Where any port will do (0), one is
-// chosen here: uWebSockets.js shares none that the system chose for it.
-async function freePort(host: string, port: number): Promise<number> {
+// Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients. Where any port will do (0), the first
+// loop takes one that the system gives to nobody else. uWebSockets.js shares none of those, so for that one is chosen here, from below what the system gives away.
+async function portFor({ config, port }: EventLoopSettings): Promise<number> {
+  const { host } = config.listen;
+  if (port !== 0) {
+    await assertFree(host, port);
+    return port;
+  }
+  if (config.transport !== "uws") return 0;
+  for (let tries = 0; ; tries += 1) {
+    const chosen = randomInt(FIRST_CHOSEN_PORT, FIRST_SYSTEM_PORT);
+    try {
+      await assertFree(host, chosen);
+      return chosen;
+    } catch (error) {
+      if (tries === MOST_PORTS_TRIED) throw error;
+    }
+  }
+}
+
+async function assertFree(host: string, port: number): Promise<void> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port }, resolve);
   });
-  const { port: free } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
-  return free;
 }
 
 function startThread(
