@@ -41,6 +41,12 @@ export class Arrivals {
     return this.#pending.has(id.slice(0, ID_PREFIX_DIGITS));
   }
 
+  /** The `seq` of the oldest that is not settled, Infinity if all are. */
+  get oldest(): number {
+    const [oldest] = this.#pending.values();
+    return oldest?.seq ?? Infinity;
+  }
+
   add(arrival: Arrival): void {
     this.#pending.set(arrival.idPrefix, arrival);
     this.#added.push(arrival);

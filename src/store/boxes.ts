@@ -31,17 +31,24 @@ export class Boxes {
   // What it has passed over.
   #passed: Pick<Header, "idPrefix">[] = [];
 
-  /** `newest` is the `seq` of the newest drop committed; all that is held must be settled. */
+  /** `newest` is the `seq` of the newest drop committed; all that is held must be settled. `oldestArrival` answers `Arrivals.oldest`. */
   constructor(
     tables: Tables,
     newest: number,
     shared: SharedState,
     generationSize: number,
+    oldestArrival: () => number,
     damaged: Damaged,
   ) {
     this.#tables = tables;
     this.#damaged = damaged;
-    this.#settling = new Settling(tables, this.#recent, shared.recentIds, generationSize);
+    this.#settling = new Settling(
+      tables,
+      this.#recent,
+      shared.recentIds,
+      generationSize,
+      oldestArrival,
+    );
     this.#newest = new BigInt64Array(shared.newest);
     Atomics.store(this.#newest, 0, BigInt(newest));
   }

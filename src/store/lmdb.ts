@@ -133,7 +133,8 @@ async function openLocked(
     secrets,
     damaged,
   );
-  const boxes = new Boxes(tables, newest, shared, recentDrops, damaged);
+  const oldestArrival = (): number => arrivals.oldest;
+  const boxes = new Boxes(tables, newest, shared, recentDrops, oldestArrival, damaged);
   const arrivals = new Arrivals(tables, shared.arrivals, recentDrops);
   const usage = new Usage(boxes, largestBytes);
   const disk = new Disk(folder, environment, diskReserveBytes);

@@ -40,6 +40,7 @@ export class Settling {
   readonly #tables: Tables;
   readonly #recent: RecentDrops;
   readonly #generationSize: number;
+  readonly #oldestArrival: () => number;
   #young: Generation;
   #spareIds: IdSet;
   #progress: Progress | undefined;
@@ -52,7 +53,9 @@ export class Settling {
     recent: RecentDrops,
     recentIds: SharedArrayBuffer,
     generationSize: number,
+    oldestArrival: () => number,
   ) {
+    this.#oldestArrival = oldestArrival;
     this.#tables = tables;
     this.#recent = recent;
     this.#generationSize = generationSize;
@@ -110,7 +113,9 @@ export class Settling {
     for (;;) {
       const bucket = progress.generation.buckets[progress.bucket];
       if (bucket === undefined) {
-        this.#tables.meta.putSync(SETTLED, String(progress.upTo));
+        // What came and is not held must be found by a start until it is settled, too (arrivals.ts).
+        const upTo = Math.min(progress.upTo, this.#oldestArrival() - 1);
+        this.#tables.meta.putSync(SETTLED, String(upTo));
         this.#settled = progress.generation;
         this.#progress = undefined;
         return;

@@ -14,6 +14,7 @@ import { shareStore } from "../../src/store/shared.ts";
 import type { Store } from "../../src/store/store.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
+import { copyStore } from "../support/store-copy.ts";
 import { openStoreFile } from "../support/store-file.ts";
 import { aDrop, BOB, DAY, LIMITS, NOW, storeContract } from "./contract.ts";
 import { openModel, type StoreSettings } from "./model.ts";
@@ -129,6 +130,27 @@ describe("the first arrival of a drop that was acknowledged before", () => {
     await again.sweep("drops", NOW);
     await again.close();
     expect(await onDisk(folder, drop)).toEqual(gone);
+  });
+
+  it("is known after a crash, when all that came before it is gone", async () => {
+    const folder = temporaryFolder();
+    const { store } = await openBelieving({ ...settings, folder, recentDrops: 8 }, NOW);
+    onTestFinished(() => store.close());
+    const drop = aDrop();
+    await store.acknowledge({ signer: BOB, ids: [drop.id], deletion: false }, NOW);
+    const others = Array.from({ length: 8 }, () => aDrop());
+    const all = [...others.slice(0, 5), drop, ...others.slice(5)];
+    for (const each of all) {
+      expect(await store.put(each, NOW)).toBe("stored");
+      if (each !== others.at(-1)) {
+        await store.acknowledge({ signer: BOB, ids: [each.id], deletion: false }, NOW);
+      }
+    }
+    const crashed = temporaryFolder();
+    copyStore(folder, crashed);
+    const { store: again } = await openBelieving({ ...settings, folder: crashed }, NOW);
+    onTestFinished(() => again.close());
+    expect(await again.put(drop, NOW)).toBe("known");
   });
 
   it("is so when as many drops came as are kept in memory, without a sweep", async () => {
