@@ -22,7 +22,8 @@ const said = ({ log }: RelayProcess, msg: string): object[] =>
 
 describe.each([1, 2])("with event loops: %i", (eventLoops) => {
   describe.concurrent("a verification thread", () => {
-    it.for<How>(["exit", "throw", "memory", "hang"])(
+    // Not one that runs out of memory: Node may end the process with it, and then a start takes up everything, as when the main thread does (below).
+    it.for<How>(["exit", "throw", "hang"])(
       "that fails is replaced, and what it had is refused with a reason to try again: %s",
       async (how, { onTestFinished }) => {
         for (let round = 0; round < ROUNDS; round++) {
