@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 
-import { expiryOf, recipientOf } from "../nostr/drop.ts";
+import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
 import { DropKeyMaker } from "./drop-keys.ts";
 import { flushFolder } from "./flush-folder.ts";
 import { authorValue, expiryKey, expiryValue } from "./layout.ts";
@@ -68,12 +68,13 @@ export async function convert(
   const dropKeys = new DropKeyMaker(target, first - 1, databases);
   const tables = unlocked(databases, secrets, dropKeys);
   try {
+    const rule = ruleOf(before);
     for (let start = first; ;) {
       const page = [...before.drops.getRange({ start, limit: AT_ONCE })];
       root.transactionSync(() => {
         for (const { key: seq, value } of page) {
           if (!dropKeys.isReady(seq)) throw new Error("no room for the keys of drops");
-          takeDrop(before, tables, seq, value.toString(), damaged);
+          takeDrop({ before, after: tables, rule, damaged }, seq, value.toString());
         }
       });
       const last = page.at(-1);
@@ -97,13 +98,14 @@ export async function convert(
   }
 }
 
-function takeDrop(
-  before: Databases,
-  after: Tables,
-  seq: number,
-  json: string,
-  damaged: Damaged,
-): void {
+type Conversion = {
+  readonly before: Databases;
+  readonly after: Tables;
+  readonly rule: RetentionRule;
+  readonly damaged: Damaged;
+};
+
+function takeDrop({ before, after, rule, damaged }: Conversion, seq: number, json: string): void {
   if (before.discarded.doesExist(seq)) return;
   const event = eventIn(json);
   const recipient = event && recipientOf(event);
@@ -115,7 +117,7 @@ function takeDrop(
   const bytes = Buffer.byteLength(json);
   // One that was not settled has the expiry of its own, and the next start settles it.
   const entry = before.boxes.get(boxKeyBefore(recipient, created_at, id));
-  const own = expiryOf(event, ruleOf(before));
+  const own = expiryOf(event, rule);
   const expiry = entry?.readUIntBE(EXPIRY_AT, TIME_BYTES) ?? (typeof own === "number" ? own : 0);
   after.drops.put(seq, json, bytes);
   after.expiries.putSync(expiryKey(expiry, seq), expiryValue(expiry));
@@ -172,7 +174,7 @@ export function wipeBefore(folder: string): void {
   rmSync(path);
 }
 
-function ruleOf({ meta }: Databases): Exclude<ReturnType<typeof decodeRule>, "malformed"> {
+function ruleOf({ meta }: Databases): RetentionRule {
   const rule = decodeRule(meta.get("retention") ?? "");
   if (rule === "malformed") throw damagedMeta("retention");
   return rule;

@@ -72,6 +72,13 @@ export function isStoreError(error: unknown): error is Error {
   return error instanceof StoreLost || typeof (error as { code?: unknown }).code === "number";
 }
 
+const NO_ROOM_CODES: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
+
+/** Whether an error of Node's own file system says that the disk, a quota or a limit of the process gives no more room. */
+export function isNoRoomOnDisk(error: unknown): boolean {
+  return NO_ROOM_CODES.has((error as NodeJS.ErrnoException).code);
+}
+
 /** Whether a write failed because the disk, a quota or a limit of the process gives no more room. `hasRoom` writes to the file to find out. */
 export function isDiskFull(error: Error, hasRoom: () => boolean): boolean {
   const { code } = error as { code?: unknown };

@@ -9,6 +9,7 @@
 import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
+import { isNoRoomOnDisk } from "./incidents.ts";
 import { mustRead, type Opened } from "./tables.ts";
 import { fileUse } from "./totals.ts";
 
@@ -20,8 +21,6 @@ const LEAST_BYTES = SPARE_BYTES / 2;
 const TRIED_BYTES = 8_192;
 // With less, and none free in the file, a commit may find no page. It must not try: when a page cannot be written lmdb 3.5.6 writes past a buffer of its own.
 const COMMIT_BYTES = 2 ** 18;
-
-const NO_ROOM: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 export class Spare {
   readonly #file: string;
@@ -45,7 +44,7 @@ export class Spare {
       writeSync(file, zeros, 0, zeros.length, size);
     } catch (error) {
       // Then what there is must do.
-      if (!NO_ROOM.has((error as NodeJS.ErrnoException).code)) throw error;
+      if (!isNoRoomOnDisk(error)) throw error;
     } finally {
       closeSync(file);
     }
@@ -67,7 +66,7 @@ export class Spare {
       writeSync(file, Buffer.alloc(TRIED_BYTES), 0, TRIED_BYTES, fstatSync(file).size);
       return true;
     } catch (error) {
-      return !NO_ROOM.has((error as NodeJS.ErrnoException).code);
+      return !isNoRoomOnDisk(error);
     } finally {
       closeSync(file);
     }

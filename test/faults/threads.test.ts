@@ -22,7 +22,6 @@ const said = ({ log }: RelayProcess, msg: string): object[] =>
 
 describe.each([1, 2])("with event loops: %i", (eventLoops) => {
   describe.concurrent("a verification thread", () => {
-    // Not one that runs out of memory: Node may end the process with it, and then a start takes up everything, as when the main thread does (below).
     it.for<How>(["exit", "throw", "hang"])(
       "that fails is replaced, and what it had is refused with a reason to try again: %s",
       async (how, { onTestFinished }) => {
@@ -41,6 +40,27 @@ describe.each([1, 2])("with event loops: %i", (eventLoops) => {
         }
       },
     );
+
+    it("that runs out of memory is replaced, or takes the process with it, and a start takes up everything", async ({
+      onTestFinished,
+    }) => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const scene = new Scene(onTestFinished, eventLoops);
+        const relay = await scene.start();
+        await scene.fill(relay);
+        scene.fail("verification", "memory");
+        const sent = await scene.send(relay, DROPS).catch((error: unknown) => error as Error);
+        // Which of the two is Node's choice.
+        const isTaken = sent instanceof Error;
+        expect(isTaken ? await relay.exited : undefined).not.toBe(0);
+        expect(isTaken || sent > 0).toBe(true);
+        const whole = isTaken ? await scene.start() : relay;
+        await scene.isWhole(whole);
+        const losses = (): number => said(relay, "a verification thread was lost").length;
+        await vi.waitFor(() => expect(isTaken || losses() === 1).toBe(true));
+        expect(await whole.stop()).toBe(0);
+      }
+    });
 
     it("that cannot be replaced is tried again, and the relay says that it is not ready meanwhile", async ({
       onTestFinished,

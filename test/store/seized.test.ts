@@ -182,6 +182,54 @@ describe("a copy of the disk", () => {
     }
   });
 
+  it("is not written to again and again when the keys to come are there from before", async () => {
+    const folder = temporaryFolder();
+    const keys = join(folder, "keys");
+    const first = await open(folder);
+    const drops = Array.from({ length: KEYS_A_FILE / 2 + 10 }, (_, n) =>
+      aDrop({ recipient: hex(`person ${n % 1_000}`) }),
+    );
+    await Promise.all(drops.map((drop) => first.store.put(drop, NOW)));
+    await first.look();
+    await first.store.close();
+    const before = readFileSync(join(keys, "00000001"));
+    const opened = await open(folder);
+    await opened.look();
+    const [written, made] = [statSync(keys).mtimeMs, readFileSync(join(keys, "00000001"))];
+    expect(made.equals(before)).toBe(false);
+    await opened.look();
+    expect(statSync(keys).mtimeMs).toBe(written);
+    expect(readFileSync(join(keys, "00000001")).equals(made)).toBe(true);
+  });
+
+  it("loses a key that a crash left at once, however many numbers came before it", async () => {
+    const folder = temporaryFolder();
+    const opened = await open(folder);
+    const many = Array.from({ length: KEYS_A_FILE + 92 }, () => aDrop({ expiry: NOW + 100 }));
+    for (let at = 0; at < many.length; at += 90) {
+      // A box holds a hundred.
+      await Promise.all(many.slice(at, at + 90).map((drop) => opened.store.put(drop, NOW)));
+      const ids = many.slice(at, at + 90).map(({ id }) => id);
+      if (at + 90 < many.length) {
+        await opened.store.acknowledge({ signer: BOB, ids, deletion: false }, NOW);
+      }
+    }
+    for (let next: Buffer | undefined; ;) {
+      ({ next } = await opened.store.sweep("drops", NOW, next));
+      if (next === undefined) break;
+    }
+    await opened.look();
+    expect(readdirSync(join(folder, "keys"))).toEqual(["00000001"]);
+    const gone = many.at(-2)!;
+    const key = Buffer.from(keyOf(folder, many.length - 1));
+    await opened.store.acknowledge({ signer: BOB, ids: [gone.id], deletion: false }, NOW);
+    const crashed = seize(folder);
+    expect(bytesOf(crashed).includes(key)).toBe(true);
+    const again = await open(crashed);
+    await again.look();
+    expect(bytesOf(seize(crashed)).includes(key)).toBe(false);
+  }, 60_000);
+
   it("has no file of keys any more when all of its drops are gone", async () => {
     const folder = temporaryFolder();
     const opened = await open(folder);
