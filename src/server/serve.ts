@@ -2,6 +2,7 @@ import pino from "pino";
 
 import type { Config } from "../config/schema.ts";
 import { isCommitError } from "../store/incidents.ts";
+import { die } from "./die.ts";
 import { type RunningRelay, startRelay } from "./start.ts";
 
 // SIGTERM to exit takes less than 5 s; what takes longer will not end by itself.
@@ -9,11 +10,13 @@ const STOP_MS = 8_000;
 
 /** `deaddrop serve`: runs until it is asked to stop, be it while it starts. Answers the exit code. */
 export async function serve(config: Config, stopping: AbortSignal): Promise<number> {
-  const log = pino({ level: config.log, base: null });
+  // With a length it can be told when all is written.
+  const log = pino({ level: config.log, base: null }, pino.destination({ minLength: 1 }));
   process.on("unhandledRejection", (error) => {
     // A failed commit makes lmdb reject promises that nobody holds. What they belong to was answered, and the store says why it failed.
     if (!isCommitError(error)) log.error({ err: error }, "internal error");
   });
+  process.on("uncaughtException", (error) => die(log, { err: error }, "internal error"));
   stopping.addEventListener("abort", () => endWithin(log, "it was asked to stop"));
   let relay: RunningRelay;
   try {
@@ -34,9 +37,5 @@ export async function serve(config: Config, stopping: AbortSignal): Promise<numb
 
 // Ends the process that has not ended by then, whatever holds it.
 function endWithin(log: pino.Logger, because: string): void {
-  const end = (): void => {
-    log.fatal({ because }, "something did not end in time");
-    process.exit(1);
-  };
-  setTimeout(end, STOP_MS).unref();
+  setTimeout(() => die(log, { because }, "something did not end in time"), STOP_MS).unref();
 }

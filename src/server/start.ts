@@ -14,6 +14,7 @@ import { VERSION } from "../version.ts";
 import { type EventLoopSettings, type OnFailure, startEventLoop } from "./event-loop.ts";
 import { startEventLoops } from "./event-loops.ts";
 import { connectionsThatFit } from "./descriptors.ts";
+import { die } from "./die.ts";
 import { reportIncidents } from "./incidents.ts";
 import { warnOfOtherNames } from "./own-urls.ts";
 import { systemRuntime } from "./runtime.ts";
@@ -59,7 +60,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   const connections = connectionsThatFit(config, log);
   const verifier = await pickVerifier(config, log);
   const metrics = new Metrics();
-  const lost = (cause: Error): void => die(log, cause, "the store is lost");
+  const lost = (cause: Error): void => die(log, { err: cause }, "the store is lost");
   const opened = await openLmdbStore(
     {
       folder: config.data,
@@ -97,7 +98,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
       ? await startEventLoop(parts, settings, onFailure)
       : await startEventLoops(
           workers,
-          { ...parts, lost: (error) => die(log, error, "an event loop was lost") },
+          { ...parts, lost: (error) => die(log, { err: error }, "an event loop was lost") },
           settings,
         );
   if (workers > 1) onFailure(() => eventLoop.stop());
@@ -141,12 +142,6 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
       log.info("stopped");
     },
   };
-}
-
-// Nothing that was answered OK is lost, and whoever supervises the process starts it again. What is refused for it is still sent.
-function die(log: Logger, error: Error, message: string): void {
-  log.fatal({ err: error }, message);
-  setImmediate(() => process.exit(1));
 }
 
 async function pickVerifier(config: Config, log: Logger): Promise<Verifier> {

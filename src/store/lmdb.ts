@@ -11,6 +11,7 @@ import { Boxes } from "./boxes.ts";
 import { type Clock, StoreClock } from "./clock.ts";
 import { convert, isOfBefore, takeOver, wipeBefore } from "./convert.ts";
 import { Disk } from "./disk.ts";
+import { exitAtOnce } from "./exit.ts";
 import { DropKeyMaker } from "./drop-keys.ts";
 import { isNew, mustBeSecretOf, takeUp } from "./history.ts";
 import { lockStore } from "./lock.ts";
@@ -74,7 +75,8 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
   await makeStore(folder);
   keepNames(folder, made);
   let file = openDatabases(folder, false);
-  const opened = [() => file.root.close()];
+  const stay = exitAtOnce();
+  const opened = [() => file.root.close().then(stay)];
   try {
     opened.push(await lockStore(folder, file));
     forgetParts(folder);

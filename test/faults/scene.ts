@@ -5,6 +5,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
+import { vi } from "vitest";
 
 import { Client, type Message, now } from "../support/client.ts";
 import { acknowledgement } from "../support/events.ts";
@@ -121,6 +122,12 @@ export class Scene {
       const { message, code = "" } = error as NodeJS.ErrnoException;
       if (!message.startsWith("connection closed") && !code.startsWith("ECONN")) throw error;
     }
+  }
+
+  /** Resolves when drops that are being sent are taken. */
+  async isTaking(): Promise<void> {
+    const enough = this.held.length + SENDERS;
+    await vi.waitFor(() => assert.ok(this.held.length >= enough), { timeout: 20_000, interval: 1 });
   }
 
   async #isTaken(drop: NostrEvent, client: Client): Promise<boolean> {

@@ -120,6 +120,7 @@ describe.concurrent("an event loop of two", () => {
         const relay = await scene.start();
         await scene.fill(relay);
         const sending = scene.sendToTheEnd(relay);
+        await scene.isTaking();
         scene.fail("event loop", how);
         expect(await relay.exited).toBe(1);
         await sending;
@@ -152,6 +153,7 @@ describe.concurrent("the main thread", () => {
         const relay = await scene.start();
         await scene.fill(relay);
         const sending = scene.sendToTheEnd(relay);
+        await scene.isTaking();
         scene.fail("main", how);
         expect(await relay.exited).not.toBe(0);
         await sending;
@@ -189,6 +191,7 @@ describe.skipIf(why.length > 0 && process.env["CI"] === undefined)(
           const relay = await scene.start();
           await scene.fill(relay);
           const sending = scene.sendToTheEnd(relay);
+          await scene.isTaking();
           writeFileSync(crash, "");
           expect(await relay.exited).toBeNull();
           await sending;

@@ -1,7 +1,7 @@
 // Loaded before everything else in each thread of a process (`node --import`): has one fail as a file in the folder $TEST_FAULTS says, by its name: which thread, and
 // how. "verification exit" is taken away by the thread that it befalls, in the middle of its work; with "verification start" none can start while it lies there.
 
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
@@ -33,7 +33,7 @@ const fileOf = (how) => join(process.env.TEST_FAULTS ?? "", `${name} ${how}`);
 // One thread alone can take a file away.
 function isBefallen(how) {
   try {
-    rmSync(fileOf(how));
+    unlinkSync(fileOf(how));
     return true;
   } catch {
     return false;
