@@ -13,6 +13,8 @@ export type Drop = {
   /** The second from which on the drop is forgotten and refused. */
   readonly expiry: number;
   readonly json: string;
+  /** What the store calls its recipient and its id, where that was worked out already: see `KnownDrops`. */
+  readonly names?: string;
 };
 
 /** A drop on its way between threads: names cost more than values there. */
@@ -24,23 +26,18 @@ export type PackedDrop = readonly [
   kind: number,
   expiry: number,
   json: string,
+  names: string | undefined,
 ];
 
 export function packDrop(drop: Drop): PackedDrop {
-  const { id, recipient, author, created_at, kind, expiry, json } = drop;
-  return [id, recipient, author, created_at, kind, expiry, json];
+  const { id, recipient, author, created_at, kind, expiry, json, names } = drop;
+  return [id, recipient, author, created_at, kind, expiry, json, names];
 }
 
-export function unpackDrop([
-  id,
-  recipient,
-  author,
-  created_at,
-  kind,
-  expiry,
-  json,
-]: PackedDrop): Drop {
-  return { id, recipient, author, created_at, kind, expiry, json };
+export function unpackDrop(packed: PackedDrop): Drop {
+  const [id, recipient, author, created_at, kind, expiry, json, names] = packed;
+  const drop = { id, recipient, author, created_at, kind, expiry, json };
+  return names === undefined ? drop : { ...drop, names };
 }
 
 /** How far NIP-59 lets a sender move `created_at` into the past. */

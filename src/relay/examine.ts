@@ -89,9 +89,12 @@ function examineDrop(parts: ExaminerParts, event: NostrEvent, now: number): Exam
 
   if (!isIdOf(id, preimage, sha256)) return refuse(event, WRONG_ID);
   const drop: Drop = { id, recipient, author: event.pubkey, created_at, kind, expiry, json };
-  if (kind !== EPHEMERAL_GIFT_WRAP && parts.known.known(drop)) return { outcome: "known", id };
+  const isEphemeral = kind === EPHEMERAL_GIFT_WRAP;
+  const looked = isEphemeral ? undefined : parts.known.look(drop);
+  if (looked?.isKnown === true) return { outcome: "known", id };
   if (!parts.verifier.verify(event.sig, id, event.pubkey)) return refuse(event, WRONG_SIGNATURE);
-  return { outcome: kind === EPHEMERAL_GIFT_WRAP ? "ephemeral" : "drop", id, drop };
+  if (looked === undefined) return { outcome: "ephemeral", id, drop };
+  return { outcome: "drop", id, drop: { ...drop, names: looked.names } };
 }
 
 const WRONG_ID: Reason = "invalid: id is not the hash of the event";

@@ -1,8 +1,8 @@
-import { tombstoneIn } from "./layout.ts";
+import { namesIn, tombstoneIn } from "./layout.ts";
 import { idSets } from "./recent-ids.ts";
 import type { SharedState } from "./shared-state.ts";
 import { StoreLost } from "./same-file.ts";
-import type { DropIdentity, KnownDrops } from "./store.ts";
+import type { KnownDrops } from "./store.ts";
 import { isStoreError } from "./incidents.ts";
 import { openView } from "./unlocked.ts";
 
@@ -13,7 +13,7 @@ export function openKnownDrops(
 ): KnownDrops & { close(): Promise<void> } {
   const { root, tables, close } = openView(folder, secret);
   const [one, other] = idSets(recentIds);
-  const known = (drop: DropIdentity): boolean => {
+  const look: KnownDrops["look"] = (drop) => {
     // Held since lately, held for long, or acknowledged: always the same look-ups, so that time does not tell which. One that was acknowledged before it came
     // is like one that nobody ever heard of.
     const isRecent = [one.has(drop.id), other.has(drop.id)];
@@ -21,12 +21,12 @@ export function openKnownDrops(
     const isSettled = tables.boxes.doesExist(box);
     const tombstone = tables.tombstones.get(owned);
     const isGone = tombstone !== undefined && tombstoneIn(tombstone)?.isEarly !== true;
-    return isRecent.includes(true) || isSettled || isGone;
+    return { isKnown: isRecent.includes(true) || isSettled || isGone, names: namesIn(owned) };
   };
   return {
-    known(drop) {
+    look(drop) {
       try {
-        return known(drop);
+        return look(drop);
       } catch (error) {
         throw isStoreError(error) ? new StoreLost(error.message, { cause: error }) : error;
       }

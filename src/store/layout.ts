@@ -63,6 +63,7 @@ export type Entry = { readonly key: Buffer; readonly value: Buffer };
 /** The keys that have pseudonyms in them. */
 export class Keys {
   readonly #names: Pseudonyms;
+  readonly #owned = Buffer.alloc(OWNER + ID);
 
   constructor(names: Pseudonyms) {
     this.#names = names;
@@ -96,18 +97,28 @@ export class Keys {
   /** In `tombstones` (by who acknowledged) and in `authors` (by author). */
   owned(owner: string, id: string): Buffer {
     const key = Buffer.allocUnsafe(OWNER + ID);
-    this.#names.writeKey(owner, key, 0);
-    this.#names.writeId(id, key, OWNER);
+    this.#writeOwned(owner, id, key);
     return key;
   }
 
-  /** Both of a drop: its own in `boxes`, and its recipient's in `tombstones`. */
-  of(drop: DropIdentity): { readonly box: Buffer; readonly owned: Buffer } {
-    const box = this.box(drop);
-    const owned = Buffer.allocUnsafe(OWNER + ID);
-    box.copy(owned, 0, 0, OWNER);
-    box.copy(owned, OWNER, OWNER + TIME);
+  /** Both of a drop: its own in `boxes`, and its recipient's in `tombstones`. That one is good until the next call. */
+  of({ recipient, created_at, id, names }: DropIdentity): {
+    readonly box: Buffer;
+    readonly owned: Buffer;
+  } {
+    const owned = this.#owned;
+    if (names === undefined) this.#writeOwned(recipient, id, owned);
+    else owned.write(names, "latin1");
+    const box = Buffer.allocUnsafe(BOX_KEY_BYTES);
+    owned.copy(box, 0, 0, OWNER);
+    box.writeUIntBE(MAX_TIME - created_at, OWNER, TIME);
+    owned.copy(box, OWNER + TIME, OWNER);
     return { box, owned };
+  }
+
+  #writeOwned(owner: string, id: string, key: Buffer): void {
+    this.#names.writeKey(owner, key, 0);
+    this.#names.writeId(id, key, OWNER);
   }
 
   /** The range of `authors` that belongs to one key. */
@@ -136,6 +147,11 @@ export class Keys {
     let next = 0;
     return entries.map((entry) => (entry === whole[next] ? headers[next++] : undefined));
   }
+}
+
+/** What is called `names` of a drop: of its recipient and its id, as in `tombstones`. */
+export function namesIn(owned: Buffer): string {
+  return owned.toString("latin1");
 }
 
 function headerOf(recipient: string, idPrefix: string, key: Buffer, value: Buffer): Header {

@@ -4,13 +4,9 @@
 //   and who holds the secret can only try keys that it knows.
 // - Of an id: AES of its first 16 bytes, one block, which the relay turns round to sort by id, and to look for one among many. Who has an id to try has the event.
 
-import {
-  type Cipheriv,
-  createCipheriv,
-  createDecipheriv,
-  type Decipheriv,
-  hash,
-} from "node:crypto";
+import { createDecipheriv, type Decipheriv, hash } from "node:crypto";
+
+import { unsafe as aes } from "@noble/ciphers/aes.js";
 
 const KEY_BYTES = 32;
 /** Of a name, as of the part of an id that is named. */
@@ -26,13 +22,16 @@ export type NamingSecrets = {
 
 export class Pseudonyms {
   readonly #hashed: Buffer;
-  readonly #encrypt: Cipheriv;
+  readonly #expanded: Uint32Array;
+  // One block, as words and as bytes.
+  readonly #words = new Uint32Array(NAME_BYTES / 4);
+  readonly #block = Buffer.from(this.#words.buffer);
   readonly #decrypt: Decipheriv;
 
   constructor({ keys, ids }: NamingSecrets) {
     this.#hashed = Buffer.concat([keys, Buffer.alloc(KEY_BYTES)]);
-    // Blocks on their own, of which none ever stands there twice for two ids.
-    this.#encrypt = createCipheriv("aes-128-ecb", ids, null).setAutoPadding(false);
+    // Blocks on their own, of which none ever stands there twice for two ids. One is encrypted in a quarter of the time that it takes to call OpenSSL.
+    this.#expanded = aes.expandKeyLE(ids);
     this.#decrypt = createDecipheriv("aes-128-ecb", ids, null).setAutoPadding(false);
   }
 
@@ -44,8 +43,20 @@ export class Pseudonyms {
 
   /** The same of an id, from 32 hex digits on. */
   writeId(id: string, target: Buffer, at: number): void {
-    target.write(id, at, NAME_BYTES, "hex");
-    this.#encrypt.update(target.subarray(at, at + NAME_BYTES)).copy(target, at);
+    const words = this.#words;
+    this.#block.write(id, "hex");
+    const { s0, s1, s2, s3 } = aes.encrypt(
+      this.#expanded,
+      words[0]!,
+      words[1]!,
+      words[2]!,
+      words[3]!,
+    );
+    words[0] = s0;
+    words[1] = s1;
+    words[2] = s2;
+    words[3] = s3;
+    this.#block.copy(target, at);
   }
 
   /** The first 32 hex digits of each of the ids that these names, one behind the other, are of. */

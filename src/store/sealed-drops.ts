@@ -52,8 +52,8 @@ export class SealedDrops {
 
   /** Of `bytes` bytes. `seq` is larger than that of any other. Its key is there: see `DropKeyMaker.isReady`. */
   put(seq: number, json: string, bytes: number): void {
-    this.#keys.copy(seq, this.#key);
-    this.#database.putSync(seq, this.#cipher.seal(json, bytes, this.#key), { append: true });
+    const sealed = this.#cipher.seal(seq, json, bytes, this.#keys);
+    this.#database.putSync(seq, sealed, { append: true });
   }
 
   remove(seq: number): void {

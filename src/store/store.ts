@@ -59,15 +59,15 @@ export type Store = {
   close(): Promise<void>;
 };
 
-/** Answers, without waiting, whether a drop is held, or came and was acknowledged. The same work is done for either. */
+/** Answers, without waiting, whether a drop is held, or came and was acknowledged. The same work is done for either; `names` saves `put` a part of it. */
 export type KnownDrops = {
-  known(drop: DropIdentity): boolean;
+  look(drop: DropIdentity): { readonly isKnown: boolean; readonly names: string };
   /** Lets what was committed since be seen. */
   refresh(): void;
 };
 
 /** What a drop is recognised by: signed fields alone. */
-export type DropIdentity = Pick<Drop, "id" | "recipient" | "created_at">;
+export type DropIdentity = Pick<Drop, "id" | "recipient" | "created_at" | "names">;
 
 /** A drop and its place in the order of commits. */
 export type Held = Drop & { readonly seq: number };

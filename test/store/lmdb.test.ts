@@ -74,11 +74,34 @@ describe("a second view of the LMDB store", () => {
     await store.acknowledge({ signer: BOB, ids, deletion: false }, NOW);
     const known = (): boolean[] => {
       view.refresh();
-      return [held, acknowledged, early, unheardOf].map((drop) => view.known(drop));
+      return [held, acknowledged, early, unheardOf].map((drop) => view.look(drop).isKnown);
     };
     expect(known()).toEqual([true, true, false, false]);
     await store.put(early, NOW);
     expect(known()).toEqual([true, true, true, false]);
+  });
+
+  it("saves a put what it has worked out, and nothing differs for that", async () => {
+    const folder = temporaryFolder();
+    const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits: LIMITS };
+    // Each is settled at once, so that what is on disk is asked.
+    const { store, shared } = await openBelieving({ ...settings, recentDrops: 1 }, NOW);
+    onTestFinished(() => store.close());
+    const view = openKnownDrops(folder, shared);
+    onTestFinished(() => view.close());
+    const named = (drop: Drop): Drop => ({ ...drop, names: view.look(drop).names });
+
+    const [drop, other, third, gone] = [aDrop(), aDrop(), aDrop(), aDrop()];
+    await store.acknowledge({ signer: BOB, ids: [gone.id], deletion: false }, NOW);
+    for (const each of [drop, other, third, gone]) {
+      expect(await store.put(named(each), NOW)).toBe("stored");
+    }
+    for (const each of [drop, gone]) expect(await store.put(each, NOW)).toBe("known");
+    const held = async (): Promise<unknown[]> => store.read(await store.list(BOB, {}, 10));
+    expect(new Set(await held())).toEqual(new Set([drop, other, third].map(({ json }) => json)));
+    await store.acknowledge({ signer: BOB, ids: [drop.id], deletion: false }, NOW);
+    for (const each of [drop, named(drop)]) expect(await store.put(each, NOW)).toBe("known");
+    expect(new Set(await held())).toEqual(new Set([other, third].map(({ json }) => json)));
   });
 });
 

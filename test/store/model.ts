@@ -16,7 +16,6 @@ import type {
   DropIdentity,
   Header,
   Held,
-  KnownDrops,
   Place,
   PutOutcome,
   Store,
@@ -74,7 +73,7 @@ function ruleAfterStart(before: RetentionRule, seconds: number, now: number): Re
   return [...past, ...(ended ? [ended] : []), { upTo: Infinity, seconds }];
 }
 
-export class Model implements Store, Pick<KnownDrops, "known"> {
+export class Model implements Store {
   readonly #disk: Disk;
   readonly #settings: StoreSettings;
   readonly #listeners = new Map<

@@ -174,7 +174,7 @@ const openLmdb =
       ...opened,
       known(drop) {
         view.refresh();
-        return view.known(drop);
+        return view.look(drop).isKnown;
       },
       copy() {
         const copy = temporaryFolder();

@@ -20,10 +20,8 @@ export function openStoreFile(folder: string, readOnly = false): StoreFile {
     databases,
     tables: unlocked(databases, secrets, keys),
     overwrite(seq, json) {
-      const key = Buffer.alloc(16);
-      keys.copy(seq, key);
-      const bytes = Buffer.byteLength(json);
-      databases.drops.putSync(seq, new DropCipher(secrets.drops).seal(json, bytes, key));
+      const cipher = new DropCipher(secrets.drops);
+      databases.drops.putSync(seq, cipher.seal(seq, json, Buffer.byteLength(json), keys));
     },
     async close() {
       keys.close();

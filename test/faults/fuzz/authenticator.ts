@@ -21,7 +21,7 @@ export async function inProcessAuthenticator(
   const limits = { tags: 100, eventBytes: 65_536, proofOfWork: 0 };
   const examine = examiner({
     verifier,
-    known: { known: () => false, refresh: () => {} },
+    known: { look: () => ({ isKnown: false, names: "" }), refresh: () => {} },
     policies: admission({ ...limits, rule, allowedRecipients: [], deniedRecipients: [] }),
     rule,
     maxAcknowledgementIds: 1_000,
