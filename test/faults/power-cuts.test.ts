@@ -1,5 +1,6 @@
 // What OK promises, when the power fails at any moment. What a relay writes is recorded, and the folder made anew as a disk may show it after a cut there.
 
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,7 @@ import type { NostrEvent } from "nostr-tools";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
 import { askToConfirm } from "../../src/server/confirmation.ts";
+import { before, DROPS } from "../store/format-2.ts";
 import { now } from "../support/client.ts";
 import { preloadable } from "../support/preload.ts";
 import { OVERTAKING, startRelay, temporaryFolder } from "../support/relay.ts";
@@ -22,6 +24,7 @@ import { Chance } from "./seeded.ts";
 const LIBRARY = preloadable("recorded-writes", import.meta.url);
 
 const RUNS = budget({ short: 1, long: 10 });
+const CUTS_A_RECORD = budget({ short: 1, long: 20 });
 const CUTS_A_RUN = budget({ short: 60, long: 150 });
 // On a busy machine.
 const TIMEOUT_MS = budget({ short: 180_000, long: 7_200_000 });
@@ -93,6 +96,36 @@ async function recorded(chance: Chance): Promise<Recording> {
     to: recordsUpTo(log, ends[at]!),
   }));
   return { log, mail, spans };
+}
+
+// By the calls that are recorded.
+const COPY = `
+  const { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } = require("node:fs");
+  const [, from, data, root] = process.argv;
+  const flush = (path) => { const file = openSync(path); fsyncSync(file); closeSync(file); };
+  mkdirSync(data);
+  writeFileSync(data + "/data.mdb", readFileSync(from + "/data.mdb"), { flush: true });
+  flush(data);
+  flush(root);
+`;
+
+/** A start that converts a store, recorded, and the number of records by which the store to convert was there. */
+async function recordedConversion(): Promise<{ readonly log: Log; readonly from: number }> {
+  const [root, logs] = [temporaryFolder(), temporaryFolder()];
+  const [file, data] = [join(logs, "log"), join(root, "data")];
+  const env = { LD_PRELOAD: LIBRARY ?? "", RECORDED_LOG: file, RECORDED_FOLDER: root };
+  execFileSync(process.execPath, ["-e", COPY, before(), data, root], {
+    env: { ...process.env, ...env },
+  });
+  const from = readLog(file).records.length;
+  const relay = await startRelay({
+    data,
+    env: { ...env, DEADDROP_LIMITS_DISK_RESERVE_BYTES: "0" },
+  });
+  expect(await relay.stop()).toBe(0);
+  const log = readLog(file);
+  expect(unrecorded(log, root)).toEqual([]);
+  return { log, from };
 }
 
 /** Files that are not what was recorded of them, as of the end: somebody wrote there in a way that is not recorded. Locks are, through a map. */
@@ -231,6 +264,44 @@ describe("a power cut", () => {
       expect(found).toEqual([]);
       expect(figures.held).toBeGreaterThan(0);
       expect(figures.gone).toBeGreaterThan(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    "in the conversion of a store of an earlier format leaves what was held and what was known",
+    async ({ skip }) => {
+      if (LIBRARY === undefined) skip("recording writes needs Linux and a C compiler");
+      const looker = new StoreLooker();
+      onTestFinished(() => looker.close());
+      const { log, from } = await recordedConversion();
+      const events = Object.values(DROPS).map(({ json }) => JSON.parse(json) as NostrEvent);
+      const gone = new Set([DROPS.acknowledged.id, DROPS.vanished.id]);
+      const held = new Set(events.map(({ id }) => id).filter((id) => !gone.has(id)));
+      const expected = { held, gone, known: events, early: [], undecided: new Set<string>() };
+      const boxes = [...new Set(Object.values(DROPS).map(({ recipient }) => recipient))];
+      const found: string[] = [];
+      const disk = new CutDisk();
+      for (const each of log.records.slice(0, from)) disk.take(each);
+      // After each record, and so often anew.
+      for (let at = from; at <= log.records.length && found.length < MOST_FOUND; at += 1) {
+        for (let again = 0; again < CUTS_A_RECORD; again += 1) {
+          const seed = SEED + at * CUTS_A_RECORD + again;
+          const chance = new Chance(seed);
+          const left = mkdtempSync(join(FAST, "deaddrop-cut-"));
+          onTestFinished(() => rmSync(left, { recursive: true, force: true }));
+          disk.cut(left, survival(chance), chance);
+          const look = { folder: join(left, "data"), boxes, again: events, isForged: true };
+          const answer = await looker.look(look);
+          const wrong = "refused" in answer ? [answer.refused] : wrongs(expected, events, answer);
+          rmSync(left, { recursive: true });
+          if (wrong.length > 0) found.push(`seed ${seed}, after record ${at}: ${wrong[0]}`);
+        }
+        if (at < log.records.length) disk.take(log.records[at]!);
+      }
+      const cuts = (log.records.length - from + 1) * CUTS_A_RECORD;
+      record("power-cuts-conversion", { records: log.records.length - from, cuts, found });
+      expect(found).toEqual([]);
     },
     TIMEOUT_MS,
   );
