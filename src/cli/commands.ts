@@ -7,11 +7,13 @@ import type { Command } from "./command.ts";
 import { CliError, DONE } from "./failure.ts";
 import { interrupted } from "./interrupted.ts";
 import {
+  BACKUP_NEEDS_FOLDER,
   badConfiguration,
   CLOCK_ACTIONS,
   KEYS_ACTIONS,
   keysTakesNoMore,
   optionOfOtherActions,
+  RESTORE_NEEDS_FOLDER,
 } from "./messages.ts";
 import { count, type OptionName, type OptionValues, seconds, timeoutSeconds } from "./options.ts";
 import type { PickupOptions } from "./pickup.ts";
@@ -81,6 +83,27 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     async run({ config }, _, terminal) {
       const { verifyStore } = await import("./verify-store.ts");
       return verifyStore(await configuration(terminal.env, config), terminal);
+    },
+  },
+  backup: {
+    summary: "copy the store into a folder, while a relay runs or not",
+    words: 1,
+    options: ["config"],
+    async run({ config }, [folder], terminal) {
+      if (folder === undefined) throw new CliError(BACKUP_NEEDS_FOLDER);
+      const { backup } = await import("./backup.ts");
+      return backup(await configuration(terminal.env, config), folder, terminal);
+    },
+  },
+  restore: {
+    summary: "make a store of a backup, before a relay starts",
+    words: 1,
+    options: ["config", "tombstones-only"],
+    async run({ config, "tombstones-only": tombstonesOnly = false }, [folder], terminal) {
+      if (folder === undefined) throw new CliError(RESTORE_NEEDS_FOLDER);
+      const { restoreBackup } = await import("./backup.ts");
+      const configured = await configuration(terminal.env, config);
+      return restoreBackup(configured, folder, tombstonesOnly, terminal);
     },
   },
   conformance: {

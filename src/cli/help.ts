@@ -91,6 +91,32 @@ wrong use or a wrong configuration.
 
 Example: deaddrop verify-store
 `,
+  backup: `Usage: deaddrop backup <folder> [--config <file>]
+
+Copies the store of this configuration into a folder, which must be empty or not
+be there, while a relay runs on it or not: all that was on disk at one moment.
+What was acknowledged before is in it as a tombstone alone. What is acknowledged
+afterwards stays in the backup, so keep none longer than you need it. The
+store's secret is copied too if it lies beside the store (storeSecret is empty).
+
+Exit status: 0 when the backup is whole and on disk, 1 when it is not and the
+folder is empty, 2 for wrong use or a wrong configuration.
+
+Example: deaddrop backup /mnt/backups/2026-11-27
+`,
+  restore: `Usage: deaddrop restore <folder> [--tombstones-only] [--config <file>]
+
+Makes a store of a backup where this configuration has its own; there must be
+none, so the relay does not run. The backup is checked first, byte by byte, and
+then as verify-store does. What was acknowledged after the backup is held again
+and shown to its recipient again; nothing in it can tell. --tombstones-only
+leaves out all that was held, and keeps only what must not come back.
+
+Exit status: 0 when the store is there, 1 when it is not, 2 for wrong use or a
+wrong configuration.
+
+Example: deaddrop restore /mnt/backups/2026-11-27
+`,
   conformance: conformanceHelp("deaddrop conformance"),
   keys: `Usage: deaddrop keys new|import [--no-passphrase] [--key <file>] [--json]
        deaddrop keys show [--secret] [--key <file>] [--json]

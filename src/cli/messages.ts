@@ -360,6 +360,47 @@ export const storeIsWhole = (counts: {
 }): string =>
   `The store is whole: ${counts.held} held, ${counts.leaving} to be taken off the disk, ${counts.tombstones} tombstones.`;
 
+export const BACKUP_NEEDS_FOLDER = wrongUse("backup needs the folder to write into");
+export const notBackedUp = (folder: string, why: string): Message =>
+  failed(`the store in ${folder} was not backed up: ${why}`);
+export const backedUp = ({
+  held,
+  tombstones,
+  at,
+  folder,
+  withSecret,
+}: {
+  readonly held: number;
+  readonly tombstones: number;
+  readonly at: string;
+  readonly folder: string;
+  readonly withSecret: boolean;
+}): string => {
+  const secret = withSecret
+    ? "The store's secret is in it: who can read it knows who has mail."
+    : "The store's secret is not in it: without it nothing of this can be read.";
+  return `${folder} has ${held} held and ${tombstones} tombstones, as of ${at}. ${secret}`;
+};
+export const RESTORE_NEEDS_FOLDER = wrongUse("restore needs the folder of a backup");
+export const notRestored = (folder: string, why: string): Message =>
+  failed(`the backup in ${folder} was not restored: ${why}`);
+export const restored = ({
+  held,
+  tombstones,
+  at,
+  data,
+  tombstonesOnly,
+}: {
+  readonly held: number;
+  readonly tombstones: number;
+  readonly at: string;
+  readonly data: string;
+  readonly tombstonesOnly: boolean;
+}): string =>
+  tombstonesOnly
+    ? `${data} has the ${tombstones} tombstones of ${at}, and nothing held: ${held} held then were left out.`
+    : `${data} has ${held} held and ${tombstones} tombstones, as of ${at}. What was acknowledged after that is held again, and nothing here can tell which; restore --tombstones-only holds none of it.`;
+
 // --- while it works
 
 export const ASKING_RELAYS = "asking the relays";

@@ -43,6 +43,7 @@ export const OPTIONS = {
   rewrap: { type: "boolean" },
   print: { type: "boolean" },
   retry: { type: "boolean" },
+  "tombstones-only": { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
 } as const satisfies Readonly<Record<string, Option>>;

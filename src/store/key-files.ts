@@ -25,7 +25,8 @@ import { StoreLost } from "./same-file.ts";
 
 /** Keys in a file, half a megabyte. */
 export const KEYS_A_FILE = 32_768;
-const FILE_BYTES = KEYS_A_FILE * DROP_KEY_BYTES;
+/** Of a whole one. */
+export const FILE_BYTES = KEYS_A_FILE * DROP_KEY_BYTES;
 // Files that a thread keeps open.
 const MOST_OPEN = 64;
 const NO_KEY = Buffer.alloc(DROP_KEY_BYTES);
@@ -48,7 +49,7 @@ export class KeyFiles implements DropKeys {
   /** Those that are there, whole. */
   list(): Set<number> {
     const whole = readdirSync(this.#folder)
-      .filter((name) => /^\d{8,}$/.test(name))
+      .filter(isKeyFile)
       .filter((name) => statSync(join(this.#folder, name)).size === FILE_BYTES);
     return new Set(whole.map(Number));
   }
@@ -155,6 +156,11 @@ export class KeyFiles implements DropKeys {
     this.#open.set(file, opened);
     return opened;
   }
+}
+
+/** Whether a file with this name is one of them. */
+export function isKeyFile(name: string): boolean {
+  return /^\d{8,}$/.test(name);
 }
 
 /** The file in which the key of a drop is. */

@@ -1,11 +1,13 @@
 // What each command's help says of its exit codes, and that it is so.
 
+import { join } from "node:path";
+
 import { describe, expect, it } from "vitest";
 
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { conformanceHelp } from "../../src/conformance/help.ts";
 import { person } from "../support/people.ts";
-import { startRelay, sharedRelay } from "../support/relay.ts";
+import { startRelay, sharedRelay, temporaryFolder } from "../support/relay.ts";
 import { atEnd, type Circumstances } from "./process.ts";
 import { at, BRIEFLY, directory, keyholder, NOWHERE, seat, silent } from "./support.ts";
 
@@ -85,6 +87,21 @@ const SCENES: Readonly<Record<string, Scenes>> = {
     1: () => codeOf(["verify-store"], { env: { DEADDROP_DATA: relay().data } }),
     2: () => codeOf(["verify-store", "now"]),
   },
+  backup: {
+    0: () => backsUp(relay().data, join(temporaryFolder(atEnd), "backup")),
+    1: () => backsUp(temporaryFolder(atEnd), temporaryFolder(atEnd)),
+    2: () => codeOf(["backup"]),
+  },
+  restore: {
+    async 0() {
+      const folder = temporaryFolder(atEnd);
+      await backsUp(relay().data, folder);
+      const env = { DEADDROP_DATA: join(temporaryFolder(atEnd), "data") };
+      return codeOf(["restore", folder], { env });
+    },
+    1: () => codeOf(["restore", temporaryFolder(atEnd)], { env: { DEADDROP_DATA: relay().data } }),
+    2: () => codeOf(["restore"]),
+  },
   conformance: {
     0: () => codeOf(["conformance", relay().url, "--only", "information"]),
     1: async () => codeOf(["conformance", (await directory()).url, "--only", "basics/ok"]),
@@ -135,6 +152,9 @@ const SCENES: Readonly<Record<string, Scenes>> = {
     2: () => codeOf(["completion", "tcsh"]),
   },
 };
+
+const backsUp = (data: string, folder: string): Promise<number | null> =>
+  codeOf(["backup", folder], { env: { DEADDROP_DATA: data } });
 
 async function helpOf(...topic: readonly string[]): Promise<string> {
   const { code, out, err } = await seat().runs(["help", ...topic]);

@@ -37,7 +37,7 @@ describe.concurrent("deaddrop", PATIENCE, () => {
     },
   );
 
-  it.each(["serve", "config", "info", "clock", "verify-store", "conformance"])(
+  it.each(["serve", "config", "info", "clock", "verify-store", "backup", "restore", "conformance"])(
     "explains %s, with an example",
     async (command) => {
       const help = await run(["help", command]);
