@@ -9,21 +9,21 @@ import { type AtEnd, temporaryFolder } from "./relay.ts";
 /** How many files, sockets and pipes it has open, but for keys of drops, which are read and written over at any time. */
 export function descriptors(pid: number): number {
   const folder = `/proc/${pid}/fd`;
-  const names = readdirSync(folder);
-  const others = names.filter((name) => !isOfKeys(join(folder, name))).length;
-  if (names.length - others > MOST_KEYS_OPEN) throw new Error("the files of keys are not closed");
-  return others;
+  const open = readdirSync(folder).map((name) => targetOf(join(folder, name)));
+  const ofKeys = open.filter((target) => target?.includes("/keys/") === true);
+  if (ofKeys.length > MOST_KEYS_OPEN) throw new Error("the files of keys are not closed");
+  return open.filter((target) => target !== undefined).length - ofKeys.length;
 }
 
-// Two files of a small store, each open to be read and perhaps to be written over just now, and what was closed while it was counted.
-const MOST_KEYS_OPEN = 6;
+// Two files of a small store, each open to be read and perhaps to be written over just now.
+const MOST_KEYS_OPEN = 4;
 
-function isOfKeys(link: string): boolean {
+// Undefined for what was closed since it was counted.
+function targetOf(link: string): string | undefined {
   try {
-    return readlinkSync(link).includes("/keys/");
+    return readlinkSync(link);
   } catch {
-    // It was closed since.
-    return true;
+    return undefined;
   }
 }
 
