@@ -72,6 +72,7 @@ export class DropCipher {
       blocks = count(counters, blocks, AHEAD_BLOCKS, this.#key);
       this.#endAhead += 1;
     }
+    if (blocks === 0) throw new Error(`there is no key for drop ${seq}`);
     this.#stream = this.#permuted(counterBytes, blocks);
   }
 
