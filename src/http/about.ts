@@ -1,8 +1,14 @@
 import { accepts } from "./accept.ts";
+import type { RelayInformation } from "./information.ts";
+import { keptPage } from "./page/kept-page.ts";
 import type { Operation, Routes } from "./route.ts";
+import type { HttpResponse } from "../transport/transport.ts";
 import { json, respond, text } from "./respond.ts";
 
 const DOCUMENT = "application/nostr+json";
+const PAGE = "text/html";
+// What is answered depends on it, so a cache must not give one reader's answer to another.
+const VARY = { vary: "accept" };
 const FRONT =
   "This is a Nostr relay that holds private messages until they are picked up. Point a Nostr client at this address, or read openapi.json below it.\n";
 
@@ -21,18 +27,35 @@ const READINESS: Readonly<Record<Readiness, { status: 200 | 503; words: string }
 
 /** Who the relay is, and how it is. */
 export function about(
-  information: () => Record<string, unknown>,
+  information: () => RelayInformation,
   readiness: () => Readiness,
+  urls: () => readonly string[],
 ): Routes {
+  const shown = keptPage();
+  const forPerson = (host: string | undefined): HttpResponse | undefined => {
+    const now = readiness();
+    const state = READINESS[now].words;
+    return shown({
+      information: information(),
+      state,
+      takesDrops: now === "ready",
+      urls: urls(),
+      host,
+    });
+  };
   const front = both({
-    summary: "The NIP-11 document for who accepts application/nostr+json; a sentence for a person",
+    summary:
+      "The NIP-11 document for who accepts application/nostr+json, a page for who accepts text/html; else a sentence",
     statuses: { 200: "who the relay is" },
-    answers: [DOCUMENT, "text/plain"],
+    answers: [DOCUMENT, PAGE, "text/plain"],
     isCounted: true,
-    answer: ({ headers }) =>
-      accepts(headers["accept"], DOCUMENT)
-        ? respond(200, { "content-type": DOCUMENT }, JSON.stringify(information()))
-        : text(200, FRONT),
+    answer: ({ headers: { accept, host } }) => {
+      if (accepts(accept, DOCUMENT)) {
+        return respond(200, { "content-type": DOCUMENT, ...VARY }, JSON.stringify(information()));
+      }
+      const page = accepts(accept, PAGE) ? forPerson(host) : undefined;
+      return page ?? text(200, FRONT, VARY);
+    },
   });
   const health = both({
     summary: "Whether the process lives",

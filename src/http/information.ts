@@ -16,6 +16,26 @@ export type InformationParts = {
   readonly version: string;
 };
 
+/** The document, and in it what is read here again; limits that only clients read are numbers and flags under their names. */
+export type RelayInformation = {
+  readonly name: string;
+  readonly description: string;
+  readonly pubkey?: string;
+  readonly contact?: string;
+  readonly supported_nips: readonly number[];
+  readonly version: string;
+  readonly limitation: Readonly<Record<string, number | boolean>>;
+  readonly retention: readonly { readonly kinds: readonly number[]; readonly time: number }[];
+  readonly dead_drop: {
+    readonly retention: number;
+    readonly timestamp_fuzz: number;
+    readonly max_event_bytes: number;
+    readonly max_drops: number;
+    readonly max_bytes: number;
+    readonly author_deletes_wraps: boolean;
+  } & Readonly<Record<string, unknown>>;
+};
+
 /**
  * The relay information document (NIP-11) at a time, Unix seconds: what it says of the retention changes with it, for some weeks after the operator changed that.
  * Every number in it is read from the configuration or told by the policy that enforces it. `dead_drop` is
@@ -25,7 +45,7 @@ export type InformationParts = {
 export function relayInformation(
   { config, policies, rule, version }: InformationParts,
   now: number,
-): Record<string, unknown> {
+): RelayInformation {
   const { limits } = config;
   const retention = currentRetention(now, rule);
   const former = formerRetentions(now, rule);

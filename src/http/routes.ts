@@ -4,6 +4,7 @@ import { SLOW_DOWN } from "../relay/answer.ts";
 import type { ConnectionHost } from "../relay/host.ts";
 import type { HttpRequest, HttpResponse } from "../transport/transport.ts";
 import { about, described, type Readiness } from "./about.ts";
+import type { RelayInformation } from "./information.ts";
 import { openapi } from "./openapi.ts";
 import { pickup } from "./pickup.ts";
 import { publishing } from "./publish.ts";
@@ -12,7 +13,9 @@ import type { Method, Operation, PathValues, Routes } from "./route.ts";
 
 export type RoutesParts = {
   /** The NIP-11 document, as it is now. */
-  readonly information: () => Record<string, unknown>;
+  readonly information: () => RelayInformation;
+  /** The URLs by which the relay is known, the first of them first: as they were configured, or where it listens. */
+  readonly urls: () => readonly string[];
   readonly version: string;
   /** Whether drops can be taken now. */
   readonly readiness: () => Readiness;
@@ -30,11 +33,11 @@ const ENCODED: Reason = "unsupported: content coding of the body, send it as it 
 
 /** Answers the requests that are no WebSocket: who the relay is, how it is, and the HTTP door to what it holds. */
 export function routes(
-  { information, version, readiness, relay }: RoutesParts,
+  { information, urls, version, readiness, relay }: RoutesParts,
   { maxBodyBytes, maxWaitSeconds, publicUrls }: RoutesSettings,
 ): (request: HttpRequest) => Promise<HttpResponse> {
   const told: Routes = {
-    ...about(information, readiness),
+    ...about(information, readiness, urls),
     ...publishing(relay.publisher),
     ...pickup(relay, maxWaitSeconds),
   };

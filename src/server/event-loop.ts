@@ -89,6 +89,7 @@ export async function startEventLoop(
   const others =
     settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
   onFailure(async () => others?.close());
+  const publicUrls = [config.url, ...config.aliases].filter((url) => url !== "");
   const urls: OwnUrl[] = [];
   const relay = new Relay(
     {
@@ -138,6 +139,8 @@ export async function startEventLoop(
       request: routes(
         {
           information: () => relayInformation(informing, nowOrSwept(settings.shared)),
+          urls: () =>
+            publicUrls.length > 0 ? publicUrls : urls.slice(0, 1).map(({ host }) => `ws://${host}`),
           version: VERSION,
           readiness,
           relay: relay.host,
@@ -145,7 +148,7 @@ export async function startEventLoop(
         {
           maxBodyBytes: limits.messageBytes,
           maxWaitSeconds: limits.waitSeconds,
-          publicUrls: [config.url, ...config.aliases].filter((url) => url !== ""),
+          publicUrls,
         },
       ),
     },

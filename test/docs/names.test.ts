@@ -21,6 +21,7 @@ const HOSTS: Readonly<Record<string, string>> = {
   "nos.lol": "a public relay",
   "purplepag.es": "a public relay for lists",
   "relay.damus.io": "a public relay, of Damus",
+  "www.w3.org": "the W3C, for the name of a namespace, which nobody loads",
 };
 const FORGES = /^(?:github|gitlab|codeberg|npmjs|hub\.docker|ghcr|pypi|crates|git\.sr)\./;
 

@@ -63,7 +63,6 @@ describe("the HTTP side", () => {
   });
 
   it.each([
-    "text/html",
     "*/*",
     "application/*",
     "application/nostr+json;q=0",
@@ -71,7 +70,8 @@ describe("the HTTP side", () => {
     "application/nostr+json;charset=utf-8;q=0",
     "application/nostr+jsonl",
     "x-application/nostr+json",
-    'text/html;note="a, application/nostr+json"',
+    'text/plain;note="a, application/nostr+json, text/html"',
+    "text/html;q=0, text/plain",
   ])("answers with words who does not name the document: %s", async (accept) => {
     const response = await fetch(shared().http, { headers: { accept } });
     expect(response.status).toBe(200);

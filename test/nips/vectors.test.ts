@@ -104,7 +104,7 @@ async function start(
     store,
     deadDrop() {
       const informing = { config: CONFIG, policies, rule, version: "" };
-      return relayInformation(informing, clock.at)["dead_drop"] as object;
+      return relayInformation(informing, clock.at).dead_drop;
     },
     async stop() {
       relay.close();

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 
 import { loadConfig } from "../../../src/config/load.ts";
+import { relayInformation } from "../../../src/http/information.ts";
 import { routes } from "../../../src/http/routes.ts";
 import { ownUrl } from "../../../src/nostr/own-url.ts";
 import { admission } from "../../../src/policy/admission.ts";
@@ -46,7 +47,8 @@ export async function relayInProcess(failed: (details: object) => void): Promise
   const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), "deaddrop-worlds-"));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once("exit", remove);
-  const { limits, retention } = loadConfig({}, "/dev/null");
+  const config = loadConfig({}, "/dev/null");
+  const { limits, retention } = config;
   let passed = 0;
   const began = Math.floor(Date.now() / 1_000);
   const runtime: Runtime = {
@@ -68,10 +70,12 @@ export async function relayInProcess(failed: (details: object) => void): Promise
   const { rule } = opened;
   const anybody = { allowedRecipients: [], deniedRecipients: [] };
   const admitted = { tags: limits.tags, eventBytes: limits.eventBytes, proofOfWork: 0, rule };
+  const policies = admission({ ...admitted, ...anybody });
+  const informing = { config, policies, rule, version: VERSION };
   const examine = examiner({
     verifier: await chooseVerifier(Object.values(verifierLoaders), () => {}),
     known,
-    policies: admission({ ...admitted, ...anybody }),
+    policies,
     rule,
     maxAcknowledgementIds: limits.acknowledgementIds,
     runtime,
@@ -100,7 +104,8 @@ export async function relayInProcess(failed: (details: object) => void): Promise
   );
   const answer = routes(
     {
-      information: () => ({}),
+      information: () => relayInformation(informing, runtime.now()),
+      urls: () => [URL],
       version: VERSION,
       readiness: () => "ready",
       relay: relay.host,
