@@ -10,6 +10,7 @@ import {
   BACKUP_NEEDS_FOLDER,
   badConfiguration,
   CLOCK_ACTIONS,
+  CONFIG_WORDS,
   KEYS_ACTIONS,
   keysTakesNoMore,
   optionOfOtherActions,
@@ -44,13 +45,16 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   config: {
     summary: "print the configuration in force, or an example file",
-    words: 0,
+    words: 1,
     options: ["config", "example"],
-    async run({ config, example }, _, { env, stdout }) {
-      const { printConfig, printExample } = await import("../config/print.ts");
-      stdout.write(
-        example === true ? printExample() : printConfig(await configuration(env, config)),
-      );
+    actions: ["env"],
+    async run({ config, example = false }, [kind], { env, stdout }) {
+      if (kind !== undefined && (kind !== "env" || !example)) throw new CliError(CONFIG_WORDS);
+      const { printConfig, printEnvironmentExample, printExample } =
+        await import("../config/print.ts");
+      if (kind === "env") stdout.write(printEnvironmentExample());
+      else if (example) stdout.write(printExample());
+      else stdout.write(printConfig(await configuration(env, config)));
       return DONE;
     },
   },

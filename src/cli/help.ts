@@ -45,11 +45,12 @@ wrong use or a wrong configuration.
 Example: DEADDROP_URL=wss://drop.example.com deaddrop serve
 `,
   config: `Usage: deaddrop config [--config <file>]
-       deaddrop config --example
+       deaddrop config --example [env]
 
 Prints the configuration in force, read from the file and the environment;
 sizes in bytes, durations in seconds. With --example it prints a file with
-every setting, what it means and its default.
+every setting, what it means and its default; with --example env the same as
+variables, for .env files and systemd.
 
 Exit status: 0, or 2 for wrong use or a wrong configuration.
 

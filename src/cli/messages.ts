@@ -336,6 +336,9 @@ export const boxHolds = (
 
 // --- a running relay
 
+export const CONFIG_WORDS = wrongUse(
+  "config takes no word, or --example env for a file of variables",
+);
 export const CLOCK_ACTIONS = wrongUse("clock takes confirm");
 export const storeNotWritable = (folder: string, why: string): Message =>
   failed(`cannot write to the store in ${folder}: ${why}`);

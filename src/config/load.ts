@@ -28,15 +28,17 @@ const OTHER_VARIABLES = new Set([
 ]);
 const DEFAULT_FILE = "deaddrop.yaml";
 
-/** Reads the file (`DEADDROP_CONFIG`, else ./deaddrop.yaml if there is one) and then the environment, which overrides it. Throws ConfigError. */
+/**
+ * Reads the file (`DEADDROP_CONFIG`, else ./deaddrop.yaml if there is one) and then the environment, which overrides it. An empty variable is as good as
+ * none: files of variables name what they do not set. Throws ConfigError.
+ */
 export function loadConfig(
   environment: Readonly<Record<string, string | undefined>>,
-  file = environment["DEADDROP_CONFIG"],
+  file = bare(environment["DEADDROP_CONFIG"]),
 ): Config {
   const given = readFile(file);
-  for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith(ENVIRONMENT_PREFIX) || value === undefined) continue;
-    if (OTHER_VARIABLES.has(variable)) continue;
+  for (const [variable, written] of Object.entries(environment)) {
+    if (!variable.startsWith(ENVIRONMENT_PREFIX) || OTHER_VARIABLES.has(variable)) continue;
     const setting = BY_VARIABLE.get(variable);
     if (setting === undefined) {
       throw new ConfigError(
@@ -44,7 +46,8 @@ export function loadConfig(
         `unknown setting ${variable}; see deaddrop config --example`,
       );
     }
-    set(given, setting.path, value);
+    const value = bare(written);
+    if (value !== undefined) set(given, setting.path, value);
   }
   const parsed = schema.safeParse(given);
   if (!parsed.success)
@@ -52,6 +55,12 @@ export function loadConfig(
   const broken = inconsistencies(parsed.data);
   if (broken.length > 0) throw new ConfigError(broken.join("\n"));
   return parsed.data;
+}
+
+// Without the blanks at its ends, which nobody sees in a file of variables: a space, or the carriage return of a file that was made on Windows.
+function bare(value: string | undefined): string | undefined {
+  const text = value?.trim();
+  return text === "" ? undefined : text;
 }
 
 function readFile(file: string | undefined): Record<string, unknown> {

@@ -46,6 +46,24 @@ export function printExample(): string {
   return lines.join("\n");
 }
 
+const ABOUT_ENVIRONMENT =
+  "The settings as variables, for a file .env beside docker-compose.yml or an EnvironmentFile of systemd: a line each, NAME=value, without quotes, a list with commas. What is commented out or empty has its default, which is shown. Made by: deaddrop config --example env";
+
+/** A file of variables with every setting, its documentation and its default, the settings commented out. */
+export function printEnvironmentExample(): string {
+  const lines = [...comment(ABOUT_ENVIRONMENT), ""];
+  for (const setting of SETTINGS) {
+    lines.push(...comment(setting.description));
+    if (!setting.isGroup) lines.push(`#${variableOf(setting)}=${String(setting.defaultValue)}`);
+    lines.push("");
+  }
+  return lines.join("\n");
+}
+
+function comment(text: string): string[] {
+  return wrapped(text, COLUMNS - 2).map((line) => `# ${line}`);
+}
+
 function wrapped(text: string, columns: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

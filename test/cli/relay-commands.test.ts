@@ -111,6 +111,19 @@ describe.concurrent("deaddrop config", PATIENCE, () => {
     writeFileSync(join(cwd, "deaddrop.yaml"), example.out);
     expect(await run(["config"], { cwd })).toEqual(await run(["config"]));
   });
+
+  it("prints an example of variables, and takes no other word", async () => {
+    const { code, out, err } = await run(["config", "--example", "env"]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain("\n#DEADDROP_URL=\n");
+    for (const words of [["env"], ["--example", "yaml"], ["x"]]) {
+      expect(await run(["config", ...words])).toEqual({
+        code: 2,
+        out: "",
+        err: "deaddrop: config takes no word, or --example env for a file of variables\n",
+      });
+    }
+  });
 });
 
 describe.concurrent("deaddrop serve", PATIENCE, () => {

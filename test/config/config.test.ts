@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 
 import { ConfigError, loadConfig } from "../../src/config/load.ts";
-import { printConfig, printExample } from "../../src/config/print.ts";
+import { printConfig, printEnvironmentExample, printExample } from "../../src/config/print.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { temporaryFolder } from "../support/relay.ts";
 
@@ -339,6 +339,23 @@ describe("the configuration", () => {
     expect(loadConfig({ LISTEN: "nonsense", PATH: "/bin" })).toEqual(loadConfig({}));
   });
 
+  it.each(ROWS)("takes an empty $variable for none, and the file's $key", (row) => {
+    const { key, variable, given, becomes } = row;
+    const set = fileWith(nested(key, given));
+    for (const empty of ["", " ", "\t\r"]) {
+      expect(loadConfig({ [variable]: empty })).toEqual(loadConfig({}));
+      expect(at(loadConfig({ [variable]: empty }, set), key)).toEqual(becomes);
+    }
+  });
+
+  it.each(ROWS)("takes $variable without the blanks around it", ({ variable, text }) => {
+    expect(loadConfig({ [variable]: ` ${text} \r` })).toEqual(loadConfig({ [variable]: text }));
+  });
+
+  it("takes an empty DEADDROP_CONFIG for none", () => {
+    expect(loadConfig({ DEADDROP_CONFIG: "" })).toEqual(loadConfig({}));
+  });
+
   it.each(["", "# nothing but a comment\n", "{}"])(
     "may be a file that sets nothing: %j",
     (text) => {
@@ -386,7 +403,7 @@ describe("the configuration", () => {
 describe("a start with a bad configuration", () => {
   const REFUSABLE = ROWS.filter(({ bad, key }) => bad !== "" || key === "data");
 
-  it.each(REFUSABLE)(
+  it.each(REFUSABLE.filter(({ bad }) => bad !== ""))(
     "names $key, its value and what is allowed",
     ({ key, variable, bad, allowed }) => {
       const message = refusal({ [variable]: bad });
@@ -576,6 +593,45 @@ describe("the example file", () => {
       const text = key.startsWith("limits.") ? `limits:\n  ${line}` : line;
       expect(at(loadConfig({}, file(text)), key)).toEqual(initially);
     }
+  });
+});
+
+describe("the example of variables", () => {
+  const environment = Object.fromEntries(ROWS.map(({ variable, text }) => [variable, text]));
+  // Two that depend on each other.
+  const OTHER = loadConfig({ ...environment, DEADDROP_LIMITS_EVENT_BYTES: "60KiB" });
+  const example = printEnvironmentExample();
+  const given = [...example.matchAll(/^#(DEADDROP_\w+)=(.*)$/gm)].map(
+    ([, name = "", value = ""]) => [name, value] as const,
+  );
+
+  it("is .env.example as it stands in the project", () => {
+    const file = new URL("../../.env.example", import.meta.url);
+    expect(readFileSync(file, "utf8")).toBe(example);
+  });
+
+  it("sets nothing as it is", () => {
+    expect(example).not.toMatch(/^[^#\n]/m);
+  });
+
+  it("has every variable once, with its default", () => {
+    expect(given.map(([name]) => name)).toEqual(ROWS.map(({ variable }) => variable));
+    expect(loadConfig(Object.fromEntries(given))).toEqual(loadConfig({}));
+    for (const [index, [name, value]] of given.entries()) {
+      const { key, initially } = ROWS[index] as Row;
+      expect(at(loadConfig({ [name]: value }, file(printConfig(OTHER))), key)).toEqual(
+        value === "" ? at(OTHER, key) : initially,
+      );
+    }
+  });
+
+  it.each(ROWS)("says what $variable means", ({ variable }) => {
+    expect(example).toMatch(new RegExp(`^# \\S.+\\n#${variable}=`, "m"));
+  });
+
+  // Docker takes quotes for a part of the value, Compose what follows a dollar for a variable and what follows " #" for a comment.
+  it("needs no quotes, whoever reads it", () => {
+    expect(given.filter(([, value]) => /["'$\\]| #/.test(value))).toEqual([]);
   });
 });
 
