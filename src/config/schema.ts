@@ -90,9 +90,9 @@ const limits = z.strictObject({
     .prefault(4_000)
     .describe("Messages other than EVENT, and HTTP requests, of one address at once."),
   waitSeconds: seconds
-    .prefault("60s")
+    .prefault("45s")
     .describe(
-      "How long a pickup over HTTP may wait for a drop. Less than proxies wait for an answer.",
+      "How long a pickup over HTTP may wait for a drop. Less than proxies wait for an answer, which by default is 60 s for most.",
     ),
   verifying: count(64)
     .prefault(20_000)

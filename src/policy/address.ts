@@ -41,10 +41,11 @@ function mappedIn(groups: readonly number[]): string | undefined {
 
 /**
  * Answers the address a connection counts for: the peer's own, or, when the peer is a trusted proxy, the last address in X-Forwarded-For that no
- * trusted proxy added.
+ * trusted proxy added. `distrusted` is told of a peer that sends the header and is no trusted proxy, each time.
  */
 export function forwardedFor(
   trustedProxies: readonly string[],
+  distrusted: (peer: string) => void = () => {},
 ): (peer: string, header: string | undefined) => string {
   const trusted = new BlockList();
   for (const proxy of trustedProxies) {
@@ -58,8 +59,14 @@ export function forwardedFor(
     return isIP(peer) !== 0 && trusted.check(peer, isIP(peer) === 6 ? "ipv6" : "ipv4");
   };
   return (peer, header) => {
+    if (header === undefined || header === "") return peerless(peer);
+    if (!isTrusted(peer)) {
+      const own = peerless(peer);
+      distrusted(own);
+      return own;
+    }
     let address = peer;
-    for (const hop of (header ?? "").split(",").toReversed()) {
+    for (const hop of header.split(",").toReversed()) {
       if (!isTrusted(address)) return peerless(address);
       if (hop.trim() === "") continue;
       const named = addressIn(hop.trim());

@@ -27,6 +27,7 @@ import { VERSION } from "../version.ts";
 import { ownUrls } from "./own-urls.ts";
 import { nowOrSwept, systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
+import { warnOfUntrustedProxies } from "./untrusted-proxies.ts";
 import type { VerificationData } from "./verification-thread.ts";
 
 // Sending a drop once more takes that much less time than answering a request may.
@@ -129,7 +130,7 @@ export async function startEventLoop(
       maxMessageBytes: limits.messageBytes,
       maxBodyBytes: limits.messageBytes,
       handshakeSeconds: limits.handshakeSeconds,
-      forwardedFor: forwardedFor(config.trustedProxies),
+      forwardedFor: forwardedFor(config.trustedProxies, warnOfUntrustedProxies(log)),
     },
     {
       admits: (address) => connections.admits(address),

@@ -285,7 +285,7 @@ const ROWS: readonly Row[] = [
   },
   count("limits.requestsPerSecond", "DEADDROP_LIMITS_REQUESTS_PER_SECOND", 100, 0),
   count("limits.requestsBurst", "DEADDROP_LIMITS_REQUESTS_BURST", 4_000, 1),
-  duration("limits.waitSeconds", "DEADDROP_LIMITS_WAIT_SECONDS", 60),
+  duration("limits.waitSeconds", "DEADDROP_LIMITS_WAIT_SECONDS", 45),
   count("limits.verifying", "DEADDROP_LIMITS_VERIFYING", 20_000, 64),
   duration("limits.handshakeSeconds", "DEADDROP_LIMITS_HANDSHAKE_SECONDS", 10),
   duration("limits.pingSeconds", "DEADDROP_LIMITS_PING_SECONDS", 30),
