@@ -46,7 +46,7 @@ try {
   const [packed] = JSON.parse(
     npm(["pack", "--json", "--ignore-scripts", "--pack-destination", folder]),
   ) as [{ filename: string; files: { path: string }[] }];
-  const stray = packed.files.filter(({ path }) => !/^(dist|docs|nips)\/|^[^/]+$/.test(path));
+  const stray = packed.files.filter(({ path }) => !/^(deploy|dist|docs|nips)\/|^[^/]+$/.test(path));
   if (stray.length > 0) throw new Error(`the package holds ${JSON.stringify(stray)}`);
   writeFileSync(join(folder, "package.json"), '{ "private": true }');
   npm(["install", "--ignore-scripts", join(folder, packed.filename)], folder);

@@ -127,7 +127,7 @@ export function inHeader(event: unknown): string {
 
 /** Where somebody's box is: the path, with `rest` behind the key. */
 export function boxOf(relay: RelayProcess, owner: { key: string }, rest = ""): string {
-  return new URL(`/pickup/${owner.key}${rest}`, relay.http).href;
+  return new URL(`${relay.http}/pickup/${owner.key}${rest}`).href;
 }
 
 /** What the relay answers to a request that somebody signs. */
