@@ -19,10 +19,13 @@ proxyContract({
 
 const program = programAt("caddy");
 
+function run(...args: string[]): string {
+  const stdio: ["ignore", "pipe", "ignore"] = ["ignore", "pipe", "ignore"];
+  return execFileSync(program ?? "", args, { encoding: "utf8", stdio });
+}
+
 describe.skipIf(program === undefined)("deploy/Caddyfile", () => {
   it("asks for https at its name, and is written as Caddy writes it", () => {
-    const run = (...args: string[]): string =>
-      execFileSync(program ?? "", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
     const adapted = run("adapt", "--config", FILE, "--adapter", "caddyfile");
     expect(adapted).toContain('"listen":[":443"]');
     expect(adapted).toContain('"host":["relay.example.com"]');

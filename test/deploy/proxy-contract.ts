@@ -76,27 +76,35 @@ export function proxyContract(sample: Sample): void {
         const start = (port: number, isBelow: boolean): Promise<void> =>
           startSample(sample, program ?? "", { port, relay: host, isBelow }, atEnd);
         await Promise.all([start(rootPort, false), start(belowPort, true)]);
-        [atRoot, below] = urls.map((url) => ({
+        const through = (url: string): RelayProcess => ({
           ...relay,
           url,
           http: url.replace("ws", "http"),
-        })) as [RelayProcess, RelayProcess];
+        });
+        [atRoot, below] = [through(urls[0]), through(urls[1])];
       });
       afterAll(async () => {
         for (const clean of cleaning.toReversed()) await clean();
       });
 
-      it.each(places)("lets a pickup go whose client hangs up %s", async (_, through) => {
-        await untilOpen(relay, 0);
-        const isWaiting = await oneMoreProven(relay);
-        const leaving = new AbortController();
-        const bob = person();
-        const waiting = pickup(through(), bob, "?wait=45", { signal: leaving.signal });
-        await isWaiting();
-        leaving.abort();
-        await expect(waiting).rejects.toThrow("aborted");
-        await untilOpen(relay, 0);
-      });
+      it.each(places)(
+        "lets a pickup and a stream go whose client hangs up %s",
+        async (_, through) => {
+          await untilOpen(relay, 0);
+          const isWaiting = await oneMoreProven(relay);
+          const leaving = new AbortController();
+          const bob = person();
+          const waiting = pickup(through(), bob, "?wait=45", { signal: leaving.signal });
+          await isWaiting();
+          leaving.abort();
+          await expect(waiting).rejects.toThrow("aborted");
+          await untilOpen(relay, 0);
+          const stream = await EventStream.open(through(), bob);
+          expect(await stream.hear()).toEqual(ALL);
+          stream.leave();
+          await untilOpen(relay, 0);
+        },
+      );
 
       it.each(places)("takes a drop and hands it out over WebSockets %s", async (_, through) => {
         const bob = person();
