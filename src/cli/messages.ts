@@ -380,9 +380,9 @@ export const backedUp = ({
   readonly withSecret: boolean;
 }): string => {
   const secret = withSecret
-    ? "The store's secret is in it: who can read it knows who has mail."
-    : "The store's secret is not in it: without it nothing of this can be read.";
-  return `${folder} has ${held} held and ${tombstones} tombstones, as of ${at}. ${secret}`;
+    ? "The store's secret is in it: who has it sees who has mail."
+    : "The store's secret is not in it: keep that, or none can read it.";
+  return `${held} held and ${tombstones} tombstones are in ${folder}, as of ${at}.\n${secret}`;
 };
 export const RESTORE_NEEDS_FOLDER = wrongUse("restore needs the folder of a backup");
 export const notRestored = (folder: string, why: string): Message =>
@@ -401,8 +401,8 @@ export const restored = ({
   readonly tombstonesOnly: boolean;
 }): string =>
   tombstonesOnly
-    ? `${data} has the ${tombstones} tombstones of ${at}, and nothing held: ${held} held then were left out.`
-    : `${data} has ${held} held and ${tombstones} tombstones, as of ${at}. What was acknowledged after that is held again, and nothing here can tell which; restore --tombstones-only holds none of it.`;
+    ? `${tombstones} tombstones of ${at} are in ${data}.\n${held} held then were left out.`
+    : `${held} held and ${tombstones} tombstones of ${at} are in ${data}.\nWhat was acknowledged after that is held again (see restore --help).`;
 
 // --- while it works
 

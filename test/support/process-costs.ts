@@ -15,8 +15,8 @@ export function descriptors(pid: number): number {
   return open.filter((target) => target !== undefined).length - ofKeys.length;
 }
 
-// Two files of a small store, each open to be read and perhaps to be written over just now.
-const MOST_KEYS_OPEN = 4;
+// What a thread keeps open of them at most (store/key-files.ts), and what is written over just now.
+const MOST_KEYS_OPEN = 64 + 2;
 
 // Undefined for what was closed since it was counted.
 function targetOf(link: string): string | undefined {
