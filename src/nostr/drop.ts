@@ -14,7 +14,7 @@ export type Drop = {
   readonly expiry: number;
   readonly json: string;
   /** What the store calls its recipient and its id, where that was worked out already: see `KnownDrops`. */
-  readonly names?: string;
+  readonly names?: string | undefined;
 };
 
 /** A drop on its way between threads: names cost more than values there. */
@@ -36,8 +36,7 @@ export function packDrop(drop: Drop): PackedDrop {
 
 export function unpackDrop(packed: PackedDrop): Drop {
   const [id, recipient, author, created_at, kind, expiry, json, names] = packed;
-  const drop = { id, recipient, author, created_at, kind, expiry, json };
-  return names === undefined ? drop : { ...drop, names };
+  return { id, recipient, author, created_at, kind, expiry, json, names };
 }
 
 /** How far NIP-59 lets a sender move `created_at` into the past. */

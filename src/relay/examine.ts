@@ -88,13 +88,14 @@ function examineDrop(parts: ExaminerParts, event: NostrEvent, now: number): Exam
   if (typeof expiry !== "number") return refuse(event, expiry.reason);
 
   if (!isIdOf(id, preimage, sha256)) return refuse(event, WRONG_ID);
-  const drop: Drop = { id, recipient, author: event.pubkey, created_at, kind, expiry, json };
   const isEphemeral = kind === EPHEMERAL_GIFT_WRAP;
-  const looked = isEphemeral ? undefined : parts.known.look(drop);
+  const looked = isEphemeral ? undefined : parts.known.look({ id, recipient, created_at });
   if (looked?.isKnown === true) return { outcome: "known", id };
-  if (!parts.verifier.verify(event.sig, id, event.pubkey)) return refuse(event, WRONG_SIGNATURE);
-  if (looked === undefined) return { outcome: "ephemeral", id, drop };
-  return { outcome: "drop", id, drop: { ...drop, names: looked.names } };
+  const { pubkey: author, sig } = event;
+  if (!parts.verifier.verify(sig, id, author)) return refuse(event, WRONG_SIGNATURE);
+  const names = looked?.names;
+  const drop: Drop = { id, recipient, author, created_at, kind, expiry, json, names };
+  return { outcome: isEphemeral ? "ephemeral" : "drop", id, drop };
 }
 
 const WRONG_ID: Reason = "invalid: id is not the hash of the event";

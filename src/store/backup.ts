@@ -95,7 +95,7 @@ async function fill(
   } finally {
     await root.close();
   }
-  chmodSync(join(target, STORE_FILE), FILE_MODE);
+  keep(join(target, STORE_FILE));
   if (withSecret) copy(join(folder, SECRET_FILE), join(target, SECRET_FILE));
   const counts = await withoutForeignKeys(target);
   const files: Manifest["files"] = {};
@@ -140,8 +140,13 @@ function manifestIn(folder: string): Manifest {
 /** Copies the file, so that it is on disk under its name once its folder is flushed. */
 export function copy(from: string, to: string): void {
   copyFileSync(from, to);
-  chmodSync(to, FILE_MODE);
-  const file = openSync(to, "r");
+  keep(to);
+}
+
+// For its owner alone, and on the disk.
+function keep(path: string): void {
+  chmodSync(path, FILE_MODE);
+  const file = openSync(path, "r");
   fsyncSync(file);
   closeSync(file);
 }

@@ -86,6 +86,7 @@ export class KeyFiles implements DropKeys {
       writeSync(opened, Buffer.alloc(FILE_BYTES), 0, FILE_BYTES, 0);
     });
     rmSync(this.path(file), { force: true });
+    this.#forget(file);
   }
 
   // On disk when it resolves.
@@ -147,14 +148,17 @@ export class KeyFiles implements DropKeys {
     if (already !== undefined) return already;
     const path = this.path(file);
     if (!existsSync(path)) return undefined;
-    const [oldest] = this.#open;
-    if (oldest !== undefined && this.#open.size >= MOST_OPEN) {
-      closeSync(oldest[1]);
-      this.#open.delete(oldest[0]);
-    }
+    const [oldest] = this.#open.keys();
+    if (oldest !== undefined && this.#open.size >= MOST_OPEN) this.#forget(oldest);
     const opened = openSync(path, this.#mode);
     this.#open.set(file, opened);
     return opened;
+  }
+
+  #forget(file: number): void {
+    const opened = this.#open.get(file);
+    if (opened !== undefined) closeSync(opened);
+    this.#open.delete(file);
   }
 }
 

@@ -70,16 +70,8 @@ export class Keys {
   }
 
   /** Of a drop in `boxes`. */
-  box({
-    recipient,
-    created_at,
-    id,
-  }: Pick<DropIdentity, "recipient" | "created_at" | "id">): Buffer {
-    const key = Buffer.allocUnsafe(BOX_KEY_BYTES);
-    this.#names.writeKey(recipient, key, 0);
-    key.writeUIntBE(MAX_TIME - created_at, OWNER, TIME);
-    this.#names.writeId(id, key, OWNER + TIME);
-    return key;
+  box(drop: DropIdentity): Buffer {
+    return this.of(drop).box;
   }
 
   /** The same of one that is listed. */

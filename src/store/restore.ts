@@ -1,11 +1,10 @@
 // Makes a store of a backup (backup.ts).
 
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 import { copy, type Manifest, readBackup, STORE_FILE } from "./backup.ts";
 import { flushFolder } from "./flush-folder.ts";
-import { isNew } from "./history.ts";
 import { keepNames } from "./new-store.ts";
 import { FOLDER_MODE, KEY_FOLDER } from "./privacy.ts";
 import { SECRET_FILE } from "./secret.ts";
@@ -61,7 +60,6 @@ function copyAll(from: string, part: string, { files }: Manifest, secret: string
 async function prepare(part: string, tombstonesOnly: boolean): Promise<void> {
   const { root, databases } = openDatabases(part, false);
   try {
-    isNew(part, databases);
     const { meta, drops, boxes, expiries, discarded, authors } = databases;
     root.transactionSync(() => {
       // Of the relay that had it open.
@@ -80,10 +78,9 @@ async function prepare(part: string, tombstonesOnly: boolean): Promise<void> {
 
 // The store itself last: without it there is none.
 function giveNames(part: string, folder: string): void {
-  for (const name of [SECRET_FILE, KEY_FOLDER, STORE_FILE]) {
-    if (!existsSync(join(part, name))) continue;
-    renameSync(join(part, name), join(folder, name));
-    if (name === KEY_FOLDER) flushFolder(folder);
-  }
-  flushFolder(dirname(join(folder, STORE_FILE)));
+  const give = (name: string): void => renameSync(join(part, name), join(folder, name));
+  if (existsSync(join(part, SECRET_FILE))) give(SECRET_FILE);
+  give(KEY_FOLDER);
+  flushFolder(folder);
+  give(STORE_FILE);
 }

@@ -157,6 +157,7 @@ describe.concurrent("the main thread", () => {
         scene.fail("main", how);
         expect(await relay.exited).not.toBe(0);
         await sending;
+        expect(said(relay, "internal error")).toHaveLength(how === "throw" ? 1 : 0);
         await scene.isWhole(await scene.start());
       }
     },

@@ -1,5 +1,6 @@
 /* Preloaded into a relay (LD_PRELOAD): makes its disk fail from the moment on in which the file that FAILING_WRITES names is there. It says how, with what errno, and
- * how many times (always, where nothing is said): "meta 5" (writes of the meta pages of the store's file), "grow 28" (those at its end), "short 28" (those too; all
+ * how many times (always, where nothing is said): "meta 5" (writes of the meta pages of the store's file), "grow 28" (those at its end), "spare 28" (of those the large ones, by which
+ * it is made longer beforehand), "short 28" (those too; all
  * others but the meta pages' write half of what they are given); of all files below the folder that FAILING_FOLDER names, or of the store's file where it names
  * none, "write 5" (all writes), "read 5" (all reads, but through the map there are none), "sync 5" (fdatasync and the like), "slow 2000" (those take so many
  * milliseconds longer).
@@ -16,9 +17,10 @@
 #include <unistd.h>
 
 #define META_BYTES (2 * 8192)
+#define SPARE_BYTES (1 << 20)
 
-enum failing { NOTHING, META, GROW, SHORT, SYNC, WRITE, READ, SLOW };
-static const char *const NAMES[] = { "", "meta", "grow", "short", "sync", "write", "read", "slow" };
+enum failing { NOTHING, META, GROW, SPARE, SHORT, SYNC, WRITE, READ, SLOW };
+static const char *const NAMES[] = { "", "meta", "grow", "spare", "short", "sync", "write", "read", "slow" };
 
 #define REAL(name) ((typeof(name) *)dlsym(RTLD_NEXT, #name))
 
@@ -73,6 +75,8 @@ static ssize_t allowed(int fd, ssize_t bytes, off_t offset)
 	if (which == WRITE)
 		return fails(WRITE, fd) ? -1 : bytes;
 	if (which == NOTHING || which > SHORT || (which == META) != (offset < META_BYTES))
+		return bytes;
+	if (which == SPARE && bytes < SPARE_BYTES)
 		return bytes;
 	if (which != META && fstat64(fd, &stat) == 0 && offset < stat.st_size)
 		return which == SHORT ? bytes / 2 : bytes;
