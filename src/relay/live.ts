@@ -1,12 +1,8 @@
 import type { Drop } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
-import type { Store } from "../store/store.ts";
+import { ANNOUNCED_AFTER_MS, type Store } from "../store/store.ts";
 import type { Observer } from "./observer.ts";
 import type { Subscription } from "./subscription.ts";
-
-// The answer to who published it has been taken by then. Where a peer, or the proxy in front, shares a processor with this loop it would wait for the delivery, too, and
-// be told by that time that somebody listens.
-const PASSED_ON_MS = 2;
 
 /** Who listens for whom. Delivery costs what the recipient's own subscriptions cost, however many others there are. */
 export class LiveIndex {
@@ -44,9 +40,9 @@ export class LiveIndex {
     );
   }
 
-  /** Hands on a drop that is stored nowhere: a moment later, whoever listens. */
+  /** Hands on a drop that is stored nowhere: as much later as one that is, whoever listens. */
   passOn(drop: Drop): void {
-    setTimeout(() => this.deliver(drop, undefined), PASSED_ON_MS);
+    setTimeout(() => this.deliver(drop, undefined), ANNOUNCED_AFTER_MS);
   }
 
   /** Hands the drop to every subscription that listens for its recipient; `seq` is undefined for one that is only passed on. Answers how many took it. */

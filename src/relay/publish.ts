@@ -1,7 +1,7 @@
 // A published event, from its raw text to its answer: examined away from the event loop, acted on, answered once that is true for good.
 //
 // - OK is sent before a drop is delivered live: neither the answer nor its time tells whether the recipient is listening. Stored drops are announced by
-//   the store, ephemeral ones a moment later.
+//   the store, a moment later, ephemeral ones by the live index.
 // - Of several events of one connection each is answered when it is done, in whatever order.
 
 import type { Acknowledgement } from "../nostr/acknowledgement.ts";

@@ -180,7 +180,6 @@ async function openLocked(
       arrivals.committed();
       announcements.committed();
     },
-    answered: () => announcements.answered(),
     aborted() {
       tables.drops.takeGone();
       announcements.aborted();
@@ -231,8 +230,7 @@ async function openLocked(
       // What cannot be written over now is after the next start.
       if (cause === undefined) await dropKeys.destroyAll().catch(() => undefined);
       dropKeys.close();
-      // The last commit is announced in the next turn.
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      announcements.announce();
       // lmdb would wait for a transaction that never ends.
       const closing = cause === undefined ? opened : opened.slice(1);
       for (const close of closing) await close();

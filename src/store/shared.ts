@@ -65,8 +65,6 @@ async function answerTo(store: Store, question: Question): Promise<unknown> {
     case "vanish":
       return store.vanish(question[1], question[2]);
     case "list":
-      // What was committed before is announced a turn after it was answered: whoever counts a drop has been brought it.
-      await new Promise<void>((resolve) => setImmediate(resolve));
       return packHeaders(await store.list(question[1], question[2], question[3]));
     case "sweep": {
       const [, of, now, from] = question;

@@ -2,6 +2,12 @@ import type { Drop } from "../nostr/drop.ts";
 import type { NostrEvent } from "../nostr/event.ts";
 
 /**
+ * The answer to who put a drop has been taken by then. Where a peer, or the proxy in front, shares a processor with the relay it would wait for the delivery, too, and be
+ * told by that time that somebody listens.
+ */
+export const ANNOUNCED_AFTER_MS = 2;
+
+/**
  * What a relay keeps: boxes of drops, and the memory of what was acknowledged.
  *
  * - A promise of a write resolves after the write would survive `kill -9` and a power cut, and not before. When it rejects, nothing is known of the
@@ -14,8 +20,8 @@ import type { NostrEvent } from "../nostr/event.ts";
  *   other. But it is not held, not announced and not counted, and from then on it is known. A sender cannot tell by its first arrival what became of it.
  * - `list` and `read` show what is committed, and never a drop that an earlier, resolved write removed. They take no lock and pin no snapshot:
  *   between two calls drops may come and go.
- * - Every committed drop that is still held is announced once, in the order of `seq`, after the promise of its `put` resolved: how long an answer takes must not tell
- *   whether anybody listens. `watermark` is the `seq` of the newest one committed. Whoever notes it and subscribes in one turn misses nothing: `list` shows
+ * - Every committed drop that is still held is announced once, in the order of `seq`, `ANNOUNCED_AFTER_MS` after the promise of its `put` resolved: how long an answer
+ *   takes must not tell whether anybody listens. `watermark` is the `seq` of the newest one committed. Whoever notes it and subscribes in one turn misses nothing: `list` shows
  *   all up to it, and what comes later is announced.
  * - `list`, `read` and the rest throw, or reject, when the store cannot be read: nothing found means that nothing is there. A record that is damaged is skipped as
  *   if it were not there.

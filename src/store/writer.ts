@@ -22,8 +22,6 @@ type WriterEvents = {
   readonly verify: () => void;
   /** After a commit, before the promises of what ended in it resolve: reads may see it now. */
   readonly committed: () => void;
-  /** After those promises were heard. */
-  readonly answered: () => void;
   /** After a transaction that came to nothing. */
   readonly aborted: () => void;
   /** Whether LMDB can still be read. After a failed meta page it cannot, whatever that failed for. */
@@ -115,7 +113,6 @@ export class Writer {
     }
     this.#events.committed();
     for (const { waiting, outcome } of ended) waiting.done(outcome as never);
-    setImmediate(this.#events.answered);
   }
 
   // What those who wait are told.

@@ -2,6 +2,7 @@ import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 
 import { Client, type Message, now } from "../support/client.ts";
+import { delivered } from "../support/delivered.ts";
 import { documented } from "../support/documented.ts";
 import {
   acknowledgement,
@@ -224,6 +225,7 @@ describe("an acknowledgement", () => {
     ]) {
       expect(await sender.publish(ack)).toEqual(ok(ack));
     }
+    await delivered(relay().url);
     // Anything that was passed on would be heard before these.
     expect(await client.count({})).toEqual(["COUNT", "count", { count: 0 }]);
     expect(await client.pickup({ kinds: [5, 20221] })).toEqual([]);
@@ -240,6 +242,7 @@ describe("an acknowledgement that comes before its drop", () => {
     expect(await client.publish(drop)).toEqual(
       documented("a drop that comes for the first time and was acknowledged before", ok(drop)),
     );
+    await delivered(relay().url);
     // What was delivered live would be heard before this.
     expect(await client.count({})).toEqual(["COUNT", "count", { count: 0 }]);
     expect(await client.publish(drop)).toEqual(
@@ -659,6 +662,7 @@ describe("an ephemeral wrap (kind 21059)", () => {
     expect(await sender.publish(wrap)).toEqual(ok(wrap));
     expect(await client.hear()).toEqual(["EVENT", "live", wrap]);
     expect(await client.pickup()).toEqual([]);
+    await delivered(relay().url);
     expect(await stranger.count({})).toEqual(["COUNT", "count", { count: 0 }]);
   });
 
@@ -680,6 +684,7 @@ describe("an ephemeral wrap (kind 21059)", () => {
     const sender = await Client.connect(relay().url);
     const forged = { ...ephemeralWrap({ to: bob }), sig: "0".repeat(128) };
     expect((await sender.publish(forged))[2]).toBe(false);
+    await delivered(relay().url);
     expect(await client.count({})).toEqual(["COUNT", "count", { count: 0 }]);
   });
 });

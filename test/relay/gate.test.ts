@@ -6,7 +6,8 @@ import type { NostrEvent } from "nostr-tools";
 import { expect, it } from "vitest";
 
 import { Client, type Message, now } from "../support/client.ts";
-import { acknowledgement, ephemeralWrap, inOrder, signed } from "../support/events.ts";
+import { delivered } from "../support/delivered.ts";
+import { acknowledgement, inOrder, signed } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { OVERTAKING, sharedRelay } from "../support/relay.ts";
 
@@ -224,7 +225,7 @@ it("REQ, COUNT, ids and live delivery show what a naive oracle says, and nothing
         }),
       );
       await publish(sender, coming);
-      if (coming.some(({ kind }) => kind === 21059)) await passedOn(sender);
+      await delivered(relay().url);
 
       const held = stored.filter((event) => !gone.includes(event));
       const heldLater = [...held, ...coming.filter(({ kind }) => kind !== 21059)];
@@ -270,16 +271,6 @@ async function publish(sender: Client, events: readonly NostrEvent[]): Promise<v
   const answers: Message[] = [];
   while (answers.length < events.length) answers.push(await sender.hear());
   expect(new Set(answers)).toEqual(new Set(events.map(({ id }) => ["OK", id, true, ""])));
-}
-
-/** Resolves when every ephemeral wrap that was answered has been handed on: one that followed them has. */
-async function passedOn(sender: Client): Promise<void> {
-  const last = person();
-  const listener = await (await Client.connect(relay().url)).authenticate(last);
-  await listener.request("last", {});
-  await publish(sender, [ephemeralWrap({ to: last })]);
-  await listener.hear();
-  listener.end();
 }
 
 function acknowledgements(

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { Client, now } from "../support/client.ts";
+import { delivered } from "../support/delivered.ts";
 import {
   acknowledgement,
   directMessage,
@@ -64,6 +65,7 @@ describe("live delivery", () => {
     const sender = await Client.connect(relay().url);
     await sender.publish(drop);
     await sender.publish(ephemeralWrap({ to: bob }));
+    await delivered(relay().url);
     expect(await stranger.count({})).toEqual(["COUNT", "count", { count: 0 }]);
   });
 
@@ -120,6 +122,7 @@ describe("live delivery", () => {
     for (const drop of drops) await sender.publish(drop);
     expect(await client.hear()).toEqual(["EVENT", "live", drops[1]]);
     expect(await client.hear()).toEqual(["EVENT", "live", drops[2]]);
+    await delivered(relay().url);
     expect(await client.count({})).toEqual(["COUNT", "count", { count: 4 }]);
   });
 
@@ -155,6 +158,7 @@ describe("live delivery", () => {
     ];
     await sender.publish(signed(bob, { kind: 20221, tags }));
     await sender.publish(signed(bob, { kind: 5, tags }));
+    await delivered(relay().url);
     expect(await phone.count({})).toEqual(["COUNT", "count", { count: 0 }]);
     expect(await phone.pickup({ kinds: [5, 20221] })).toEqual([]);
   });

@@ -2,12 +2,19 @@
 
 import { createHash } from "node:crypto";
 
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 
 import type { Drop, RetentionRule } from "../../src/nostr/drop.ts";
 import { writeEvent } from "../../src/nostr/event.ts";
 import type { StoreLimits } from "../../src/store/write-context.ts";
-import type { Acknowledged, Header, Held, Store, SweepCursor } from "../../src/store/store.ts";
+import {
+  type Acknowledged,
+  ANNOUNCED_AFTER_MS,
+  type Header,
+  type Held,
+  type Store,
+  type SweepCursor,
+} from "../../src/store/store.ts";
 import { inOrder } from "../support/events.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import type { StoreSettings } from "./model.ts";
@@ -867,19 +874,31 @@ export function storeContract(name: string, openStore: OpenStore): void {
         expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
       });
 
-      it("announces a drop after its put resolved", async () => {
+      it("announces a drop a while after its put resolved", async () => {
         const { store } = await open();
         const feed = listen(store);
-        const announcedBefore: boolean[] = [];
-        const drops = Array.from({ length: 50 }, () => aDrop());
-        for (const drop of drops) {
-          const put = store.put(drop, NOW);
-          await put.then(() =>
-            announcedBefore.push(feed.announced.some(({ id }) => id === drop.id)),
-          );
-        }
-        await feed.until(drops.at(-1)!);
-        expect(announcedBefore).toEqual(drops.map(() => false));
+        const passes = aClock();
+        const [first, second] = [aDrop(), aDrop()];
+        await store.put(first, NOW);
+        await passes(ANNOUNCED_AFTER_MS - 1);
+        await store.put(second, NOW);
+        expect(feed.announced).toEqual([]);
+        await passes(1);
+        expect((await feed.until(first)).map(({ id }) => id)).toEqual([first.id]);
+        await passes(ANNOUNCED_AFTER_MS - 1);
+        expect((await feed.until(second)).map(({ id }) => id)).toEqual([first.id, second.id]);
+      });
+
+      it("does not announce what is acknowledged before that", async () => {
+        const { store } = await open();
+        const feed = listen(store);
+        const passes = aClock();
+        const [gone, kept] = [aDrop(), aDrop()];
+        await store.put(gone, NOW);
+        await store.put(kept, NOW);
+        await store.acknowledge(by(BOB, gone), NOW);
+        await passes(ANNOUNCED_AFTER_MS);
+        expect((await feed.until(kept)).map(({ id }) => id)).toEqual([kept.id]);
       });
 
       it("is silent about drops that were not stored", async () => {
@@ -1040,6 +1059,13 @@ function by(signer: string, ...drops: readonly Drop[]): Acknowledged {
 async function held(store: Store, recipient = BOB): Promise<string[]> {
   const headers = await store.list(recipient, {}, 10_000);
   return store.read(headers).map((json) => (JSON.parse(json ?? "{}") as Drop).id);
+}
+
+/** Stands until it is told how many milliseconds pass. */
+function aClock(): (ms: number) => Promise<unknown> {
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  return (ms) => vi.advanceTimersByTimeAsync(ms);
 }
 
 type Feed = {

@@ -10,20 +10,21 @@ import {
 } from "../../src/nostr/drop.ts";
 import type { NostrEvent } from "../../src/nostr/event.ts";
 import type { StoreLimits } from "../../src/store/write-context.ts";
-import type {
-  Acknowledged,
-  AcknowledgeOutcome,
-  DropIdentity,
-  Header,
-  Held,
-  Place,
-  PutOutcome,
-  Store,
-  Swept,
-  Totals,
-  Vanishing,
-  VanishOutcome,
-  Window,
+import {
+  type Acknowledged,
+  type AcknowledgeOutcome,
+  ANNOUNCED_AFTER_MS,
+  type DropIdentity,
+  type Header,
+  type Held,
+  type Place,
+  type PutOutcome,
+  type Store,
+  type Swept,
+  type Totals,
+  type Vanishing,
+  type VanishOutcome,
+  type Window,
 } from "../../src/store/store.ts";
 
 export type StoreSettings = {
@@ -112,13 +113,13 @@ export class Model implements Store {
     }
     const held = { ...drop, seq: ++this.#seq };
     this.#disk.kept.push({ drop: held, leaves: drop.expiry });
-    setImmediate(() => {
+    setTimeout(() => {
       // What left the box in the meantime is not announced any more.
       if (!this.#disk.kept.some(({ drop: other }) => other === held)) return;
       for (const [listener, wants] of this.#listeners) {
         if (wants(held.recipient)) listener([held]);
       }
-    });
+    }, ANNOUNCED_AFTER_MS);
     return "stored";
   }
 

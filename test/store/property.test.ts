@@ -9,7 +9,12 @@ import { type Drop, expiryOf, type RetentionRule, untimely } from "../../src/nos
 import { type NostrEvent, writeEvent } from "../../src/nostr/event.ts";
 import { openKnownDrops } from "../../src/store/known-drops.ts";
 
-import { type Header, ID_PREFIX_DIGITS, type Store } from "../../src/store/store.ts";
+import {
+  ANNOUNCED_AFTER_MS,
+  type Header,
+  ID_PREFIX_DIGITS,
+  type Store,
+} from "../../src/store/store.ts";
 import { verifyStore } from "../../src/store/verify.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
@@ -240,7 +245,7 @@ class Side {
     const before = this.#announced.length;
     const told = await this.#do(step);
     // Announcements follow the answers.
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, ANNOUNCED_AFTER_MS));
     const { store } = this.#opened;
     const boxes = [];
     for (const person of PEOPLE) {
