@@ -15,10 +15,11 @@ import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 
 import { finalizeEvent } from "../test/support/sign.ts";
-import { anyOf, Asking, framed, publishAll, shuffled } from "./harness/asking.ts";
+import { anyOf, Asking, publishAll, shuffled } from "./harness/asking.ts";
 import { acknowledgement, giftWrap, now, person, type Person, stranger } from "./harness/events.ts";
 import { guessed, type Trial } from "./harness/guess.ts";
 import { machine } from "./harness/machine.ts";
+import { Posting } from "./harness/posting.ts";
 import { startRelay } from "./harness/relay.ts";
 import { frame } from "./harness/wire.ts";
 
@@ -30,15 +31,16 @@ const CONNECTIONS = 32;
 const DROPS_IN_A_FULL_BOX = 200;
 const SOON = 2;
 
-type Prepared = { readonly isSo: boolean; readonly bytes: Buffer; readonly id: string };
+/** What is said, as the message it is over WebSocket, and the id in its answer. */
+type Prepared = { readonly isSo: boolean; readonly said: readonly unknown[]; readonly id: string };
 
 type Question = {
   readonly so: string;
   readonly otherwise: string;
   /** Does what each trial needs, and answers what the stranger sends. */
   readonly prepare: (kinds: readonly boolean[]) => Promise<readonly Prepared[]>;
-  /** Whether the stranger has proved a key of his own. */
-  readonly isAuthenticated?: true;
+  /** Whether the stranger has proved a key of his own, or comes to the HTTP door. */
+  readonly as?: "known" | "door";
 };
 
 const { values, positionals } = parseArgs({
@@ -68,6 +70,10 @@ const [others, strangers, known] = [
   await connected(1_000),
   await Promise.all((await connected(2_000)).map((one) => one.authenticate(person()))),
 ];
+const door = Array.from(
+  { length: CONNECTIONS },
+  (_, number) => new Posting(relay.url.replace("ws:", "http:"), 4_000 + number),
+);
 const recipients = Array.from({ length: RECIPIENTS }, () => person());
 const [online, offline] = [recipients.slice(0, 20), recipients.slice(20, 40)];
 const listening = new Worker(new URL("./harness/listeners.ts", import.meta.url), {
@@ -99,7 +105,7 @@ function dropped(when: "before" | "after", expiresIn?: number): Question["prepar
     );
     if (when === "after") await publishAll(others, acknowledgements);
     if (expiresIn !== undefined) await sleep((expiresIn + 1) * 1_000);
-    return drops.map(({ isSo, wrap }) => ({ isSo, bytes: framed(wrap), id: wrap.id }));
+    return drops.map(({ isSo, wrap }) => ({ isSo, said: ["EVENT", wrap], id: wrap.id }));
   };
 }
 
@@ -108,7 +114,7 @@ function sent(kind: number): Question["prepare"] {
   return async (kinds) =>
     kinds.map((isSo) => {
       const wrap = wrapFor(anyOf(isSo ? online : offline), kind);
-      return { isSo, bytes: framed(wrap), id: wrap.id };
+      return { isSo, said: ["EVENT", wrap], id: wrap.id };
     });
 }
 
@@ -125,7 +131,7 @@ function aboutBoxes(ask: (box: string) => readonly unknown[]): Question["prepare
   return async (kinds) =>
     kinds.map((isSo) => ({
       isSo,
-      bytes: frame(JSON.stringify(ask(isSo ? full.pubkey : stranger()))),
+      said: ask(isSo ? full.pubkey : stranger()),
       id: "",
     }));
 }
@@ -143,24 +149,36 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
     prepare: dropped("after", SOON),
   },
   "a first wrap": { so: "recipient online", otherwise: "offline", prepare: sent(1_059) },
+  "a copy, posted": {
+    so: "acknowledged",
+    otherwise: "held",
+    prepare: dropped("after"),
+    as: "door",
+  },
+  "a first wrap, posted": {
+    so: "recipient online",
+    otherwise: "offline",
+    prepare: sent(1_059),
+    as: "door",
+  },
   "an ephemeral wrap": { so: "recipient online", otherwise: "offline", prepare: sent(21_059) },
   REQ: {
     so: "full box",
     otherwise: "empty box",
     prepare: aboutBoxes((box) => ["REQ", "q", { "#p": [box] }]),
-    isAuthenticated: true,
+    as: "known",
   },
   COUNT: {
     so: "full box",
     otherwise: "empty box",
     prepare: aboutBoxes((box) => ["COUNT", "q", { "#p": [box] }]),
-    isAuthenticated: true,
+    as: "known",
   },
   "NEG-OPEN": {
     so: "full box",
     otherwise: "empty box",
     prepare: aboutBoxes((box) => ["NEG-OPEN", "q", { "#p": [box] }, "6100000200"]),
-    isAuthenticated: true,
+    as: "known",
   },
   ids: {
     so: "held for another",
@@ -171,24 +189,28 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
         others,
         wraps.filter(({ isSo }) => isSo).map(({ wrap }) => wrap),
       );
-      return wraps.map(({ isSo, wrap: { id } }) => {
-        const bytes = frame(JSON.stringify(["REQ", "q", { ids: [id] }]));
-        return { isSo, bytes, id };
-      });
+      return wraps.map(({ isSo, wrap: { id } }) => ({
+        isSo,
+        said: ["REQ", "q", { ids: [id] }],
+        id,
+      }));
     },
-    isAuthenticated: true,
+    as: "known",
   },
 };
 
-async function tried({ prepare, isAuthenticated }: Question, trials: number): Promise<Trial[]> {
+async function tried({ prepare, as }: Question, trials: number): Promise<Trial[]> {
   const done: Trial[] = [];
+  const asking = as === "door" ? door : as === "known" ? known : strangers;
   while (done.length < trials) {
     const kinds = Array.from(
       { length: Math.min(BATCH, trials - done.length) },
       () => randomInt(2) === 1,
     );
-    for (const { isSo, bytes, id } of shuffled(await prepare(kinds))) {
-      const { answer, micros } = await anyOf(isAuthenticated ? known : strangers).ask(bytes);
+    for (const { isSo, said, id } of shuffled(await prepare(kinds))) {
+      const bytes =
+        as === "door" ? Buffer.from(JSON.stringify(said[1])) : frame(JSON.stringify(said));
+      const { answer, micros } = await anyOf<Asking | Posting>(asking).ask(bytes);
       done.push({ isSo, answer: id === "" ? answer : answer.replace(id, "<id>"), micros });
     }
   }
@@ -203,7 +225,7 @@ for (const [name, question] of Object.entries(QUESTIONS)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
   process.stdout.write(`\n${name}\n${guessed(await tried(question, trials), question)}`);
 }
-const all = [others, strangers, known].flat();
+const all = [others, strangers, known, door].flat();
 await Promise.all(all.map((connection) => connection.close()));
 await listening.terminate();
 await relay.stop();
