@@ -55,7 +55,7 @@ export class KeyFiles implements DropKeys {
   }
 
   copy(seq: number, target: Buffer): boolean {
-    const opened = this.#opened(fileOf(seq));
+    const opened = orLost(() => this.#opened(fileOf(seq)));
     if (opened === undefined) return false;
     const bytes = orLost(() => readSync(opened, target, 0, DROP_KEY_BYTES, placeOf(seq)));
     if (bytes < DROP_KEY_BYTES) throw new StoreLost(`${this.path(fileOf(seq))} was cut short`);
@@ -187,6 +187,6 @@ function orLost<Answer>(read: () => Answer): Answer {
   try {
     return read();
   } catch (error) {
-    throw new StoreLost((error as Error).message, { cause: error });
+    throw new StoreLost("a key cannot be read", { cause: error });
   }
 }

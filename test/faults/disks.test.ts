@@ -28,7 +28,12 @@ import {
   type TestContext,
 } from "vitest";
 
-import { Client } from "../support/client.ts";
+import { systemRuntime } from "../../src/server/runtime.ts";
+import { KEYS_A_FILE } from "../../src/store/key-files.ts";
+import { openLmdbStore } from "../../src/store/lmdb.ts";
+import { aDrop, DAY, hex } from "../store/contract.ts";
+import { Client, now } from "../support/client.ts";
+import { LIMITS } from "../support/clock.ts";
 import { giftWrap } from "../support/events.ts";
 import { fillDisk } from "../support/fill.ts";
 import { person } from "../support/people.ts";
@@ -73,6 +78,8 @@ type Load = {
 
 type Row = Load & {
   readonly fault: string;
+  /** Something that is done to the store of a relay that is not running. */
+  readonly before?: (data: string) => Promise<void>;
   readonly bring: (stand: Stand) => void;
   /** Another file system. */
   readonly on?: "ext4";
@@ -96,6 +103,12 @@ const ENDING: readonly Ending[] = [
   { fault: "fails to write", bring: ({ fail }) => fail("write 5"), cause: EIO },
   { fault: "fails to write once", bring: ({ fail }) => fail("write 5 1"), cause: EIO },
   { fault: "fails to flush once", bring: ({ fail }) => fail("sync 5 1"), cause: EIO },
+  {
+    fault: "fails to read the keys of drops",
+    before: bury,
+    bring: ({ fail }) => fail("read 5"),
+    cause: "a key cannot be read: EIO: i/o error, read",
+  },
   { fault: "takes no more writes", bring: ({ fail }) => fail("write 30"), cause: EROFS },
   {
     fault: "is an ext4 that found itself damaged, and takes no more writes",
@@ -172,6 +185,19 @@ async function copyOfFilled(data: string): Promise<PromisedBox> {
   return made.box.copy();
 }
 
+/** So many drops for others follow that the keys of what is held are in a file that no relay keeps in memory. */
+async function bury(folder: string): Promise<void> {
+  const settings = { folder, retentionSeconds: 30 * DAY, diskReserveBytes: 0, limits: LIMITS };
+  const { store } = await openLmdbStore(settings, systemRuntime);
+  const created_at = now();
+  for (let recipient = 0; recipient * LIMITS.boxDrops < KEYS_A_FILE; recipient += 1) {
+    const box = { recipient: hex(`another ${recipient}`), created_at };
+    const puts = Array.from({ length: LIMITS.boxDrops }, () => store.put(aDrop(box), created_at));
+    await Promise.all(puts);
+  }
+  await store.close();
+}
+
 const NO_RESERVE = { DEADDROP_LIMITS_DISK_RESERVE_BYTES: "0", DEADDROP_SWEEP_SECONDS: "1s" };
 
 type Failing = {
@@ -222,6 +248,7 @@ async function loaded(
   const data = temporaryFolder();
   const through = row.on === "ext4" ? onExt4(makeExt4(), data) : [];
   const box = await (row.on === "ext4" ? filled(data, through) : copyOfFilled(data));
+  await row.before?.(data);
   const { env, fail, mend } = failing(data);
   const relay = await startRelay({ data, env, through });
   const seen = row.on === undefined ? data : `/proc/${relay.pid}/root${data}`;
