@@ -29,6 +29,7 @@ export type Observer = { count(what: Counted, times?: number): void };
 
 /** The operator's log. One line, no content, no recipient, no address. */
 export type Log = {
+  debug(details: object, message: string): void;
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
   error(details: object, message: string): void;

@@ -40,11 +40,15 @@ export class Refusals {
 
   #gather(): void {
     for (const [reason, times] of this.#reasons) {
-      // Sizes, counts and quoted words would make each refusal a kind of its own.
-      const kind = reason.replace(/\d+/g, "N").replace(/".*"/g, '"…"');
+      const kind = kindOf(reason);
       if (this.#kinds.size >= MAX_KINDS && !this.#kinds.has(kind)) continue;
       this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + times);
     }
     this.#reasons.clear();
   }
+}
+
+/** A reason as others of its kind have it, too: without sizes, counts and quoted words. */
+export function kindOf(reason: string): string {
+  return reason.replace(/\d+/g, "N").replace(/".*"/g, '"…"');
 }

@@ -2,12 +2,11 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 
-import pino from "pino";
-
 import type { Counted, Observer } from "../relay/observer.ts";
 import { remoteStore } from "../store/remote.ts";
 import { type EventLoopSettings, startEventLoop } from "./event-loop.ts";
 import { reportIncidents } from "./incidents.ts";
+import { openLog } from "./log.ts";
 
 export type EventLoopData = {
   readonly settings: EventLoopSettings;
@@ -27,7 +26,7 @@ if (main === null) throw new Error("event-loop-thread.ts runs as a worker thread
 const { settings, store: port } = workerData as EventLoopData;
 
 let counts = new Map<Counted, number>();
-const log = pino({ level: settings.config.log, base: null });
+const log = openLog(settings.config.log);
 // As in the main thread.
 process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
 const observer: Observer = {

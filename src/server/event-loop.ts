@@ -19,11 +19,12 @@ import type { Log, Observer } from "../relay/observer.ts";
 import { Relay } from "../relay/relay.ts";
 import { isFull, type SharedState } from "../store/shared-state.ts";
 import { type Store, TOLD } from "../store/store.ts";
-import type { Transport } from "../transport/transport.ts";
+import type { Socket, SocketHandlers, Transport } from "../transport/transport.ts";
 import { wsTransport } from "../transport/ws.ts";
 import { Pool } from "../verify/pool.ts";
 import type { VerifierName } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
+import { followed } from "./followed.ts";
 import { ownUrls } from "./own-urls.ts";
 import { nowOrSwept, systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
@@ -122,6 +123,7 @@ export async function startEventLoop(
   };
   const transport = await loadTransport(config.transport);
   const { connections } = relay.host;
+  const connected = (socket: Socket): SocketHandlers => relay.connected(socket);
   const listener = await transport(
     {
       host: config.listen.host,
@@ -134,7 +136,7 @@ export async function startEventLoop(
     },
     {
       admits: (address) => connections.admits(address),
-      opened: (socket) => relay.connected(socket),
+      opened: config.log === "debug" ? (socket) => followed(socket, connected, log) : connected,
       began: (address) => (connections.began(address) ? undefined : refusal(429, TOO_MANY)),
       ended: (address) => connections.ended(address),
       request: routes(

@@ -1,8 +1,9 @@
-import pino from "pino";
+import type { Logger } from "pino";
 
 import type { Config } from "../config/schema.ts";
 import { isCommitError } from "../store/incidents.ts";
 import { die } from "./die.ts";
+import { openLog } from "./log.ts";
 import { type RunningRelay, startRelay } from "./start.ts";
 
 // SIGTERM to exit takes less than 5 s; what takes longer will not end by itself.
@@ -10,8 +11,7 @@ const STOP_MS = 8_000;
 
 /** `deaddrop serve`: runs until it is asked to stop, be it while it starts. Answers the exit code. */
 export async function serve(config: Config, stopping: AbortSignal): Promise<number> {
-  // With a length it can be told when all is written.
-  const log = pino({ level: config.log, base: null }, pino.destination({ minLength: 1 }));
+  const log = openLog(config.log);
   process.on("unhandledRejection", (error) => {
     // A failed commit makes lmdb reject promises that nobody holds. What they belong to was answered, and the store says why it failed.
     if (!isCommitError(error)) log.error({ err: error }, "internal error");
@@ -36,6 +36,6 @@ export async function serve(config: Config, stopping: AbortSignal): Promise<numb
 }
 
 // Ends the process that has not ended by then, whatever holds it.
-function endWithin(log: pino.Logger, because: string): void {
+function endWithin(log: Logger, because: string): void {
   setTimeout(() => die(log, { because }, "something did not end in time"), STOP_MS).unref();
 }

@@ -516,6 +516,7 @@ describe("the operator's view", () => {
     // It did tell of all that, in its own words.
     expect(metrics).toContain('what="refused: restricted"');
     expect(log).toContain("invalid: signature is wrong");
+    expect(log).toContain('"verb":"COUNT","chars":');
     const secrets = [
       ...[alice, bob, denied].map(({ key }) => key),
       ...[...drops, wrap].flatMap(({ id, pubkey, sig }) => [id, pubkey, sig]),

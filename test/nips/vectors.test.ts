@@ -83,7 +83,7 @@ async function start(
   const parts = { verifier, known, policies, rule, maxAcknowledgementIds: 1_000, runtime };
   const examine = examiner(parts);
   const unlimited = new RateLimiter({ perSecond: 0, burst: 1 });
-  const silent = { info() {}, warn() {}, error() {} };
+  const silent = { debug() {}, info() {}, warn() {}, error() {} };
   const relay = new Relay(
     {
       store,

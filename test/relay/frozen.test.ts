@@ -58,7 +58,7 @@ function startRelay(): Relay {
       filling: unlimited,
       passOn() {},
       observer: { count() {} },
-      log: { info() {}, warn() {}, error() {} },
+      log: { debug() {}, info() {}, warn() {}, error() {} },
       runtime: { now: () => seconds, monotonic: () => seconds, randomHex: () => "00" },
     },
     { urls: [], limits: LIMITS },

@@ -29,7 +29,7 @@ export async function inProcessAuthenticator(
   });
   const pool: ExaminationPool = { hasRoom: true, ask: async (text) => examine([text])[0] };
   const observer = { count: () => {} };
-  const log = { info: () => {}, warn: () => {}, error: () => {} };
+  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
   const refusals = new Refusals({ log, observer });
   const examination = new Examination(pool, refusals);
   return new Authenticator({ examination, refusals, observer, runtime, urls });

@@ -94,6 +94,7 @@ export async function relayInProcess(failed: (details: object) => void): Promise
       copying: unlimited,
       observer: { count: () => {} },
       log: {
+        debug: () => {},
         info: () => {},
         warn: () => {},
         error: failed,
