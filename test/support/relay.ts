@@ -9,8 +9,11 @@ import { afterAll, beforeAll, onTestFinished } from "vitest";
 import { COMPILED } from "./compiled.ts";
 
 export type RelayProcess = {
+  /** Where it listens first. */
   readonly url: string;
   readonly http: string;
+  /** Everywhere it listens, hosts and ports. */
+  readonly addresses: readonly string[];
   readonly metrics: string | undefined;
   readonly data: string;
   readonly pid: number;
@@ -127,10 +130,15 @@ export async function startRelay(
       ),
     );
   });
-  const { url, metrics } = (await listening) as LogLine & { url: string; metrics?: string };
+  const { listen, metrics } = (await listening) as LogLine & {
+    listen: readonly string[];
+    metrics?: string;
+  };
+  const addresses = listen.map((address) => address.replace(/ .*/, ""));
   return {
-    url,
-    http: url.replace("ws", "http"),
+    url: `ws://${addresses[0]}`,
+    http: `http://${addresses[0]}`,
+    addresses,
     metrics,
     data,
     pid: child.pid ?? 0,
