@@ -3,7 +3,7 @@ import type { Socket as NetSocket } from "node:net";
 
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 
-import { asksForWebSocket, NO_GUESS } from "./request-head.ts";
+import { asksForWebSocket } from "./request-head.ts";
 import type {
   ListenAt,
   Listener,
@@ -20,7 +20,7 @@ const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 const CAN_SHARE_PORTS = major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
 
 // How long who connected and said nothing yet is waited for at the end: its first words are on their way.
-const FIRST_WORDS_MS = 250;
+const FIRST_WORDS_MS = 500;
 
 /** The default transport: Node's HTTP server, one for each address, and the `ws` package. */
 export const wsTransport: Transport = async (settings, handlers) => {
@@ -44,7 +44,6 @@ export const wsTransport: Transport = async (settings, handlers) => {
     silent: new Set(),
     allSpoke() {},
     isStopping: false,
-    isClosing: false,
   };
   const servers: Server[] = [];
   const ports: number[] = [];
@@ -77,8 +76,6 @@ type State = {
   allSpoke: () => void;
   /** Each connection is closed after one more answer. */
   isStopping: boolean;
-  /** Nothing is answered any more. */
-  isClosing: boolean;
 };
 
 function serverAt(address: ListenAt, state: State): Server {
@@ -117,7 +114,6 @@ function serverAt(address: ListenAt, state: State): Server {
     }
     // `ws` knows it alone, and not in a list.
     request.headers.upgrade = "websocket";
-    if (state.isClosing) return refuse(stream, "503 Service Unavailable");
     const peer = addressOf(request, address);
     if (!handlers.admits(peer)) return refuse(stream, "429 Too Many Requests");
     webSockets.handleUpgrade(request, stream, head, (webSocket) => {
@@ -127,10 +123,6 @@ function serverAt(address: ListenAt, state: State): Server {
   });
   server.on("request", (request, response) => {
     spoke.call(request.socket);
-    if (state.isClosing) {
-      response.writeHead(503, { ...NO_GUESS, connection: "close", "content-length": 0 }).end();
-      return;
-    }
     if (state.isStopping) response.shouldKeepAlive = false;
     const peer = addressOf(request, address);
     const refusal = handlers.began(peer);
@@ -164,31 +156,32 @@ function listener(servers: readonly Server[], ports: readonly number[], state: S
       server.closeIdleConnections();
     }
   }
-  function open(): Promise<void>[] {
-    const gone = [...webSockets.clients].map(
-      (webSocket) => new Promise<void>((resolve) => webSocket.once("close", () => resolve())),
-    );
-    return [...gone, ...answering];
+  // Who finishes a handshake or asks meanwhile is waited for, too.
+  async function emptied(): Promise<void> {
+    while (webSockets.clients.size + answering.size > 0) {
+      const gone = [...webSockets.clients].map(
+        (webSocket) => new Promise<void>((resolve) => webSocket.once("close", () => resolve())),
+      );
+      await Promise.all([...gone, ...answering]);
+    }
   }
   async function close(graceMs: number): Promise<void> {
     stopListening();
-    const grace = after(graceMs);
-    const words = after(Math.min(graceMs, FIRST_WORDS_MS));
     const spoken = new Promise<void>((resolve) => {
       state.allSpoke = resolve;
       if (silent.size === 0) resolve();
     });
+    const grace = after(graceMs);
+    const words = after(Math.min(graceMs, FIRST_WORDS_MS));
     await Promise.race([spoken, words.over]);
+    const empty = emptied();
+    await Promise.race([empty, grace.over]);
     words.cancel();
-    state.isClosing = true;
-    const waitedFor = Promise.all(open());
-    await Promise.race([waitedFor, grace.over]);
     grace.cancel();
     for (const webSocket of webSockets.clients) webSocket.terminate();
-    for (const stream of ignored) stream.destroy();
-    for (const stream of silent) stream.destroy();
+    for (const stream of [...ignored, ...silent]) stream.destroy();
     for (const server of servers) server.closeAllConnections();
-    await Promise.all([waitedFor, closed]);
+    await Promise.all([empty, closed]);
   }
   let closing: Promise<void> | undefined;
   return {
