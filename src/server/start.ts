@@ -114,10 +114,10 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   warnOfOtherNames(config, eventLoop.addresses, log);
   log.info(
     {
-      listen,
-      inherited: addresses.filter(({ descriptor }) => descriptor !== undefined).length,
       url: config.url || directUrl(eventLoop.addresses),
       aliases: config.aliases,
+      listen,
+      inherited: addresses.filter(({ descriptor }) => descriptor !== undefined).length,
       version: VERSION,
       data: config.data,
       transport: config.transport,

@@ -192,8 +192,11 @@ describe.skipIf(isUws)("a relay that is started with its listening socket", PATI
     const { descriptor, port } = await heldSocket({ host: "::" });
     const env = { DEADDROP_LISTEN: `${host}:${port}`, DEADDROP_URL: "wss://drop.example" };
     await startRelay({ env, sockets: [descriptor] });
-    await Client.connect(`ws://127.0.0.1:${port}`);
-    await Client.connect(`ws://[::1]:${port}`);
+    for (const name of ["127.0.0.1", "[::1]"]) {
+      const drop = giftWrap({ to: person() });
+      const client = await Client.connect(`ws://${name}:${port}`);
+      expect(await client.publish(drop)).toEqual(["OK", drop.id, true, ""]);
+    }
   });
 
   it("takes none that was meant for another process", async () => {
