@@ -726,6 +726,8 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
           // The server has it when it has answered on another one.
           await ask(fixture.port, "/");
           fixture.tell({ do: "closeListener", graceMs: HOUR_MS });
+          fixture.tell({ do: "mark" });
+          await fixture.event("mark");
           peer.stream.write("GET / HTTP/1.1\r\nHost: relay.test\r\n\r\n");
           await peer.closed;
           expect(peer.text).toMatch(/^HTTP\/1\.1 200 /);
