@@ -73,9 +73,9 @@ EXPOSE 7777
 # SIGTERM drains: what is pending is written and answered, then the process ends within 5 s.
 STOPSIGNAL SIGTERM
 
-# Asked by Node, since the image has no curl; on whatever port DEADDROP_LISTEN names.
+# Asked by Node, since the image has no curl; on whatever port DEADDROP_LISTEN names first.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
-    CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.DEADDROP_LISTEN.split(':').pop() + '/readyz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+    CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.DEADDROP_LISTEN.match(/:([0-9]+)( |,|$)/)[1] + '/readyz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
 # The young generation of the heap is what an idle relay keeps beside its connections; larger ones make nothing faster.
 ENTRYPOINT ["node", "--max-semi-space-size=8", "/app/dist/main.js"]

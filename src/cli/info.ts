@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 
 import { fetchDocument } from "../client/document.ts";
 import type { Config } from "../config/schema.ts";
-import { join } from "../config/values.ts";
+import { directUrl } from "../config/values.ts";
 import { causeOf } from "./cause.ts";
 import { CliError } from "./failure.ts";
 import { noRelayAnswers, notAnUrl } from "./messages.ts";
@@ -27,7 +27,7 @@ export async function info(
   terminal: Pick<Terminal, "env">,
 ): Promise<string> {
   const { fetch } = networkOf(socks, terminal);
-  const address = url ?? (config.url || `ws://${join(config.listen)}`);
+  const address = url ?? (config.url || directUrl(config.listen));
   const http = address.replace(/^ws/i, "http");
   if (!/^https?:/i.test(http) || !URL.canParse(http)) throw new CliError(notAnUrl(address));
   let document: object;

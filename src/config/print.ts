@@ -4,14 +4,14 @@ import { stringify } from "yaml";
 
 import type { Config } from "./schema.ts";
 import { SETTINGS, variableOf } from "./settings.ts";
-import { join } from "./values.ts";
+import { join, joinListen } from "./values.ts";
 
 /** The effective configuration as YAML: sizes in bytes, durations in seconds. */
 export function printConfig(config: Config): string {
   const { listen, metrics, retention, limits } = config;
   return stringify({
     ...config,
-    listen: join(listen),
+    listen: listen.map((address) => joinListen(address)).join(", "),
     // The names of the others say their unit.
     retention: `${retention}s`,
     limits: {

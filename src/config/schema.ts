@@ -9,6 +9,7 @@ import {
   duration,
   endpoint,
   key,
+  listenAddress,
   listOf,
   oneOf,
   seconds,
@@ -110,7 +111,12 @@ const limits = z.strictObject({
 });
 
 export const schema = z.strictObject({
-  listen: endpoint.prefault("127.0.0.1:7777").describe("Where clients connect."),
+  listen: listOf(listenAddress)
+    .refine((addresses) => addresses.length > 0, "at least one address and port")
+    .prefault("127.0.0.1:7777")
+    .describe(
+      "Where clients connect: one or more addresses with a port. A word after one (127.0.0.1:7779 tor) says who connects there. proxy: a proxy, whose X-Forwarded-For is believed. tor: Tor with HiddenServiceExportCircuitID haproxy, which names the circuit of each connection; a circuit then counts like an address.",
+    ),
   data: z.string().min(1, "a folder").prefault("./data").describe("The folder of the store."),
   storeSecret: z
     .string()

@@ -81,16 +81,33 @@ export const oneOf = <const Names extends readonly [string, ...string[]]>(
   ...names: Names
 ): z.ZodType<Names[number]> => z.enum(names, `one of ${names.join(", ")}`);
 
-export const endpoint = z.string().transform((value, context) => {
-  const [, host, port] = /^(\[[0-9a-f:.]+\]|[^:[\]\s]+):(\d{1,5})$/i.exec(value) ?? [];
-  if (host !== undefined && port !== undefined && Number(port) <= 65_535) {
-    return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
-  }
-  context.addIssue("an address and a port, such as 127.0.0.1:7777 or [::1]:7777");
+export type Endpoint = { readonly host: string; readonly port: number };
+
+const ENDPOINT = "an address and a port, such as 127.0.0.1:7777 or [::1]:7777";
+
+export const endpoint = z.string().transform((value, context): Endpoint => {
+  const found = endpointIn(value);
+  if (found !== undefined) return found;
+  context.addIssue(ENDPOINT);
   return z.NEVER;
 });
 
-export type Endpoint = z.output<typeof endpoint>;
+function endpointIn(text: string): Endpoint | undefined {
+  const [, host, port] = /^(\[[0-9a-f:.]+\]|[^:[\]\s]+):(\d{1,5})$/i.exec(text) ?? [];
+  if (host === undefined || port === undefined || Number(port) > 65_535) return undefined;
+  return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
+}
+
+/** Where to listen, and who connects there: anybody, a proxy that is believed, or the daemon of Tor. */
+export type ListenAddress = Endpoint & { readonly from: "anybody" | "proxy" | "tor" };
+
+export const listenAddress = z.string().transform((value, context): ListenAddress => {
+  const [, address = "", from = "anybody"] = /^(\S+)(?: +(proxy|tor))?$/.exec(value) ?? [];
+  const found = endpointIn(address);
+  if (found !== undefined) return { ...found, from: from as ListenAddress["from"] };
+  context.addIssue(`${ENDPOINT}, and after a space proxy or tor if that is who connects there`);
+  return z.NEVER;
+});
 
 export const listOf = <Item extends z.ZodType>(item: Item): z.ZodType<z.output<Item>[]> =>
   z.preprocess(
@@ -117,7 +134,18 @@ export const key = z.string().transform((value, context) => {
   return z.NEVER;
 });
 
-/** Host and port in one string, as `listen` takes it. */
+/** Host and port in one string, as `metrics` takes it. */
 export function join({ host, port }: Endpoint): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The same with who connects there, as `listen` takes it. */
+export function joinListen(address: ListenAddress): string {
+  return address.from === "anybody" ? join(address) : `${join(address)} ${address.from}`;
+}
+
+/** The URL by which a client on this machine finds a relay with these addresses. Where Tor connects nobody else is answered. */
+export function directUrl(addresses: readonly ListenAddress[]): string {
+  const direct = addresses.find(({ from }) => from !== "tor") ?? addresses[0];
+  return direct === undefined ? "" : `ws://${join(direct)}`;
 }

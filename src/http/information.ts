@@ -3,6 +3,7 @@ import { currentRetention, formerRetentions } from "../nostr/advertised-retentio
 import { CLOCK_SKEW_SECONDS, type RetentionRule, TIMESTAMP_FUZZ_SECONDS } from "../nostr/drop.ts";
 import { ACCEPTED_KINDS, ACKNOWLEDGEMENT, HELD_KINDS } from "../nostr/kinds.ts";
 import { MAX_SUBSCRIPTION_CHARS } from "../nostr/message.ts";
+import { onionUrls } from "../nostr/own-url.ts";
 import type { Policy } from "../policy/policy.ts";
 
 /** NIPs the relay speaks; docs/BEHAVIOR.md says how far. */
@@ -47,6 +48,7 @@ export function relayInformation(
   now: number,
 ): RelayInformation {
   const { limits } = config;
+  const onions = onionUrls([config.url, ...config.aliases]);
   const retention = currentRetention(now, rule);
   const former = formerRetentions(now, rule);
   return {
@@ -87,6 +89,7 @@ export function relayInformation(
       max_auth_keys: limits.authKeys,
       author_deletes_wraps: config.authorDeletesWraps,
       http: true,
+      ...(onions.length > 0 && { onion_urls: onions }),
     },
   };
 }

@@ -19,6 +19,11 @@ export function ownUrl(text: string): OwnUrl | undefined {
   return { host: url.host, path: pathname.replace(/\/+$/, "") };
 }
 
+/** Those of the URLs that name an onion service of Tor (RFC 7686). */
+export function onionUrls(urls: readonly string[]): string[] {
+  return urls.filter((url) => /\.onion(:\d+)?$/.test(hostOf(url) ?? ""));
+}
+
 /** Whether a URL has the host of one of them. */
 export function namesOneOf(urls: readonly OwnUrl[], text: string): boolean {
   const named = hostOf(text);

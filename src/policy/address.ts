@@ -1,11 +1,28 @@
 import { BlockList, isIP } from "node:net";
 
-/** What counts as one peer: an IPv4 address, or the /64 of an IPv6 address, which is what one household gets. */
+// Where Tor puts the circuits of an onion service (tor(1), HiddenServiceExportCircuitID): of fc00::/8, which RFC 4193 leaves to nobody, so that no other peer is there.
+const CIRCUITS = [0xfc00, 0xdead, 0xbeef, 0x4dad];
+
+/** What counts as one peer: an IPv4 address, the /64 of an IPv6 address, which is what one household gets, or a circuit of Tor. */
 export function peerOf(address: string): string {
   if (isIP(address) !== 6) return address;
   const groups = groupsOf(address);
-  const network = groups.slice(0, 4).map((group) => group.toString(16));
-  return mappedIn(groups) ?? `${network.join(":")}::/64`;
+  if (isCircuit(groups)) return spelled(groups);
+  return mappedIn(groups) ?? `${spelled(groups.slice(0, 4))}::/64`;
+}
+
+/** The address, if it is that of a circuit. */
+export function circuitOf(address: string | undefined): string | undefined {
+  if (address === undefined || isIP(address) !== 6) return undefined;
+  return isCircuit(groupsOf(address)) ? address : undefined;
+}
+
+function isCircuit(groups: readonly number[]): boolean {
+  return CIRCUITS.every((group, index) => groups[index] === group);
+}
+
+function spelled(groups: readonly number[]): string {
+  return groups.map((group) => group.toString(16)).join(":");
 }
 
 // The eight groups of an IPv6 address, however it is spelled (RFC 4291, 2.2).
@@ -39,14 +56,21 @@ function mappedIn(groups: readonly number[]): string | undefined {
     .join(".");
 }
 
+/** Answers the address a connection counts for, given the peer's and its X-Forwarded-For. */
+export type ForwardedFor = (peer: string, header: string | undefined) => string;
+
+/** For peers that are never believed. */
+export const notForwarded: ForwardedFor = (peer) => peerless(peer);
+
 /**
- * Answers the address a connection counts for: the peer's own, or, when the peer is a trusted proxy, the last address in X-Forwarded-For that no
- * trusted proxy added. `distrusted` is told of a peer that sends the header and is no trusted proxy, each time.
+ * For peers of which some are proxies: the peer's own address, or, when it is a trusted proxy, the last one in X-Forwarded-For that no trusted proxy added.
+ * `distrusted` is told of a peer that sends the header and is no trusted proxy, each time; where `trustsPeers` is set there are none.
  */
 export function forwardedFor(
   trustedProxies: readonly string[],
   distrusted: (peer: string) => void = () => {},
-): (peer: string, header: string | undefined) => string {
+  trustsPeers = false,
+): ForwardedFor {
   const trusted = new BlockList();
   for (const proxy of trustedProxies) {
     const [address = "", prefix] = proxy.split("/");
@@ -60,19 +84,21 @@ export function forwardedFor(
   };
   return (peer, header) => {
     if (header === undefined || header === "") return peerless(peer);
-    if (!isTrusted(peer)) {
+    if (!trustsPeers && !isTrusted(peer)) {
       const own = peerless(peer);
       distrusted(own);
       return own;
     }
     let address = peer;
+    let believes = true;
     for (const hop of header.split(",").toReversed()) {
-      if (!isTrusted(address)) return peerless(address);
+      if (!believes) return peerless(address);
       if (hop.trim() === "") continue;
       const named = addressIn(hop.trim());
       // What stands before a hop that names no address was not said by a proxy we trust.
       if (isIP(named) === 0) break;
       address = named;
+      believes = isTrusted(address);
     }
     return peerless(address);
   };

@@ -37,7 +37,7 @@ export type ConnectionsLimits = {
 const LIFE_CHECK_SECONDS = 1;
 // A check that is later than this had no turn: the process was frozen, or its event loop held.
 const LATE_SECONDS = 1;
-const GOING_AWAY = 1001;
+const SHUTTING_DOWN = [1001, "the relay is shutting down"] as const;
 
 /** What is open: connections and HTTP requests, in all and for each address, from their beginning to their end. A request counts like a connection. */
 export class Connections {
@@ -70,7 +70,6 @@ export class Connections {
   admits(address: string): boolean {
     const { connections, connectionsPerAddress } = this.#limits;
     const admitted =
-      !this.#isDraining &&
       !this.#rates.isDeaf(address) &&
       this.count < connections &&
       (this.#perAddress.get(peerOf(address)) ?? 0) < connectionsPerAddress;
@@ -82,6 +81,8 @@ export class Connections {
     this.#observer.count("connection opened");
     this.#connections.add(connection);
     this.#remember(connection.address);
+    // Its handshake was under way before. Refusing that would tell a client that nobody is here; this one comes again.
+    if (this.#isDraining) connection.end(...SHUTTING_DOWN);
   }
 
   closed(connection: OpenConnection): void {
@@ -110,15 +111,14 @@ export class Connections {
     this.#pickups.delete(pickup);
   }
 
-  /** Lets what was asked be answered, for at most `deadlineMs`, then closes every connection with 1001. Admits no new ones from here on. */
+  /** Lets what was asked be answered, for at most `deadlineMs`, then closes every connection with 1001, as from here on at once each that opens. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
     for (const pickup of this.#pickups) pickup.stopWaiting();
     const timeUp = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
     const answered = Promise.all([...this.#connections].map((connection) => connection.answered()));
     await Promise.race([answered, timeUp]);
-    for (const connection of this.#connections)
-      connection.end(GOING_AWAY, "the relay is shutting down");
+    for (const connection of this.#connections) connection.end(...SHUTTING_DOWN);
   }
 
   /** Looks after nothing any more. */

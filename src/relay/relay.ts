@@ -79,7 +79,7 @@ export class Relay {
     return connection;
   }
 
-  /** Lets what was asked be answered, for at most `deadlineMs`, then closes every connection. Admits no new ones from here on. */
+  /** Lets what was asked be answered, for at most `deadlineMs`, then closes every connection, and each that opens later. */
   drain(deadlineMs: number): Promise<void> {
     return this.host.connections.drain(deadlineMs);
   }

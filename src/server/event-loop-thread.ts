@@ -2,6 +2,7 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 
+import type { ListenAddress } from "../config/values.ts";
 import type { Counted, Observer } from "../relay/observer.ts";
 import { remoteStore } from "../store/remote.ts";
 import { type EventLoopSettings, startEventLoop } from "./event-loop.ts";
@@ -16,7 +17,7 @@ export type EventLoopData = {
 
 /** What an event loop tells the main thread: that it listens, and where; what it counted since, and how many connections it has. */
 export type EventLoopReport =
-  | { readonly listening: number }
+  | { readonly listening: readonly ListenAddress[] }
   | { readonly counts: ReadonlyMap<Counted, number>; readonly connections: number };
 
 const REPORT_MS = 1_000;
@@ -69,4 +70,4 @@ async function stop(): Promise<void> {
   main?.close();
 }
 main.once("message", () => void stop());
-tell({ listening: eventLoop.port });
+tell({ listening: eventLoop.addresses });

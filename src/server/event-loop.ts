@@ -4,6 +4,7 @@
 import { BroadcastChannel } from "node:worker_threads";
 
 import type { Config } from "../config/schema.ts";
+import type { ListenAddress } from "../config/values.ts";
 import type { Readiness } from "../http/about.ts";
 import { relayInformation } from "../http/information.ts";
 import { refusal } from "../http/respond.ts";
@@ -11,7 +12,6 @@ import { routes } from "../http/routes.ts";
 import type { Drop, RetentionRule } from "../nostr/drop.ts";
 import type { OwnUrl } from "../nostr/own-url.ts";
 import type { Reason } from "../nostr/reason.ts";
-import { forwardedFor } from "../policy/address.ts";
 import { admission, type AdmissionSettings } from "../policy/admission.ts";
 import { RateLimiter } from "../policy/rate-limiter.ts";
 import type { PackedExamined } from "../relay/examined.ts";
@@ -25,10 +25,10 @@ import { Pool } from "../verify/pool.ts";
 import type { VerifierName } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
 import { followed } from "./followed.ts";
+import { listenAt, type Listening } from "./listen-at.ts";
 import { ownUrls } from "./own-urls.ts";
 import { nowOrSwept, systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
-import { warnOfUntrustedProxies } from "./untrusted-proxies.ts";
 import type { VerificationData } from "./verification-thread.ts";
 
 // Sending a drop once more takes that much less time than answering a request may.
@@ -50,9 +50,9 @@ export type EventLoopParts = {
 
 export type EventLoopSettings = {
   readonly config: Config;
-  /** Where to listen, 0: any free port. */
-  readonly port: number;
-  /** The name of the channel to the other event loops that listen on the same port; undefined when there are none. */
+  /** Where to listen. */
+  readonly addresses: readonly Listening[];
+  /** The name of the channel to the other event loops that listen on the same ports; undefined when there are none. */
   readonly channel: string | undefined;
   readonly rule: RetentionRule;
   readonly shared: SharedState;
@@ -62,7 +62,8 @@ export type EventLoopSettings = {
 };
 
 export type EventLoop = {
-  readonly port: number;
+  /** Where it listens, with the ports that were really taken. */
+  readonly addresses: readonly ListenAddress[];
   readonly connections: number;
   /** Lets what was asked be answered, and closes every connection. */
   stop(): Promise<void>;
@@ -126,13 +127,11 @@ export async function startEventLoop(
   const connected = (socket: Socket): SocketHandlers => relay.connected(socket);
   const listener = await transport(
     {
-      host: config.listen.host,
-      port: settings.port,
-      sharesPort: settings.channel !== undefined,
+      addresses: settings.addresses.map((address) => listenAt(address, config, log)),
+      sharesPorts: settings.channel !== undefined,
       maxMessageBytes: limits.messageBytes,
       maxBodyBytes: limits.messageBytes,
       handshakeSeconds: limits.handshakeSeconds,
-      forwardedFor: forwardedFor(config.trustedProxies, warnOfUntrustedProxies(log)),
     },
     {
       admits: (address) => connections.admits(address),
@@ -157,10 +156,15 @@ export async function startEventLoop(
     },
   );
   onFailure(() => listener.close(0));
-  urls.push(...ownUrls(config, listener.port));
+  const addresses = settings.addresses.map(({ host, from }, index) => ({
+    host,
+    port: listener.ports[index] ?? 0,
+    from,
+  }));
+  urls.push(...ownUrls(config, addresses));
 
   return {
-    port: listener.port,
+    addresses,
     get connections() {
       return connections.count;
     },

@@ -4,11 +4,14 @@ import { randomInt, randomUUID } from "node:crypto";
 import { createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 
+import type { Config } from "../config/schema.ts";
 import type { Observer } from "../relay/observer.ts";
 import { shareStore } from "../store/shared.ts";
 import type { Store } from "../store/store.ts";
+import { duplicated } from "./duplicated.ts";
 import type { EventLoop, EventLoopSettings } from "./event-loop.ts";
 import type { EventLoopData, EventLoopReport } from "./event-loop-thread.ts";
+import type { Listening } from "./listen-at.ts";
 import { threadModule } from "./threads.ts";
 
 export type EventLoopsParts = {
@@ -34,7 +37,10 @@ export async function startEventLoops(
   given: EventLoopSettings,
 ): Promise<EventLoop> {
   const { config } = given;
-  const wanted = await portFor(given);
+  const wanted: Listening[] = [];
+  for (const address of given.addresses) {
+    wanted.push({ ...address, port: await portFor(address, config.transport) });
+  }
   const share = (limit: number): number => Math.ceil(limit / loops);
   const { connections, verifying, memory } = config.limits;
   const limits = {
@@ -44,13 +50,18 @@ export async function startEventLoops(
     memory: share(memory),
   };
   const channel = `deaddrop ${randomUUID()}`;
-  const settings = { ...given, config: { ...config, limits }, channel, port: wanted };
+  const settings = { ...given, config: { ...config, limits }, channel };
 
-  // The first one finds the port, if any will do.
-  const first = await startThread(parts, settings);
-  const { port } = first;
+  // The first one finds the ports, where any will do.
+  const first = await startThread(parts, { ...settings, addresses: wanted });
   const started = await Promise.allSettled(
-    Array.from({ length: loops - 1 }, () => startThread(parts, { ...settings, port })),
+    Array.from({ length: loops - 1 }, async () => {
+      const addresses = first.addresses.map((address, index) => ({
+        ...address,
+        ...another(wanted[index]?.descriptor),
+      }));
+      return startThread(parts, { ...settings, addresses });
+    }),
   );
   const all = [first];
   for (const one of started) if (one.status === "fulfilled") all.push(one.value);
@@ -63,7 +74,7 @@ export async function startEventLoops(
     throw failure.reason;
   }
   return {
-    port,
+    addresses: first.addresses,
     get connections() {
       return all.reduce((sum, one) => sum + one.connections, 0);
     },
@@ -73,13 +84,16 @@ export async function startEventLoops(
 
 // Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients. Where any port will do (0), the first
 // loop takes one that the system gives to nobody else. uWebSockets.js shares none of those, so for that one is chosen here, from below what the system gives away.
-async function portFor({ config, port }: EventLoopSettings): Promise<number> {
-  const { host } = config.listen;
+async function portFor(
+  { host, port, descriptor }: Listening,
+  transport: Config["transport"],
+): Promise<number> {
+  if (descriptor !== undefined) return port;
   if (port !== 0) {
     await assertFree(host, port);
     return port;
   }
-  if (config.transport !== "uws") return 0;
+  if (transport !== "uws") return 0;
   for (let tries = 0; ; tries += 1) {
     const chosen = randomInt(FIRST_CHOSEN_PORT, FIRST_SYSTEM_PORT);
     try {
@@ -89,6 +103,11 @@ async function portFor({ config, port }: EventLoopSettings): Promise<number> {
       if (tries === MOST_PORTS_TRIED) throw error;
     }
   }
+}
+
+// An open socket is listened on by all loops: each closes its own descriptor of it, so each needs one.
+function another(descriptor: number | undefined): { readonly descriptor?: number } {
+  return descriptor === undefined ? {} : { descriptor: duplicated(descriptor) };
 }
 
 async function assertFree(host: string, port: number): Promise<void> {
@@ -139,7 +158,7 @@ function startThread(
       } else {
         isReady = true;
         ready({
-          port: report.listening,
+          addresses: report.listening,
           get connections() {
             return connections;
           },

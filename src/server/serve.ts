@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 
+import { ConfigError } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { isCommitError } from "../store/incidents.ts";
 import { die } from "./die.ts";
@@ -25,7 +26,8 @@ export async function serve(config: Config, stopping: AbortSignal): Promise<numb
     log.fatal({ err: error }, "the relay could not start");
     process.stderr.write(`deaddrop: the relay could not start: ${(error as Error).message}\n`);
     endWithin(log, "it could not start");
-    return 1;
+    // As for what is wrong with the configuration alone: another start would not help.
+    return error instanceof ConfigError ? 2 : 1;
   }
   if (!stopping.aborted) {
     await new Promise((resolve) => stopping.addEventListener("abort", resolve));

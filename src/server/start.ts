@@ -3,7 +3,7 @@
 import type { Logger } from "pino";
 
 import type { Config } from "../config/schema.ts";
-import { type Endpoint, join } from "../config/values.ts";
+import { directUrl, type Endpoint, join, joinListen } from "../config/values.ts";
 import { Metrics } from "../http/metrics.ts";
 import { Sweeper } from "../relay/sweep.ts";
 import { openLmdbStore } from "../store/lmdb.ts";
@@ -16,15 +16,13 @@ import { startEventLoops } from "./event-loops.ts";
 import { connectionsThatFit } from "./descriptors.ts";
 import { die } from "./die.ts";
 import { reportIncidents } from "./incidents.ts";
+import { takeDescriptors, withSockets } from "./inherited-sockets.ts";
 import { warnOfOtherNames } from "./own-urls.ts";
 import { systemRuntime } from "./runtime.ts";
 import { verifiersEach } from "./threads.ts";
 import { Upkeep } from "./upkeep.ts";
 
 export type RunningRelay = {
-  /** Where clients connect, with the port that was really taken. */
-  readonly url: string;
-  readonly metricsUrl: string | undefined;
   /** Answers what was asked, closes every connection, and resolves when all is on disk. */
   stop(): Promise<void>;
 };
@@ -57,6 +55,7 @@ async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void>
 
 async function assemble(config: Config, log: Logger, onFailure: OnFailure): Promise<RunningRelay> {
   const { limits, workers } = config;
+  const addresses = await withSockets(config, takeDescriptors(process.env, process.pid));
   const connections = connectionsThatFit(config, log);
   const verifier = await pickVerifier(config, log);
   const metrics = new Metrics();
@@ -85,7 +84,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   const verifiers = verifiersEach(config);
   const settings: EventLoopSettings = {
     config: { ...config, limits: { ...limits, connections } },
-    port: config.listen.port,
+    addresses,
     channel: undefined,
     rule,
     shared,
@@ -111,11 +110,14 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     isDiskFull: () => isFull(shared),
   });
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
-  const url = `ws://${join({ host: config.listen.host, port: eventLoop.port })}`;
-  warnOfOtherNames(config, eventLoop.port, log);
+  const listen = eventLoop.addresses.map((address) => joinListen(address));
+  warnOfOtherNames(config, eventLoop.addresses, log);
   log.info(
     {
-      url,
+      url: config.url || directUrl(eventLoop.addresses),
+      aliases: config.aliases,
+      listen,
+      inherited: addresses.filter(({ descriptor }) => descriptor !== undefined).length,
       version: VERSION,
       data: config.data,
       transport: config.transport,
@@ -131,8 +133,6 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   );
 
   return {
-    url,
-    metricsUrl: scrape?.url,
     async stop() {
       await eventLoop.stop();
       await scrape?.close();

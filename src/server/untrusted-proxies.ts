@@ -24,10 +24,13 @@ const RANGES = [...THIS_MACHINE, ...PRIVATE].map((range) => {
 const ELSEWHERE = "the public network";
 
 /**
- * Tells the operator of the peers that send X-Forwarded-For and are no trusted proxy: once for each range they come from, so that a stranger who makes the
- * header up does not use up the one warning. The log names no address, so it names the range.
+ * Tells the operator of the peers that send X-Forwarded-For to this address of `listen` and are no trusted proxy: once for each range they come from, so that a
+ * stranger who makes the header up does not use up the one warning. The log names no address of theirs, so it names the range.
  */
-export function warnOfUntrustedProxies(log: Pick<Log, "warn">): (peer: string) => void {
+export function warnOfUntrustedProxies(
+  log: Pick<Log, "warn">,
+  listen: string,
+): (peer: string) => void {
   const told = new Set<string>();
   let last: string | undefined;
   return (peer) => {
@@ -37,7 +40,7 @@ export function warnOfUntrustedProxies(log: Pick<Log, "warn">): (peer: string) =
     if (told.has(from)) return;
     told.add(from);
     log.warn(
-      { from },
+      { from, listen },
       from === ELSEWHERE
         ? "somebody in the public network sends X-Forwarded-For, and is not in trustedProxies: if it is a proxy of yours, all who come through it count as one address; if you have none there, nothing is to be done"
         : `a proxy in ${from} sends X-Forwarded-For, and is not in trustedProxies: all who come through it count as one address`,

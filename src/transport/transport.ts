@@ -13,6 +13,7 @@
  *   code. A binary message is answered by `received` with undefined.
  * - A peer that has not finished its handshake after `handshakeSeconds` is cut off (by `uws` after 10 s, whatever the setting). `admits` may refuse
  *   it before, with status 429.
+ * - `uws` cannot listen where a connection begins with a line that names whom it is for, nor on a socket that is open already; it rejects.
  * - A body that is sent piece by piece (`BodyWriter`) follows the rules of a socket: nothing sent is dropped, the sender watches `bufferedBytes`, `drained` is
  *   called as above, `closed` once, after which nothing more is called and `send`, `end` and `terminate` do nothing; neither from inside those three. A
  *   peer can tell a body that was broken off from one that is complete. `uws` completes the head with the first piece or the end, having no call for
@@ -21,8 +22,8 @@
  *   A handshake with a malformed key is refused by `ws`, and is an ordinary request to `uws`.
  * - A target in absolute form comes as its path, one that is neither as it is. `uws` refuses what does not begin with a slash, `*` too, with a 505 or 400 of its
  *   own; and requests in a pipeline behind one that is not answered yet end its connection there.
- * - `address` is what `forwardedFor` makes of the peer's, in its shortest form and IPv4 where it is that, and of all its X-Forwarded-For lines, joined
- *   by commas.
+ * - `address` is what `forwardedFor` of the address that the peer connected to makes of the peer's own, in its shortest form and IPv4 where it is that, or
+ *   of what `introduced` made of it, and of all its X-Forwarded-For lines, joined by commas.
  */
 export type Transport = (
   settings: TransportSettings,
@@ -30,17 +31,32 @@ export type Transport = (
 ) => Promise<Listener>;
 
 export type TransportSettings = {
-  readonly host: string;
-  /** 0: any free one; `Listener.port` says which. */
-  readonly port: number;
-  /** Whether others listen on the same port: the system then gives each its share of the connections. */
-  readonly sharesPort: boolean;
+  /** At least one. */
+  readonly addresses: readonly ListenAt[];
+  /** Whether others listen on the same ports: the system then gives each its share of the connections. */
+  readonly sharesPorts: boolean;
   readonly maxMessageBytes: number;
   readonly handshakeSeconds: number;
   /** What a request's body may hold; one that holds more is read to its end and not kept. */
   readonly maxBodyBytes: number;
+};
+
+export type ListenAt = {
+  readonly host: string;
+  /** 0: any free one; `Listener.ports` says which. */
+  readonly port: number;
+  /**
+   * A socket that listens there already, and that is listened on instead. This end of it is closed in the end and nothing else done to it: whoever has it as well goes
+   * on, and connections that nobody took wait for that one.
+   */
+  readonly descriptor?: number | undefined;
   /** The address a connection counts for, given the peer's address and its X-Forwarded-For header. */
   readonly forwardedFor: (peer: string, header: string | undefined) => string;
+  /**
+   * Given where each connection begins with a line of the PROXY protocol: the peer's address, by the source that the line names; undefined when no good line came
+   * within `handshakeSeconds`. Where this answers undefined the connection is closed.
+   */
+  readonly introduced?: ((source: string | undefined) => string | undefined) | undefined;
 };
 
 export type TransportHandlers = {
@@ -115,12 +131,16 @@ export type BodyStream = Pick<Socket, "bufferedBytes" | "send" | "cork"> & {
 export type BodyHandlers = Pick<SocketHandlers, "drained" | "closed">;
 
 export type Listener = {
-  readonly port: number;
-  /** Refuses new connections from now on, and with 503 what still comes over those from before. Open WebSockets go on. */
+  /** One for each of the addresses. */
+  readonly ports: readonly number[];
+  /**
+   * Takes no new connection from now on; open WebSockets go on. Who connected before may still finish a handshake, or ask one thing more and is answered; `uws`
+   * answers 503 to both.
+   */
   stopListening(): Promise<void>;
   /**
    * Stops listening. Resolves when every socket is gone and every request answered; what is still open after `graceMs` is terminated. Closes no
-   * WebSocket before that: the caller does.
+   * WebSocket before that: the caller does. Who connected and has not said anything is given a moment to.
    */
   close(graceMs: number): Promise<void>;
 };

@@ -7,6 +7,7 @@ import { NO_GUESS } from "./request-head.ts";
 import type {
   HttpRequest,
   HttpResponse,
+  ListenAt,
   TransportHandlers,
   TransportSettings,
 } from "./transport.ts";
@@ -24,17 +25,19 @@ export type Counter = {
   /** Requests that wait for their answer. */
   answering: number;
   isClosing: boolean;
+  /** Nothing more is owed to a peer. */
+  left(): void;
 };
 
-/** Answers a request, and calls `left` when nothing more is owed to the peer. */
+/** Answers a request that came where `forwardedFor` holds. */
 export function serve(
   response: UwsResponse,
   request: UwsRequest,
   house: Counter,
-  left: () => void,
+  forwardedFor: ListenAt["forwardedFor"],
 ): void {
   if (house.isClosing) return refuse(response, 503);
-  const head = headOf(response, request, house.settings);
+  const head = headOf(response, request, forwardedFor);
   const refusal = house.handlers.began(head.address);
   if (refusal !== undefined) {
     const text = typeof refusal.body === "string" ? refusal.body : "";
@@ -56,7 +59,7 @@ export function serve(
       stream?.closed();
       house.answering--;
       house.handlers.ended(head.address);
-      left();
+      house.left();
     });
   }
   const complete = (): void => over(true);
@@ -93,7 +96,7 @@ export function serve(
 function headOf(
   response: UwsResponse,
   request: UwsRequest,
-  settings: TransportSettings,
+  forwardedFor: ListenAt["forwardedFor"],
 ): Omit<HttpRequest, "body" | "gone"> {
   const headers: Record<string, string> = {};
   request.forEach((name, value) => {
@@ -105,7 +108,7 @@ function headOf(
     path: request.getUrl(),
     query: request.getQuery() ?? "",
     headers,
-    address: addressOf(response, headers["x-forwarded-for"], settings),
+    address: addressOf(response, headers["x-forwarded-for"], forwardedFor),
   };
 }
 
@@ -174,10 +177,10 @@ export function forwarded(request: UwsRequest): string | undefined {
 
 export function addressOf(
   response: UwsResponse,
-  forwardedFor: string | undefined,
-  settings: TransportSettings,
+  header: string | undefined,
+  forwardedFor: ListenAt["forwardedFor"],
 ): string {
-  return settings.forwardedFor(plainAddress(response), forwardedFor);
+  return forwardedFor(plainAddress(response), header);
 }
 
 // In the usual short form; uWebSockets.js writes all eight groups of an IPv6 address.

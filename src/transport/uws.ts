@@ -5,10 +5,11 @@
 // - It cuts off a peer that takes nothing of an answer for 10 s, and cannot send the head of an answer in chunks before the first of them.
 // - A request's headers may hold 4 KB, or UWS_HTTP_MAX_HEADERS_SIZE of the environment; more is answered with 431.
 // - A WebSocket that breaks the protocol, or sends text that is not UTF-8, is closed without a code.
+// - It tells of no request to which of several addresses it came. So each has an app of its own.
 // - Request, response and socket objects are pointers: used too late they throw. So each is copied from or dropped in the callback that ends it.
 
 import { asksForWebSocket } from "./request-head.ts";
-import type { Listener, Transport, TransportSettings } from "./transport.ts";
+import type { ListenAt, Listener, Transport } from "./transport.ts";
 import { addressOf, type Counter, forwarded, refuse, serve } from "./uws-http.ts";
 import { loadUws } from "./uws-load.ts";
 import { type SocketData, type SocketOwner, UwsSocket } from "./uws-socket.ts";
@@ -34,27 +35,39 @@ export const uwsTransport: Transport = async (settings, handlers) => {
     left: () => leave(state),
     emptied() {},
   };
-  const app = uws
-    .App()
-    .ws("/*", webSockets(state))
-    .any("/*", (response, request) => serve(response, request, state, () => leave(state)));
-  return listener(uws, app, await listening(app, settings), state);
+  const doors: Door[] = [];
+  try {
+    for (const address of settings.addresses) {
+      if (address.descriptor !== undefined || address.introduced !== undefined) {
+        throw new Error(
+          "uWebSockets.js cannot listen for Tor's circuits, or on a socket that is open already",
+        );
+      }
+      const { forwardedFor } = address;
+      const app = uws
+        .App()
+        .ws("/*", webSockets(state, forwardedFor))
+        .any("/*", (response, request) => serve(response, request, state, forwardedFor));
+      doors.push({ app, socket: await listening(app, address, settings.sharesPorts) });
+    }
+  } catch (error) {
+    for (const { app } of doors) app.close();
+    throw error;
+  }
+  return listener(uws, doors, state);
 };
+
+type Door = { readonly app: UwsApp; readonly socket: UwsListenSocket };
 
 // One listener's sockets and requests, which `close` waits for.
 type ListenerState = Counter & SocketOwner & { emptied: () => void };
 
-function listener(
-  uws: Uws,
-  app: UwsApp,
-  listenSocket: UwsListenSocket,
-  state: ListenerState,
-): Listener {
-  const port = uws.us_socket_local_port(listenSocket);
+function listener(uws: Uws, doors: readonly Door[], state: ListenerState): Listener {
+  const ports = doors.map(({ socket }) => uws.us_socket_local_port(socket));
   function stopListening(): void {
     if (state.isClosing) return;
     state.isClosing = true;
-    uws.us_listen_socket_close(listenSocket);
+    for (const { socket } of doors) uws.us_listen_socket_close(socket);
   }
   async function close(graceMs: number): Promise<void> {
     stopListening();
@@ -72,12 +85,12 @@ function listener(
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
-    app.close();
+    for (const { app } of doors) app.close();
     await empty;
   }
   let closing: Promise<void> | undefined;
   return {
-    port,
+    ports,
     async stopListening() {
       stopListening();
     },
@@ -89,25 +102,25 @@ function leave(state: ListenerState): void {
   if (state.open.size === 0 && state.answering === 0) state.emptied();
 }
 
-function listening(app: UwsApp, settings: TransportSettings): Promise<UwsListenSocket> {
+function listening(
+  app: UwsApp,
+  { host, port }: ListenAt,
+  sharesPort: boolean,
+): Promise<UwsListenSocket> {
   return new Promise((resolve, reject) => {
-    app.listen(
-      settings.host,
-      settings.port,
-      settings.sharesPort ? 0 : LISTEN_EXCLUSIVELY,
-      (socket) => {
-        if (socket !== false) return resolve(socket);
-        reject(
-          new Error(
-            `cannot listen on ${settings.host}:${settings.port}: in use, or not an address of this machine`,
-          ),
-        );
-      },
-    );
+    app.listen(host, port, sharesPort ? 0 : LISTEN_EXCLUSIVELY, (socket) => {
+      if (socket !== false) return resolve(socket);
+      reject(
+        new Error(`cannot listen on ${host}:${port}: in use, or not an address of this machine`),
+      );
+    });
   });
 }
 
-function webSockets(state: ListenerState): UwsBehavior<SocketData> {
+function webSockets(
+  state: ListenerState,
+  forwardedFor: ListenAt["forwardedFor"],
+): UwsBehavior<SocketData> {
   return {
     maxPayloadLength: state.settings.maxMessageBytes * OVERSIZE_FACTOR,
     // Unlimited: beyond a limit messages would be dropped one by one. Who sends watches `bufferedBytes` instead.
@@ -123,9 +136,9 @@ function webSockets(state: ListenerState): UwsBehavior<SocketData> {
       // uWebSockets.js asks for the key alone.
       const [connection, upgrade] = [request.getHeader("connection"), request.getHeader("upgrade")];
       if (!asksForWebSocket("GET", connection, upgrade)) {
-        return serve(response, request, state, () => leave(state));
+        return serve(response, request, state, forwardedFor);
       }
-      const address = addressOf(response, forwarded(request), state.settings);
+      const address = addressOf(response, forwarded(request), forwardedFor);
       if (state.isClosing) return refuse(response, 503);
       if (!state.handlers.admits(address)) return refuse(response, 429);
       const data: SocketData = { address };

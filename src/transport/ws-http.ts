@@ -9,9 +9,11 @@ import type {
   BodyWriter,
   HttpRequest,
   HttpResponse,
+  ListenAt,
   TransportHandlers,
   TransportSettings,
 } from "./transport.ts";
+import { peerAt } from "./ws-listen.ts";
 
 /**
  * Calls `over` when the last byte of the answer has left, or the peer has. Node 20 and 22 do not close a response that waits behind another one of its
@@ -33,13 +35,20 @@ export function onceOver(
   response.once("close", left);
 }
 
-/** Answers a request. `over` resolves when the last byte has left, or the peer has. */
+export type Answering = {
+  readonly settings: TransportSettings;
+  readonly handlers: TransportHandlers;
+  /** Whose request it is. */
+  readonly address: string;
+  /** Resolves when the last byte has left, or the peer has. */
+  readonly over: Promise<void>;
+};
+
+/** Answers a request. */
 export async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  settings: TransportSettings,
-  handlers: TransportHandlers,
-  over: Promise<void>,
+  { settings, handlers, address, over }: Answering,
 ): Promise<void> {
   const gone = new AbortController();
   void over.then(() => {
@@ -48,7 +57,8 @@ export async function answer(
   const body = await readBody(request, settings.maxBodyBytes);
   if (body === "hung up") return;
   const answered = await handlers.request({
-    ...headOf(request, settings),
+    ...headOf(request),
+    address,
     body: body === "too large" ? undefined : body,
     gone: gone.signal,
   });
@@ -77,10 +87,7 @@ function readBody(
   });
 }
 
-function headOf(
-  request: IncomingMessage,
-  settings: TransportSettings,
-): Omit<HttpRequest, "body" | "gone"> {
+function headOf(request: IncomingMessage): Omit<HttpRequest, "address" | "body" | "gone"> {
   const url = originForm(request.url ?? "/");
   const mark = url.indexOf("?");
   const headers: Record<string, string> = {};
@@ -92,7 +99,6 @@ function headOf(
     path: mark < 0 ? url : url.slice(0, mark),
     query: mark < 0 ? "" : url.slice(mark + 1),
     headers,
-    address: addressOf(request, settings),
   };
 }
 
@@ -200,17 +206,8 @@ class NodeBody implements BodyStream {
   };
 }
 
-export function addressOf(request: IncomingMessage, settings: TransportSettings): string {
+/** Whom a request counts for that came to this address. */
+export function addressOf(request: IncomingMessage, { forwardedFor }: ListenAt): string {
   const header = request.headers["x-forwarded-for"];
-  return settings.forwardedFor(
-    plainAddress(request.socket.remoteAddress ?? ""),
-    Array.isArray(header) ? header.join(", ") : header,
-  );
-}
-
-// An IPv4 peer of a socket that listens on IPv6 is still an IPv4 peer.
-function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".")
-    ? address.slice("::ffff:".length)
-    : address;
+  return forwardedFor(peerAt(request.socket), Array.isArray(header) ? header.join(", ") : header);
 }

@@ -326,6 +326,16 @@ describe.concurrent("deaddrop info", PATIENCE, () => {
     expect(JSON.parse(asJson.out)).toEqual(parse(byUrl.out));
   });
 
+  it("prints the onion service by which the relay is known, and asks where not Tor alone is answered", async () => {
+    const onion = "ws://abcdefgh.onion";
+    const aliases = `wss://other.example, ${onion}`;
+    const relay = await newRelay({ env: { DEADDROP_ALIASES: aliases } });
+    const listen = `127.0.0.1:1 tor, ${relay.addresses[0]}`;
+    const { code, out } = await run(["info"], { env: { DEADDROP_LISTEN: listen } });
+    expect(code).toBe(0);
+    expect(parse(out)).toMatchObject({ dead_drop: { onion_urls: [onion] } });
+  });
+
   it("exits with 1 where nothing listens, and says what to look at", async () => {
     const server = createNetServer();
     const address = await listening(server);

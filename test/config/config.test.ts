@@ -64,10 +64,13 @@ const ROWS: readonly Row[] = [
   {
     key: "listen",
     variable: "DEADDROP_LISTEN",
-    initially: { host: "127.0.0.1", port: 7777 },
-    given: "[::1]:80",
-    text: "[::1]:80",
-    becomes: { host: "::1", port: 80 },
+    initially: [{ host: "127.0.0.1", port: 7777, from: "anybody" }],
+    given: ["[::1]:80", "127.0.0.1:81 proxy"],
+    text: "[::1]:80, 127.0.0.1:81 proxy",
+    becomes: [
+      { host: "::1", port: 80, from: "anybody" },
+      { host: "127.0.0.1", port: 81, from: "proxy" },
+    ],
     bad: "7777",
     allowed: ENDPOINT,
   },
@@ -454,6 +457,7 @@ describe("a start with a bad configuration", () => {
     ["limits.boxBytes", ["1.5MiB", "-1", "1kb", "1MB", "", "0x10", -1, 1.5]],
     ["limits.tags", ["1.5", "ten", "", "1e3", "9999999999999999", 0, -1, 1.5]],
     ["listen", ["127.0.0.1", ":7777", "a b:1", "127.0.0.1:65536", "::1:7777", "ws://x:1", "x:"]],
+    ["listen", ["x:1 onion", "x:1 tor proxy", "x:1,x", "", ",", [], ["x:1", 5], ["x:1, x:2"], 5]],
     ["metrics", ["127.0.0.1", "127.0.0.1:65536", 9_100]],
     ["trustedProxies", [["10.0.0.0/33"], ["10.0.0"], ["fd00::/129"], 10]],
     [
@@ -524,6 +528,16 @@ describe("a start with a bad configuration", () => {
     ["limits.handshakeSeconds must be between 1s and 1h", { handshakeSeconds: "30d" }],
   ])("says which settings contradict each other: %s", (message, limits) => {
     expect(refusal({}, fileWith({ limits }))).toBe(message);
+  });
+
+  it("names an address that listen has twice, and one for tor where nobody can tell circuits", () => {
+    const twice = "127.0.0.1:80, 127.0.0.1:80 proxy";
+    expect(refusal({ DEADDROP_LISTEN: twice }, fileWith({}))).toBe(
+      "listen must not name an address and port twice",
+    );
+    expect(loadConfig({ DEADDROP_LISTEN: "127.0.0.1:0, 127.0.0.1:0" }).listen).toHaveLength(2);
+    const tor = fileWith({ listen: ["127.0.0.1:80", "127.0.0.1:81 tor"], transport: "uws" });
+    expect(refusal({}, tor)).toMatch(/^listen can name an address for tor with transport ws only:/);
   });
 
   it("names a setting whose value is a part of itself", () => {

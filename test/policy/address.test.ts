@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { forwardedFor, peerOf } from "../../src/policy/address.ts";
+import { circuitOf, forwardedFor, notForwarded, peerOf } from "../../src/policy/address.ts";
 
 describe("a peer", () => {
   it("is an IPv4 address as it is", () => {
@@ -43,9 +43,30 @@ describe("a peer", () => {
     );
   });
 
+  it("is a circuit of Tor by its full address, however that is spelled", () => {
+    const circuit = "fc00:dead:beef:4dad::0:29a";
+    expect(peerOf(circuit)).toBe(peerOf("FC00:DEAD:BEEF:4DAD:0:0:0:029A"));
+    expect(peerOf(circuit)).not.toBe(peerOf("fc00:dead:beef:4dad::0:29b"));
+    expect(peerOf(circuit)).not.toBe(peerOf("fc00:dead:beef:4dad::1:29a"));
+    expect(peerOf("fc00:dead:beef:4dae::1")).toBe(peerOf("fc00:dead:beef:4dae::2"));
+  });
+
   it("is the same with and without a zone", () => {
     expect(peerOf("fe80::1%eth0")).toBe(peerOf("fe80::2"));
   });
+});
+
+describe("a circuit of Tor", () => {
+  it.each(["fc00:dead:beef:4dad::0:0", "fc00:dead:beef:4dad::ffff:ffff"])("is %s", (address) => {
+    expect(circuitOf(address)).toBe(address);
+  });
+
+  it.each(["fc00:dead:beef:4dae::1", "2001:db8::1", "::1", "127.0.0.1", "", undefined])(
+    "is not %s",
+    (address) => {
+      expect(circuitOf(address)).toBeUndefined();
+    },
+  );
 });
 
 describe("the address a connection counts for", () => {
@@ -76,6 +97,17 @@ describe("the address a connection counts for", () => {
     "2001:0DB8:0::1",
   ])("is what the trusted proxy %s says", (proxy) => {
     expect(behind(proxy, "198.51.100.1")).toBe("198.51.100.1");
+  });
+
+  it("is what any peer says where all are trusted, and no further back than that", () => {
+    const believed = forwardedFor(["10.0.0.0/8"], undefined, true);
+    expect(believed("127.0.0.1", "198.51.100.66, 198.51.100.1")).toBe("198.51.100.1");
+    expect(believed("127.0.0.1", "198.51.100.66, 198.51.100.1, 10.0.0.3")).toBe("198.51.100.1");
+    expect(believed("127.0.0.1", undefined)).toBe("127.0.0.1");
+  });
+
+  it("is the peer's own where none is ever believed", () => {
+    expect(notForwarded("::ffff:127.0.0.1", "198.51.100.1")).toBe("127.0.0.1");
   });
 
   it("is the last one that no trusted proxy added", () => {

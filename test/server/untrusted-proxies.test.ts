@@ -5,9 +5,10 @@ import { warnOfUntrustedProxies } from "../../src/server/untrusted-proxies.ts";
 /** What is logged when these peers send X-Forwarded-For, one after the other. */
 function logged(peers: readonly string[]): { from: unknown; message: string }[] {
   const lines: { from: unknown; message: string }[] = [];
-  const distrusted = warnOfUntrustedProxies({
-    warn: (details, message) => lines.push({ from: (details as { from: unknown }).from, message }),
-  });
+  const warn = (details: object, message: string): void => {
+    lines.push({ from: (details as { from: unknown }).from, message });
+  };
+  const distrusted = warnOfUntrustedProxies({ warn }, "0.0.0.0:7777");
   for (const peer of peers) distrusted(peer);
   return lines;
 }

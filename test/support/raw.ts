@@ -115,4 +115,6 @@ export const CLOSE_FRAME = Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
 
 /** The first part of a request to open a WebSocket, and the rest. */
 export const HALF_HANDSHAKE = "GET / HTTP/1.1\r\nHost: relay.test\r\nUpgrade: websocket\r\n";
-const HANDSHAKE = `${HALF_HANDSHAKE}Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;
+export const REST_OF_HANDSHAKE =
+  "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const HANDSHAKE = HALF_HANDSHAKE + REST_OF_HANDSHAKE;

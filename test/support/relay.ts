@@ -9,8 +9,11 @@ import { afterAll, beforeAll, onTestFinished } from "vitest";
 import { COMPILED } from "./compiled.ts";
 
 export type RelayProcess = {
+  /** Where it listens first. */
   readonly url: string;
   readonly http: string;
+  /** Everywhere it listens, hosts and ports. */
+  readonly addresses: readonly string[];
   readonly metrics: string | undefined;
   readonly data: string;
   readonly pid: number;
@@ -47,6 +50,8 @@ export type RelayOptions = {
   readonly data?: string;
   /** A command that runs the one that follows it, in its own place. */
   readonly through?: readonly string[];
+  /** Descriptors of listening sockets that it is started with, as systemd does it. */
+  readonly sockets?: readonly number[];
   /** What runs the command; without it the sources under this Node do, or what DEADDROP_TEST_BIN names. */
   readonly launcher?: Launcher;
 };
@@ -73,13 +78,15 @@ export function relayCommand({
   data,
   env,
   through = [],
+  sockets = [],
   launcher: launched = launcher(),
 }: RelayOptions & { data: string }): {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 } {
-  const started = [...through, launched.command, ...launched.args, "serve"];
+  const activated = sockets.length > 0 ? ACTIVATE : [];
+  const started = [...activated, ...through, launched.command, ...launched.args, "serve"];
   const [command, ...args] = started as [string, ...string[]];
   return {
     command,
@@ -89,12 +96,16 @@ export function relayCommand({
       NODE_COMPILE_CACHE: COMPILED,
       ...launched.env,
       ...FOR_TESTS,
+      ...(sockets.length > 0 && { LISTEN_FDS: String(sockets.length) }),
       DEADDROP_LISTEN: "127.0.0.1:0",
       DEADDROP_DATA: data,
       ...env,
     },
   };
 }
+
+// Tells the process, which none but itself can know before, that the sockets are meant for it (sd_listen_fds(3)).
+const ACTIVATE = ["sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh"];
 
 /** Runs `deaddrop serve` as a process of its own, on a free port. It is ended after the test. */
 export async function startRelay(
@@ -103,8 +114,11 @@ export async function startRelay(
 ): Promise<RelayProcess> {
   const data = options.data ?? temporaryFolder(atEnd);
   const { command, args, env } = relayCommand({ ...options, data });
-  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"] });
-  const lines = createInterface({ input: child.stdout });
+  const { sockets = [] } = options;
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit", ...sockets] });
+  const output = child.stdout;
+  if (output === null) throw new Error("the relay has no output");
+  const lines = createInterface({ input: output });
   // Its last words were read then.
   const read = new Promise<void>((resolve) => lines.once("close", resolve));
   const exited = new Promise<number | null>((resolve) => {
@@ -127,10 +141,15 @@ export async function startRelay(
       ),
     );
   });
-  const { url, metrics } = (await listening) as LogLine & { url: string; metrics?: string };
+  const { listen, metrics } = (await listening) as LogLine & {
+    listen: readonly string[];
+    metrics?: string;
+  };
+  const addresses = listen.map((address) => address.replace(/ .*/, ""));
   return {
-    url,
-    http: url.replace("ws", "http"),
+    url: `ws://${addresses[0]}`,
+    http: `http://${addresses[0]}`,
+    addresses,
     metrics,
     data,
     pid: child.pid ?? 0,
@@ -153,9 +172,10 @@ export function failToStart(
   options: Omit<RelayOptions, "data"> = {},
 ): Promise<{ readonly code: number | null; readonly said: string }> {
   const { command, args, env } = relayCommand({ ...options, data });
-  const child = spawn(command, args, { env, stdio: ["ignore", "ignore", "pipe"] });
+  const { sockets = [] } = options;
+  const child = spawn(command, args, { env, stdio: ["ignore", "ignore", "pipe", ...sockets] });
   let said = "";
-  child.stderr.on("data", (text: Buffer) => (said += text.toString()));
+  child.stderr?.on("data", (text: Buffer) => (said += text.toString()));
   return new Promise((resolve) => child.once("close", (code) => resolve({ code, said })));
 }
 

@@ -14,6 +14,7 @@ const HAS_IPV6 = Object.values(networkInterfaces())
   .flat()
   .some((network) => network?.address === "::1");
 
+const FULL = "1111:2222:3333:4444:5555:6666:7777:8888";
 const H2C = { connection: "Upgrade, HTTP2-Settings", "http2-settings": "AAMAAABkAAQAoAAAAAIAAAAA" };
 
 /** In what transports may differ. */
@@ -27,6 +28,10 @@ export type Ways = {
   readonly headTakes: readonly string[];
   /** Whether a target may begin otherwise than with a slash, and requests wait in a pipeline. */
   readonly isLenient: boolean;
+  /** What becomes of who connected before it stopped and asks after. */
+  readonly afterStop: "answered" | "refused";
+  /** Whether connections may begin with a line that names whom they are for. */
+  readonly isIntroduced: boolean;
 };
 
 /** Runs the contract against the fixture that `serve` starts. */
@@ -571,28 +576,164 @@ export function transportContract(name: string, serve: Serve, ways: Ways): void 
         expect(await client.received(1)).toEqual(["still here"]);
       });
 
-      test("stops for a handshake and for a request over a connection from before", async () => {
-        const fixture = await started();
-        const upgrading = await RawPeer.connect(fixture.port);
-        upgrading.stream.write(handshake().slice(0, 20));
-        const asking = await RawPeer.connect(fixture.port);
-        asking.stream.write("GET / HTTP/1.1\r\n");
-        // The server has both connections when it has answered on a third.
-        await ask(fixture.port, "/");
+      test.runIf(ways.afterStop === "refused")(
+        "stops for a handshake and for a request over a connection from before",
+        async () => {
+          const fixture = await started();
+          const [upgrading, asking] = await askedAfterStop(fixture);
+          await Promise.all([upgrading.closed, asking.closed]);
+          expect(upgrading.text).toMatch(/^HTTP\/1\.1 503 /);
+          expect(asking.text).toMatch(/^HTTP\/1\.1 503 /);
+          expect(fixture.of("opened")).toEqual([]);
+          expect(fixture.of("request")).toHaveLength(1);
+        },
+      );
+
+      test.runIf(ways.afterStop === "answered")(
+        "stops after one handshake or one answer over a connection from before",
+        async () => {
+          const fixture = await started();
+          const [upgrading, asking] = await askedAfterStop(fixture);
+          await fixture.event("opened");
+          expect(upgrading.text).toMatch(/^HTTP\/1\.1 101 /);
+          await asking.closed;
+          expect(asking.text).toMatch(/^HTTP\/1\.1 200 /);
+          expect(asking.text).toMatch(/^connection: close\r$/im);
+        },
+      );
+
+      test("is at each of several addresses, and tells them apart", async () => {
+        const fixture = await started({ addresses: [{ name: "first" }, { name: "second" }] });
+        const { ports } = await fixture.event("listening");
+        expect(new Set(ports).size).toBe(2);
+        for (const [index, port] of ports.entries()) {
+          const name = ["first", "second"][index];
+          const client = await Client.open(`ws://127.0.0.1:${port}`);
+          onTestFinished(() => client.webSocket.terminate());
+          expect((await fixture.event("opened", index + 1)).address).toBe(`${name} 127.0.0.1`);
+          const asked = await ask(port, "/", { headers: { "x-forwarded-for": "192.0.2.7" } });
+          expect(JSON.parse(asked.body)).toMatchObject({
+            address: `${name} 127.0.0.1 for 192.0.2.7`,
+          });
+        }
         fixture.tell({ do: "stopListening" });
         await fixture.event("stopped");
-        upgrading.stream.write(handshake().slice(20));
-        asking.stream.write("Host: relay.test\r\n\r\n");
-        await Promise.all([upgrading.closed, asking.closed]);
-        expect(upgrading.text).toMatch(/^HTTP\/1\.1 503 /);
-        expect(asking.text).toMatch(/^HTTP\/1\.1 503 /);
-        expect(fixture.of("opened")).toEqual([]);
-        expect(fixture.of("request")).toHaveLength(1);
+        for (const port of ports)
+          await expect(RawPeer.connect(port)).rejects.toThrow("ECONNREFUSED");
+      });
+
+      test("at several addresses of which one is in use rejects, and leaves the others", async () => {
+        const taken = await started();
+        const free = await started();
+        const { port } = free;
+        await free.stop();
+        const addresses = [{ port }, { port: taken.port }];
+        await expect(started({ addresses })).rejects.toThrow(/in use/);
+        await started({ port });
+      });
+    });
+
+    describe.runIf(ways.isIntroduced)("a connection that begins with whom it is for", () => {
+      const LINE = "PROXY TCP6 2001:db8::7 ::1 65535 80\r\n";
+      const GET = "GET / HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\n\r\n";
+
+      test.each([
+        ["in one piece with what follows", [LINE + GET]],
+        ["in a piece of its own", [LINE, GET]],
+        ["byte by byte", (LINE + GET).split("")],
+        ["as long as it may be", [`PROXY TCP6 ${FULL} ${FULL} 65535 65535\r\n`, GET], FULL],
+        ["of IPv4", ["PROXY TCP4 192.0.2.7 192.0.2.1 1 80\r\n", GET], "192.0.2.7"],
+      ])(
+        "is that peer's, however its line comes: %s",
+        async (_, pieces, source = "2001:db8::7") => {
+          const fixture = await started({ isIntroduced: true });
+          const text = await said(fixture, ...pieces);
+          expect(text).toMatch(/^HTTP\/1\.1 200 /);
+          expect(text).toContain(`"address":"${source}"`);
+          expect(fixture.of("introduced")).toEqual([{ event: "introduced", source }]);
+        },
+      );
+
+      test("opens a WebSocket, and keeps whose it is over an upgrade that is ignored", async () => {
+        const fixture = await started({ isIntroduced: true });
+        const peer = await RawPeer.connect(fixture.port);
+        const ignored =
+          "GET / HTTP/1.1\r\nHost: relay.test\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
+        peer.stream.write(LINE + ignored);
+        await fixture.event("ended");
+        peer.stream.write(handshake());
+        expect((await fixture.event("opened")).address).toBe("2001:db8::7");
+        expect(peer.text).toContain('"address":"2001:db8::7"');
+        expect(fixture.of("introduced")).toHaveLength(1);
+      });
+
+      test.each([
+        ["no line", GET],
+        ["a line that names nobody", `PROXY UNKNOWN\r\n${GET}`],
+        ["an address of the other family", `PROXY TCP4 ::1 ::1 1 2\r\n${GET}`],
+        ["a port that is none", `PROXY TCP6 ::1 ::1 1 65536\r\n${GET}`],
+        ["two spaces", `PROXY TCP6  ::1 ::1 1 2\r\n${GET}`],
+        ["a line feed alone", `PROXY TCP6 ::1 ::1 1 2\n${GET}`],
+        ["no end within 107 bytes", `PROXY TCP6 ${"1".repeat(96)}`],
+      ])("is closed without an answer after %s", async (_, text) => {
+        const fixture = await started({ isIntroduced: true });
+        const answer = await said(fixture, text);
+        expect(answer).toBe("");
+        expect(fixture.of("introduced")).toEqual([{ event: "introduced", source: null }]);
+        expect(fixture.of("request")).toEqual([]);
+      });
+
+      test("is closed where the one it is for is not welcome", async () => {
+        const fixture = await started({ isIntroduced: true });
+        const text = await said(fixture, `PROXY TCP6 ::bad ::1 1 2\r\n${GET}`);
+        expect([text, fixture.of("request")]).toEqual(["", []]);
+      });
+
+      test("is closed when the line does not come in time", async () => {
+        const fixture = await started({ isIntroduced: true, handshakeSeconds: 1 });
+        const [silent, slow] = [
+          await RawPeer.connect(fixture.port),
+          await RawPeer.connect(fixture.port),
+        ];
+        slow.stream.write("PROXY TCP6");
+        await Promise.all([silent.closed, slow.closed]);
+        expect([silent.text, slow.text]).toEqual(["", ""]);
+      });
+
+      test("is waited for at the end no longer than others", async () => {
+        const fixture = await started({ isIntroduced: true });
+        const peer = await RawPeer.connect(fixture.port);
+        peer.stream.write("PROXY");
+        // The server has it when it has another one that came later.
+        const other = await RawPeer.connect(fixture.port);
+        other.stream.write(LINE + GET);
+        await other.closed;
+        fixture.tell({ do: "closeListener", graceMs: 3_600_000 });
+        await fixture.event("listenerClosed");
+        await peer.closed;
+        expect(peer.text).toBe("");
       });
     });
 
     describe("the listener's close", () => {
       const HOUR_MS = 3_600_000;
+
+      test.runIf(ways.afterStop === "answered")(
+        "answers who connected before and was about to ask",
+        async () => {
+          const fixture = await started();
+          const peer = await RawPeer.connect(fixture.port);
+          // The server has it when it has answered on another one.
+          await ask(fixture.port, "/");
+          fixture.tell({ do: "closeListener", graceMs: HOUR_MS });
+          fixture.tell({ do: "mark" });
+          await fixture.event("mark");
+          peer.stream.write("GET / HTTP/1.1\r\nHost: relay.test\r\n\r\n");
+          await peer.closed;
+          expect(peer.text).toMatch(/^HTTP\/1\.1 200 /);
+          await fixture.event("listenerClosed");
+        },
+      );
 
       test("resolves when the last socket is gone", async () => {
         const fixture = await started();
@@ -1237,4 +1378,27 @@ async function opened(fixture: Fixture, url = fixture.url): Promise<Client> {
 
 function says(client: Client, command: Command): void {
   client.send(JSON.stringify(command));
+}
+
+/** A handshake and a request that were under way when it stopped. */
+async function askedAfterStop(fixture: Fixture): Promise<[handshake: RawPeer, request: RawPeer]> {
+  const upgrading = await RawPeer.connect(fixture.port);
+  upgrading.stream.write(handshake().slice(0, 20));
+  const asking = await RawPeer.connect(fixture.port);
+  asking.stream.write("GET / HTTP/1.1\r\n");
+  // The server has both connections when it has answered on a third.
+  await ask(fixture.port, "/");
+  fixture.tell({ do: "stopListening" });
+  await fixture.event("stopped");
+  upgrading.stream.write(handshake().slice(20));
+  asking.stream.write("Host: relay.test\r\n\r\n");
+  return [upgrading, asking];
+}
+
+/** What is answered to these pieces until the connection ends. */
+async function said({ port }: Fixture, ...pieces: readonly string[]): Promise<string> {
+  const peer = await RawPeer.connect(port);
+  for (const piece of pieces) await new Promise((sent) => peer.stream.write(piece, sent));
+  await peer.closed;
+  return peer.text;
 }

@@ -10,6 +10,7 @@ import type {
   BodyStream,
   HttpRequest,
   HttpResponse,
+  ListenAt,
   Listener,
   Socket,
   SocketHandlers,
@@ -60,7 +61,8 @@ type ListenerCommand =
 
 /** What the fixture prints. */
 export type Line =
-  | { event: "listening"; port: number }
+  | { event: "listening"; port: number; ports: readonly number[] }
+  | { event: "introduced"; source: string | null }
   | { event: "failed"; message: string }
   | { event: "opened"; socket: number; address: string }
   | { event: "received"; socket: number; text: string | null }
@@ -84,15 +86,45 @@ export type Line =
   | { event: "listenerClosed" }
   | { event: "mark" };
 
-const SETTINGS: TransportSettings = {
-  host: "127.0.0.1",
-  port: 0,
-  maxMessageBytes: 64 * 1024,
-  handshakeSeconds: 10,
-  sharesPort: false,
-  maxBodyBytes: 64 * 1024,
-  forwardedFor: (peer, header) => (header === undefined ? peer : `${peer} for ${header}`),
+/** What the fixture is started with: one address, or several. */
+type Given = Partial<Omit<TransportSettings, "addresses">> &
+  Address & { readonly addresses?: readonly Address[] };
+
+type Address = {
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  /** Names the address in those of its peers. */
+  readonly name?: string | undefined;
+  /** Has connections begin with a line of the PROXY protocol. Whoever is "::bad" there is refused. */
+  readonly isIntroduced?: boolean | undefined;
 };
+
+function settingsOf(all: Given): TransportSettings {
+  const { host, port, name, isIntroduced, addresses = [{}], ...given } = all;
+  return {
+    maxMessageBytes: 64 * 1024,
+    handshakeSeconds: 10,
+    sharesPorts: false,
+    maxBodyBytes: 64 * 1024,
+    ...given,
+    addresses: addresses.map((address) => listenAt({ host, port, name, isIntroduced, ...address })),
+  };
+}
+
+function listenAt({ host = "127.0.0.1", port = 0, name, isIntroduced = false }: Address): ListenAt {
+  return {
+    host,
+    port,
+    forwardedFor: (peer, header) =>
+      [name, peer, header && `for ${header}`].filter(Boolean).join(" "),
+    introduced: isIntroduced ? introduced : undefined,
+  };
+}
+
+function introduced(source: string | undefined): string | undefined {
+  print({ event: "introduced", source: source ?? null });
+  return source === "::bad" ? undefined : source;
+}
 
 const sockets: Socket[] = [];
 const bodies: BodyStream[] = [];
@@ -306,21 +338,19 @@ async function answered(request: HttpRequest): Promise<HttpResponse> {
 async function main(): Promise<void> {
   const [, , name, settings = "{}"] = process.argv;
   const transport = await transportNamed(name);
-  listener = await transport(
-    { ...SETTINGS, ...(JSON.parse(settings) as Partial<TransportSettings>) },
-    {
-      admits: () => admits,
-      began(address) {
-        if (!admits) return { status: 429, headers: { "x-fixture": "busy" }, body: "busy" };
-        print({ event: "began", address });
-        return undefined;
-      },
-      ended: (address) => print({ event: "ended", address }),
-      opened,
-      request: answered,
+  listener = await transport(settingsOf(JSON.parse(settings) as Given), {
+    admits: () => admits,
+    began(address) {
+      if (!admits) return { status: 429, headers: { "x-fixture": "busy" }, body: "busy" };
+      print({ event: "began", address });
+      return undefined;
     },
-  );
-  print({ event: "listening", port: listener.port });
+    ended: (address) => print({ event: "ended", address }),
+    opened,
+    request: answered,
+  });
+  const { ports } = listener;
+  print({ event: "listening", port: ports[0] ?? 0, ports });
   // It is killed in the end, and would keep nothing of what was compiled. Node 20 cannot.
   module.flushCompileCache?.();
   createInterface({ input: process.stdin })

@@ -30,7 +30,13 @@ const maySkip = process.env["CI"] === undefined;
 // The 10 s that uWebSockets.js gives a handshake, counted in steps of 4.
 if (reason === undefined) {
   const slowHandshake = { settings: {}, withinMs: 30_000 };
-  transportContract("uws", serve, { slowHandshake, headTakes: ["first"], isLenient: false });
+  transportContract("uws", serve, {
+    slowHandshake,
+    headTakes: ["first"],
+    isLenient: false,
+    afterStop: "refused",
+    isIntroduced: false,
+  });
 }
 
 // That Node is also the oldest one that the relay runs on, and its HTTP server is not that of the newest.
@@ -42,6 +48,8 @@ if (process.env["DEADDROP_UWS_NODE"] !== undefined) {
       slowHandshake: { settings: { handshakeSeconds: 1 }, withinMs: 10_000 },
       headTakes: [],
       isLenient: true,
+      afterStop: "answered",
+      isIntroduced: true,
     },
   );
 }

@@ -9,4 +9,6 @@ transportContract("ws", (settings) => startFixture(process.execPath, [FIXTURE, "
   slowHandshake: { settings: { handshakeSeconds: 1 }, withinMs: 10_000 },
   headTakes: [],
   isLenient: true,
+  afterStop: "answered",
+  isIntroduced: true,
 });
