@@ -166,8 +166,11 @@ export const schema = z.strictObject({
   metrics: z
     .union([z.literal(""), endpoint], "an address and a port, or empty")
     .prefault("")
+    .describe("Where Prometheus metrics are served. Empty: nowhere. Never on the public address."),
+  metricsStep: count(1)
+    .prefault(100)
     .describe(
-      "Where Prometheus metrics are served. Empty: nowhere. Never on the public address: counters betray when somebody picks up.",
+      "What moves when somebody picks up is shown in steps of so many, and late: docs/METRICS.md. 1: as it is and at once, for metrics that nobody else sees.",
     ),
   trustedProxies: listOf(
     z.union(

@@ -1,76 +1,52 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
-
 import type { Endpoint } from "../config/values.ts";
-import type { Counted, Observer } from "../relay/observer.ts";
-import type { Totals } from "../store/store.ts";
-import type { Verifier } from "../verify/verifier.ts";
+import type { Measured } from "../relay/observer.ts";
+import { BUCKETS, Tallies } from "../relay/tally.ts";
+import { CONTENT_TYPE, histogram, type Labels, simple } from "./exposition.ts";
+import { Gauges } from "./gauges.ts";
+import { COUNTERS, HISTOGRAMS, SERIES } from "./series.ts";
+import { type Watched, watching } from "./watched.ts";
 
 export type MetricsParts = {
-  readonly verifier: Pick<Verifier, "name" | "detail">;
-  readonly version: string;
-  readonly totals: () => Totals;
-  readonly connections: () => number;
-  readonly isClockBelieved: () => boolean;
-  readonly isDiskFull: () => boolean;
+  /** What each thread counted so far. */
+  readonly tallies: () => Iterable<Float64Array>;
+  readonly watched: Watched;
+  /** Monotonic, seconds. */
+  readonly now: () => number;
+};
+
+export type MetricsSettings = {
+  /** Shown in steps of so many is what moves when somebody picks up (see tally.ts and gauges.ts). 1: nothing is. */
+  readonly step: number;
 };
 
 /**
- * Counters for Prometheus. They name no recipient and no address; still, on a quiet relay they move when somebody picks up, which is why they are served
- * on an address of their own and not to the public.
+ * Figures for Prometheus. They name no recipient, no sender and no address; what moves when somebody picks up is shown in steps and late. Still they are served on an
+ * address of their own and not to the public.
  */
-export class Metrics implements Observer {
-  readonly #registry = new Registry();
-  readonly #events: Counter<"what">;
+export class Metrics {
+  readonly #tallies: MetricsParts["tallies"];
+  readonly #gauges: Gauges;
 
-  constructor() {
-    this.#events = new Counter({
-      name: "deaddrop_events_total",
-      help: "What the relay did, by outcome.",
-      labelNames: ["what"],
-      registers: [this.#registry],
-    });
+  constructor({ tallies, watched, now }: MetricsParts, { step }: MetricsSettings) {
+    this.#tallies = tallies;
+    this.#gauges = new Gauges(watching(watched), { step, now });
   }
 
-  count(what: Counted, times = 1): void {
-    if (times > 0) this.#events.inc({ what }, times);
-  }
-
-  /** Adds what is read at the moment it is asked for. */
-  watch(parts: MetricsParts): void {
-    const { verifier, version, totals, connections, isClockBelieved, isDiskFull } = parts;
-    const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
-    new Gauge({
-      name: "deaddrop_info",
-      help: "1, with the version and what checks signatures.",
-      labelNames: ["version", "verifier", "detail"],
-      registers,
-    }).set({ version, verifier: verifier.name, detail: verifier.detail }, 1);
-    const gauges: [string, string, () => number][] = [
-      ["deaddrop_drops_held", "Drops on disk.", () => totals().drops],
-      ["deaddrop_tombstones", "Acknowledgements remembered.", () => totals().tombstones],
-      ["deaddrop_store_file_bytes", "Size of the store's file.", () => totals().fileBytes],
-      [
-        "deaddrop_store_free_bytes",
-        "Part of the file that is reused next.",
-        () => totals().freeBytes,
-      ],
-      ["deaddrop_connections", "Open connections.", connections],
-      [
-        "deaddrop_clock_believed",
-        "0 while nothing more is deleted for being past, because the clock may be wrong.",
-        () => (isClockBelieved() ? 1 : 0),
-      ],
-      [
-        "deaddrop_drops_refused_for_disk",
-        "1 while new drops are refused because the disk is full.",
-        () => (isDiskFull() ? 1 : 0),
-      ],
-    ];
-    for (const [name, help, read] of gauges) this.#gauge(name, help, read);
+  /** All of it in Prometheus' text format. Throws where the store cannot be read. */
+  text(): string {
+    const tallies = new Tallies(this.#tallies());
+    let text = "";
+    for (const [name, help] of Object.entries(COUNTERS)) {
+      text += simple("counter", name, help, samplesOf(name, tallies));
+    }
+    for (const [what, [name, help]] of Object.entries(HISTOGRAMS)) {
+      const measured = what as Measured;
+      text += histogram(name, help, BUCKETS[measured], tallies.measured(measured));
+    }
+    return text + this.#gauges.text();
   }
 
   /** Serves `/metrics`. Answers the port, and how to stop. */
@@ -81,13 +57,15 @@ export class Metrics implements Observer {
         response.writeHead(404).end();
         return;
       }
-      this.#registry.metrics().then(
-        (body) => {
-          response.writeHead(200, { "content-type": this.#registry.contentType }).end(body);
-        },
+      let text: string;
+      try {
+        text = this.text();
+      } catch {
         // The store could not be read.
-        () => response.writeHead(503).end(),
-      );
+        response.writeHead(503).end();
+        return;
+      }
+      response.writeHead(200, { "content-type": CONTENT_TYPE }).end(text);
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -102,15 +80,10 @@ export class Metrics implements Observer {
         }),
     };
   }
+}
 
-  #gauge(name: string, help: string, read: () => number): Gauge {
-    return new Gauge({
-      name,
-      help,
-      registers: [this.#registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  }
+function samplesOf(name: string, tallies: Tallies): [Labels, number][] {
+  return Object.entries(SERIES)
+    .filter(([, [of]]) => of === name)
+    .map(([what, [, labels]]) => [labels, tallies.counted(what as keyof typeof SERIES)]);
 }

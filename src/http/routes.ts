@@ -73,7 +73,7 @@ export function routes(
   };
 
   function refused(reason: Reason, status: number): HttpResponse {
-    relay.refusals.add(reason);
+    relay.refusals.add(reason, "request");
     return refusal(status, reason);
   }
 }

@@ -15,6 +15,7 @@ export type Answer = {
 /** What is said of a box that the store could not show. */
 export const UNREADABLE: Reason = "error: the box could not be read";
 export const SLOW_DOWN: Reason = "rate-limited: slow down";
+export const BUSY: Reason = "rate-limited: the relay is busy, try again";
 export const NOT_CHECKED: Reason = "error: the event could not be checked, try again";
 
 export type Outcome =

@@ -28,15 +28,15 @@ export class Authenticator {
   /** Takes a raw AUTH message. `key` is the key it proves, undefined when it proves none. */
   async authenticate(text: string, challenge: string): Promise<{ answer: Answer; key?: string }> {
     const { examination, refusals, observer, runtime, urls } = this.#parts;
-    const examined = await examination.of(text);
+    const examined = await examination.of(text, "request");
     if ("accepted" in examined) return { answer: examined };
     if (examined.outcome !== "auth") {
       const reason = examined.outcome === "refused" ? examined.reason : "invalid: not an AUTH";
-      return { answer: refusals.answer(examined.id, reason) };
+      return { answer: refusals.answer(examined.id, reason, "request") };
     }
     const { id, event } = examined;
     const reason = misauthenticated(event, { challenge, urls, now: runtime.now() });
-    if (reason !== undefined) return { answer: refusals.answer(id, reason) };
+    if (reason !== undefined) return { answer: refusals.answer(id, reason, "request") };
     observer.count("key authenticated");
     return { answer: { id, accepted: true, message: "" }, key: event.pubkey };
   }
@@ -47,7 +47,7 @@ export class Authenticator {
     expected: Pick<HttpAuthExpectation, "method" | "target">,
   ): Promise<{ key: string } | { reason: Reason }> {
     const { examination, observer, runtime, urls } = this.#parts;
-    const examined = await examination.of(`["AUTH",${event}]`);
+    const examined = await examination.of(`["AUTH",${event}]`, "request");
     if ("accepted" in examined) return { reason: examined.message || NOT_CHECKED };
     if (examined.outcome !== "auth") {
       const reason = examined.outcome === "refused" ? examined.reason : NOT_CHECKED;

@@ -149,7 +149,7 @@ export class Connection implements SocketHandlers, OpenConnection {
   }
 
   #refuse({ verb, subscription }: Glimpse, text: string | undefined, reason: Reason): void {
-    this.#host.refusals.add(reason);
+    this.#host.refusals.add(reason, verb === "EVENT" ? "drop" : "request");
     if (verb === "EVENT" || verb === "AUTH") {
       sayOk(this.#outbox, { id: peekId(text ?? ""), accepted: false, message: reason });
     } else if (subscription === undefined) {

@@ -1,6 +1,7 @@
 import { peerOf } from "../policy/address.ts";
-import type { Observer } from "./observer.ts";
+import type { Observer, TurnedAway } from "./observer.ts";
 import type { Rates } from "./rates.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** An open WebSocket, as far as its place among the others goes. */
@@ -25,6 +26,7 @@ export type ConnectionsParts = {
   readonly observer: Observer;
   readonly runtime: Runtime;
   readonly rates: Rates;
+  readonly refusals: Pick<Refusals, "turnedAway">;
 };
 
 export type ConnectionsLimits = {
@@ -44,6 +46,7 @@ export class Connections {
   readonly #observer: Observer;
   readonly #runtime: Runtime;
   readonly #rates: Rates;
+  readonly #refusals: ConnectionsParts["refusals"];
   readonly #limits: ConnectionsLimits;
   readonly #connections = new Set<OpenConnection>();
   readonly #pickups = new Set<OpenPickup>();
@@ -53,9 +56,11 @@ export class Connections {
   #isDraining = false;
   #checkedAt: number;
 
-  constructor({ observer, runtime, rates }: ConnectionsParts, limits: ConnectionsLimits) {
+  constructor(parts: ConnectionsParts, limits: ConnectionsLimits) {
+    const { observer, runtime, rates, refusals } = parts;
     this.#observer = observer;
     this.#rates = rates;
+    this.#refusals = refusals;
     this.#runtime = runtime;
     this.#limits = limits;
     this.#checkedAt = runtime.monotonic();
@@ -68,13 +73,17 @@ export class Connections {
 
   /** Whether one more connection or request of this address may begin. */
   admits(address: string): boolean {
+    const why = this.#refused(address);
+    if (why !== undefined) this.#refusals.turnedAway(why);
+    return why === undefined;
+  }
+
+  #refused(address: string): TurnedAway | undefined {
     const { connections, connectionsPerAddress } = this.#limits;
-    const admitted =
-      !this.#rates.isDeaf(address) &&
-      this.count < connections &&
-      (this.#perAddress.get(peerOf(address)) ?? 0) < connectionsPerAddress;
-    if (!admitted) this.#observer.count("connection refused");
-    return admitted;
+    if (this.#rates.isDeaf(address)) return "does not slow down";
+    if (this.count >= connections) return "too many in all";
+    const here = this.#perAddress.get(peerOf(address)) ?? 0;
+    return here < connectionsPerAddress ? undefined : "too many from its address";
   }
 
   opened(connection: OpenConnection): void {

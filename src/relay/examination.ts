@@ -1,6 +1,7 @@
 import { peekId } from "../nostr/event.ts";
-import { type Answer, NOT_CHECKED } from "./answer.ts";
+import { type Answer, BUSY, NOT_CHECKED } from "./answer.ts";
 import { type Examined, type PackedExamined, unpack } from "./examined.ts";
+import type { Refused } from "./observer.ts";
 import type { Refusals } from "./refusals.ts";
 
 /** Where raw messages are examined, away from the event loop: a pool of threads that run examine.ts. */
@@ -21,12 +22,11 @@ export class Examination {
     this.#refusals = refusals;
   }
 
-  /** Resolves to what the message is, or to the answer itself when it did not come to an examination. */
-  async of(text: string): Promise<Examined | Answer> {
-    if (!this.#pool.hasRoom) {
-      return this.#refusals.answer(peekId(text), "rate-limited: the relay is busy, try again");
-    }
+  /** Resolves to what the message is, or to the answer itself when it did not come to an examination, a refusal `as` what. */
+  async of(text: string, as: Refused): Promise<Examined | Answer> {
+    const refusals = this.#refusals;
+    if (!this.#pool.hasRoom) return refusals.answer(peekId(text), BUSY, as);
     const packed = await this.#pool.ask(text);
-    return packed === undefined ? this.#refusals.answer(peekId(text), NOT_CHECKED) : unpack(packed);
+    return packed === undefined ? refusals.answer(peekId(text), NOT_CHECKED, as) : unpack(packed);
   }
 }

@@ -46,6 +46,7 @@ export class Holdings {
   readonly #limits: HoldingsLimits;
   readonly #shares = new Map<string, Share>();
   #bytes = 0;
+  #slowReaders = 0;
 
   constructor(limits: HoldingsLimits) {
     this.#limits = limits;
@@ -71,6 +72,20 @@ export class Holdings {
   give(share: Share, bytes: number): void {
     share.bytes -= bytes;
     this.#bytes -= bytes;
+  }
+
+  /** What all that is counted takes together. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** For how many connections and requests something waits until what they were sent before is read. */
+  get slowReaders(): number {
+    return this.#slowReaders;
+  }
+
+  readerWaits(more: 1 | -1): void {
+    this.#slowReaders += more;
   }
 
   ended(share: Share): void {
@@ -108,6 +123,11 @@ export class Holding {
     const less = countedOf(this.#bytes) - countedOf(this.#bytes - bytes);
     this.#bytes -= bytes;
     if (less > 0) this.#holdings.give(this.#share, less);
+  }
+
+  /** One more reader, or one less, waits until what it was sent before has left. */
+  readerWaits(more: 1 | -1): void {
+    this.#holdings.readerWaits(more);
   }
 
   end(): void {

@@ -14,7 +14,7 @@ import { type Framing, KEEP_ALIVE, LINES, SERVER_SENT_EVENTS } from "./framing.t
 import { scope, type ScopedFilter } from "./gate.ts";
 import { HEADER_BYTES, type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
-import { reportFailure } from "./observer.ts";
+import { countPickup, reportFailure } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 import { countMatches, type Found } from "./scan.ts";
 import type { Turn } from "./turns.ts";
@@ -127,7 +127,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
   sendFound(found: Found): BodyWriter {
     return this.#writer(async (stream) => {
       const subscription = this.#subscription ?? this.#subscribe(LINES);
-      this.#host.observer.count("drop picked up", await subscription.send(found));
+      countPickup(this.#host.observer, await subscription.send(found));
       stream.end();
     });
   }
@@ -142,8 +142,7 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
       this.#host.live.add(subscription);
       const found = await subscription.find(this.#request.after);
       if (!this.#keep(found)) return this.#stream?.terminate();
-      const sent = await subscription.send(found);
-      this.#host.observer.count("drop picked up", sent);
+      countPickup(this.#host.observer, await subscription.send(found));
       if (this.#isHurried) this.#stream?.end();
     });
   }

@@ -79,6 +79,7 @@ export class Outbox {
   /** Resolves to true when there is room for more, to false when the connection is gone. */
   room(): Promise<boolean> {
     if (!this.#isOpen || this.hasRoom) return Promise.resolve(this.#isOpen);
+    if (this.#waiting === undefined) this.#holding.readerWaits(1);
     return new Promise((resolve) => (this.#waiting ??= []).push(resolve));
   }
 
@@ -126,6 +127,7 @@ export class Outbox {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     this.#waiting = undefined;
+    this.#holding.readerWaits(-1);
     for (const resolve of waiting) resolve(isOpen);
   }
 }

@@ -44,18 +44,23 @@ export class Publisher {
 
   /** Takes a raw EVENT message from an address. Resolves when what the answer says is true for good. */
   async publish(text: string, address: string): Promise<Answer> {
-    const { examination, rates, refusals, log } = this.#parts;
+    const { examination, rates, refusals, runtime, observer, log } = this.#parts;
     if (!rates.mayPublish(address, Buffer.byteLength(text))) {
-      return refusals.answer(peekId(text), SLOW_DOWN);
+      return refusals.answer(peekId(text), SLOW_DOWN, "drop");
     }
-    const examined = await examination.of(text);
+    const began = runtime.monotonic();
+    const examined = await examination.of(text, "drop");
     if ("accepted" in examined) return examined;
-    if (examined.outcome === "refused") return refusals.answer(examined.id, examined.reason);
+    const { id, outcome } = examined;
+    if (outcome === "refused") return refusals.answer(id, examined.reason, "drop");
+    // Of drops alone: how often acknowledgements were checked would tell of each.
+    if (outcome === "drop") observer.measure("verification", runtime.monotonic() - began);
     try {
-      return this.#answer(examined.id, await this.#act(examined, address));
+      return this.#answer(id, await this.#act(examined, address), outcome);
     } catch (error) {
       reportFailure(log, error);
-      return this.#answer(examined.id, "failed");
+      if (isOfRecipient(outcome)) observer.count(`${outcome}: failed`);
+      return this.#answer(id, "failed", outcome);
     }
   }
 
@@ -103,7 +108,7 @@ export class Publisher {
     const { store, rates, runtime, observer } = this.#parts;
     rates.chargeIds(address, acknowledgement.ids.length);
     const outcome = await store.acknowledge(acknowledgement, runtime.now());
-    observer.count("acknowledgement");
+    observer.count(`acknowledgement: ${outcome}`);
     return outcome;
   }
 
@@ -112,17 +117,24 @@ export class Publisher {
     if (!isAddressedHere(event, urls)) return "not addressed here";
     const { id, pubkey: signer, created_at } = event;
     const outcome = await store.vanish({ id, signer, created_at }, runtime.now());
-    observer.count("vanish");
+    observer.count(`vanish: ${outcome}`);
     return outcome;
   }
 
-  #answer(id: string, outcome: Outcome): Answer {
+  #answer(id: string, outcome: Outcome, examined: Examined["outcome"]): Answer {
     const { observer, refusals, urls } = this.#parts;
     const { accepted, message } = ANSWERS[outcome];
     if (outcome === "known") observer.count("drop known");
     if (accepted) return { id, accepted, message, outcome };
     const reason: Reason =
       outcome === "not addressed here" ? `${message}${knownAs(urls)}` : message;
-    return { ...refusals.answer(id, reason), outcome };
+    // Those that reached the store were counted there.
+    if (isOfRecipient(examined) && outcome !== "not addressed here") refusals.note(reason);
+    else refusals.add(reason, "drop");
+    return { id, accepted, message: reason, outcome };
   }
+}
+
+function isOfRecipient(examined: Examined["outcome"]): examined is "acknowledgement" | "vanish" {
+  return examined === "acknowledgement" || examined === "vanish";
 }

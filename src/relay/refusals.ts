@@ -1,6 +1,7 @@
-import type { Prefix, Reason } from "../nostr/reason.ts";
+import type { Reason } from "../nostr/reason.ts";
 import type { Answer } from "./answer.ts";
-import type { Log, Observer } from "./observer.ts";
+import type { Log, Observer, Refused, TurnedAway } from "./observer.ts";
+import { classOf } from "./refusal-class.ts";
 
 // Kinds of refusal that are told apart. There are about forty; a reason that quotes a peer must not make more.
 const MAX_KINDS = 100;
@@ -11,6 +12,7 @@ const MAX_REASONS = 1_000;
 export class Refusals {
   readonly #reasons = new Map<Reason, number>();
   readonly #kinds = new Map<string, number>();
+  readonly #turnedAway = new Map<TurnedAway, number>();
   readonly #log: Log;
   readonly #observer: Observer;
 
@@ -19,16 +21,27 @@ export class Refusals {
     this.#observer = parts.observer;
   }
 
-  add(reason: Reason): void {
-    this.#observer.count(`refused: ${reason.slice(0, reason.indexOf(":")) as Prefix}`);
+  add(reason: Reason, as: Refused): void {
+    this.#observer.count(`${as} refused: ${classOf(reason)}`);
+    this.note(reason);
+  }
+
+  /** For the log alone: it is counted elsewhere. */
+  note(reason: Reason): void {
     this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
     if (this.#reasons.size >= MAX_REASONS) this.#gather();
   }
 
   /** The answer that refuses, counted. */
-  answer(id: string | undefined, reason: Reason): Answer {
-    this.add(reason);
+  answer(id: string | undefined, reason: Reason, as: Refused): Answer {
+    this.add(reason, as);
     return { id, accepted: false, message: reason };
+  }
+
+  /** A connection, or a request over HTTP, was not let in. */
+  turnedAway(why: TurnedAway): void {
+    this.#observer.count(`connection refused: ${why}`);
+    this.#turnedAway.set(why, (this.#turnedAway.get(why) ?? 0) + 1);
   }
 
   /** Writes what was gathered. Called once a minute. */
@@ -36,6 +49,10 @@ export class Refusals {
     this.#gather();
     for (const [reason, times] of this.#kinds) this.#log.info({ reason, times }, "refused");
     this.#kinds.clear();
+    for (const [why, times] of this.#turnedAway) {
+      this.#log.info({ why, times }, "connections refused");
+    }
+    this.#turnedAway.clear();
   }
 
   #gather(): void {

@@ -62,7 +62,7 @@ export class Relay {
     const common = { examination, refusals, observer, log, runtime, urls };
     const publisher = new Publisher({ ...common, store, live, rates, passOn });
     const authenticator = new Authenticator(common);
-    const connections = new Connections({ observer, runtime, rates }, limits);
+    const connections = new Connections({ observer, runtime, rates, refusals }, limits);
     const turns = new Turns(rates);
     const holdings = new Holdings(limits);
     const asked = { publisher, authenticator, connections, rates, turns, holdings, refusals };

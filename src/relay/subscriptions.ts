@@ -2,7 +2,7 @@ import type { Reason } from "../nostr/reason.ts";
 import { UNREADABLE } from "./answer.ts";
 import type { ConnectionHost } from "./host.ts";
 import { HEADER_BYTES, type Holding, TOO_MUCH } from "./holdings.ts";
-import { reportFailure } from "./observer.ts";
+import { countPickup, reportFailure } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
 import { sayClosed } from "./replies.ts";
 import type { Subscription } from "./subscription.ts";
@@ -91,7 +91,7 @@ export class Subscriptions {
       const found = await subscription.find();
       const bytes = HEADER_BYTES * found.headers.length;
       if (!this.#holding.take(bytes)) return refuse(TOO_MUCH);
-      observer.count("drop picked up", await subscription.send(found));
+      countPickup(observer, await subscription.send(found));
       this.#holding.give(bytes);
     } catch (error) {
       reportFailure(log, error);

@@ -25,11 +25,18 @@ export class Sweeper {
   #sweeping: Promise<void> | undefined;
   #tombstonesAt = -Infinity;
   #closed = false;
+  #sweptAt: number;
 
   constructor(parts: SweeperParts, sweepSeconds: number) {
     this.#parts = parts;
+    this.#sweptAt = parts.runtime.now();
     this.#timer = setInterval(() => this.#start(), sweepSeconds * 1_000);
     this.#start();
+  }
+
+  /** How long ago the last sweep began that came to the end of the drops, or this sweeper, seconds: what expired before that was looked at. */
+  get age(): number {
+    return Math.max(0, this.#parts.runtime.now() - this.#sweptAt);
   }
 
   /** Resolves when the piece that is being swept is done. */
@@ -50,7 +57,9 @@ export class Sweeper {
 
   async #sweep(): Promise<void> {
     const { runtime, observer } = this.#parts;
+    const began = runtime.now();
     await this.#through("drops", (removed) => observer.count("drop expired", removed));
+    if (!this.#closed) this.#sweptAt = began;
     if (runtime.monotonic() - this.#tombstonesAt >= TOMBSTONE_SWEEP_SECONDS) {
       this.#tombstonesAt = runtime.monotonic();
       await this.#through("tombstones", (removed) => observer.count("tombstone expired", removed));

@@ -3,9 +3,10 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 
 import type { ListenAddress } from "../config/values.ts";
-import type { Counted, Observer } from "../relay/observer.ts";
+import { Tally } from "../relay/tally.ts";
 import { remoteStore } from "../store/remote.ts";
-import { type EventLoopSettings, startEventLoop } from "./event-loop.ts";
+import { measureDelay } from "./event-loop-delay.ts";
+import { type EventLoopLoad, type EventLoopSettings, startEventLoop } from "./event-loop.ts";
 import { reportIncidents } from "./incidents.ts";
 import { openLog } from "./log.ts";
 
@@ -15,10 +16,10 @@ export type EventLoopData = {
   readonly store: MessagePort;
 };
 
-/** What an event loop tells the main thread: that it listens, and where; what it counted since, and how many connections it has. */
+/** What an event loop tells the main thread: that it listens, and where; all that it counted so far, and what it has. */
 export type EventLoopReport =
   | { readonly listening: readonly ListenAddress[] }
-  | { readonly counts: ReadonlyMap<Counted, number>; readonly connections: number };
+  | { readonly tally: Float64Array; readonly load: EventLoopLoad };
 
 const REPORT_MS = 1_000;
 
@@ -26,15 +27,11 @@ const main = parentPort;
 if (main === null) throw new Error("event-loop-thread.ts runs as a worker thread only");
 const { settings, store: port } = workerData as EventLoopData;
 
-let counts = new Map<Counted, number>();
 const log = openLog(settings.config.log);
 // As in the main thread.
 process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
-const observer: Observer = {
-  count(what, times = 1) {
-    counts.set(what, (counts.get(what) ?? 0) + times);
-  },
-};
+const observer = new Tally(settings.config.metricsStep);
+const measuring = measureDelay(observer);
 // What ends this thread ends the process: see event-loops.ts.
 function lost(cause: Error): void {
   setImmediate(() => {
@@ -57,17 +54,18 @@ const eventLoop = await startEventLoop(
 const tell = (message: EventLoopReport): void => main.postMessage(message);
 
 function report(): void {
-  tell({ counts, connections: eventLoop.connections });
-  counts = new Map();
+  tell({ tally: observer.values, load: eventLoop.load });
 }
 const timer = setInterval(report, REPORT_MS);
 
 async function stop(): Promise<void> {
   clearInterval(timer);
+  clearInterval(measuring);
   await eventLoop.stop();
   await store.close();
   report();
   main?.close();
 }
 main.once("message", () => void stop());
+report();
 tell({ listening: eventLoop.addresses });

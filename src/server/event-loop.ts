@@ -61,10 +61,23 @@ export type EventLoopSettings = {
   readonly verifiers: number;
 };
 
+/** How much of what is limited is in use, of one event loop or of several. */
+export type EventLoopLoad = {
+  readonly connections: number;
+  /** Events that wait for their examination. */
+  readonly verifying: number;
+  readonly verifiers: number;
+  /** What strangers have it keep in memory. */
+  readonly memoryBytes: number;
+  /** Connections and requests to which no more is sent until they have read what was. */
+  readonly slowReaders: number;
+};
+
 export type EventLoop = {
   /** Where it listens, with the ports that were really taken. */
   readonly addresses: readonly ListenAddress[];
-  readonly connections: number;
+  /** What it has at this moment. */
+  readonly load: EventLoopLoad;
   /** Lets what was asked be answered, and closes every connection. */
   stop(): Promise<void>;
 };
@@ -87,7 +100,7 @@ export async function startEventLoop(
     rule: settings.rule,
     version: VERSION,
   };
-  const pool = await startPool(settings, admitted, { log, lost });
+  const pool = await startPool(settings, admitted, { observer, log, lost });
   onFailure(() => pool.close());
   const others =
     settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
@@ -165,8 +178,16 @@ export async function startEventLoop(
 
   return {
     addresses,
-    get connections() {
-      return connections.count;
+    get load() {
+      const { bytes: memoryBytes, slowReaders } = relay.host.holdings;
+      const { waiting: verifying, threads } = pool;
+      return {
+        connections: connections.count,
+        verifying,
+        verifiers: threads,
+        memoryBytes,
+        slowReaders,
+      };
     },
     async stop() {
       isStopping = true;
@@ -194,7 +215,7 @@ function admissionOf({ config, rule }: EventLoopSettings): AdmissionSettings {
 function startPool(
   { config, shared, verifier, verifiers }: EventLoopSettings,
   admitted: AdmissionSettings,
-  { log, lost }: Pick<EventLoopParts, "log" | "lost">,
+  { observer, log, lost }: Pick<EventLoopParts, "observer" | "log" | "lost">,
 ): Promise<Pool<PackedExamined>> {
   const data: VerificationData = {
     folder: config.data,
@@ -212,6 +233,7 @@ function startPool(
     },
     {
       workerLost(error) {
+        observer.count("verification thread lost");
         log.error({ err: error }, "a verification thread was lost");
         // The class does not survive the way between threads.
         if (error.name === TOLD.lost) lost(error);

@@ -5,18 +5,18 @@ import { createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 
 import type { Config } from "../config/schema.ts";
-import type { Observer } from "../relay/observer.ts";
 import { shareStore } from "../store/shared.ts";
 import type { Store } from "../store/store.ts";
 import { duplicated } from "./duplicated.ts";
-import type { EventLoop, EventLoopSettings } from "./event-loop.ts";
+import type { EventLoop, EventLoopLoad, EventLoopSettings } from "./event-loop.ts";
 import type { EventLoopData, EventLoopReport } from "./event-loop-thread.ts";
 import type { Listening } from "./listen-at.ts";
 import { threadModule } from "./threads.ts";
 
 export type EventLoopsParts = {
   readonly store: Store;
-  readonly observer: Observer;
+  /** Takes all that a loop has counted so far, each time it says so. */
+  readonly counted: (loop: object, tally: Float64Array) => void;
   /** A loop ended though nobody asked it to, and its connections with it; or it hangs. */
   readonly lost: (error: Error) => void;
 };
@@ -75,12 +75,30 @@ export async function startEventLoops(
   }
   return {
     addresses: first.addresses,
-    get connections() {
-      return all.reduce((sum, one) => sum + one.connections, 0);
+    get load() {
+      return all.map(({ load }) => load).reduce(together);
     },
     stop,
   };
 }
+
+function together(one: EventLoopLoad, other: EventLoopLoad): EventLoopLoad {
+  return {
+    connections: one.connections + other.connections,
+    verifying: one.verifying + other.verifying,
+    verifiers: one.verifiers + other.verifiers,
+    memoryBytes: one.memoryBytes + other.memoryBytes,
+    slowReaders: one.slowReaders + other.slowReaders,
+  };
+}
+
+const NOTHING_YET: EventLoopLoad = {
+  connections: 0,
+  verifying: 0,
+  verifiers: 0,
+  memoryBytes: 0,
+  slowReaders: 0,
+};
 
 // Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients. Where any port will do (0), the first
 // loop takes one that the system gives to nobody else. uWebSockets.js shares none of those, so for that one is chosen here, from below what the system gives away.
@@ -120,7 +138,7 @@ async function assertFree(host: string, port: number): Promise<void> {
 }
 
 function startThread(
-  { store, observer, lost }: EventLoopsParts,
+  { store, counted, lost }: EventLoopsParts,
   settings: EventLoopSettings,
 ): Promise<EventLoop> {
   const { port1, port2 } = new MessageChannel();
@@ -129,7 +147,7 @@ function startThread(
   const module = threadModule("event-loop-thread");
   const worker = new Worker(module, { workerData: data, transferList: [port2] });
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
-  let connections = 0;
+  let load = NOTHING_YET;
   let isStopping = false;
   let cause = new Error("an event loop ended");
   worker.on("error", (error: Error) => {
@@ -152,15 +170,15 @@ function startThread(
     });
     worker.on("message", (report: EventLoopReport) => {
       silent = 0;
-      if ("counts" in report) {
-        ({ connections } = report);
-        for (const [what, times] of report.counts) observer.count(what, times);
+      if ("tally" in report) {
+        ({ load } = report);
+        counted(worker, report.tally);
       } else {
         isReady = true;
         ready({
           addresses: report.listening,
-          get connections() {
-            return connections;
+          get load() {
+            return load;
           },
           async stop() {
             isStopping = true;

@@ -5,12 +5,17 @@ import type { Logger } from "pino";
 import type { Config } from "../config/schema.ts";
 import { directUrl, type Endpoint, join, joinListen } from "../config/values.ts";
 import { Metrics } from "../http/metrics.ts";
+import type { Watched } from "../http/watched.ts";
+import { Tally } from "../relay/tally.ts";
 import { Sweeper } from "../relay/sweep.ts";
+import { DOUBTS } from "../store/belief.ts";
 import { openLmdbStore } from "../store/lmdb.ts";
 import { isFull } from "../store/shared-state.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
+import { CensusTaker } from "./census-taker.ts";
+import { measureDelay } from "./event-loop-delay.ts";
 import { type EventLoopSettings, type OnFailure, startEventLoop } from "./event-loop.ts";
 import { startEventLoops } from "./event-loops.ts";
 import { connectionsThatFit } from "./descriptors.ts";
@@ -58,7 +63,8 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   const addresses = await withSockets(config, takeDescriptors(process.env, process.pid));
   const connections = connectionsThatFit(config, log);
   const verifier = await pickVerifier(config, log);
-  const metrics = new Metrics();
+  const observer = new Tally(config.metricsStep);
+  const tallies = new Map<object, Float64Array>([[observer, observer.values]]);
   const lost = (cause: Error): void => die(log, { err: cause }, "the store is lost");
   const opened = await openLmdbStore(
     {
@@ -67,7 +73,11 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
       retentionSeconds: config.retention,
       diskReserveBytes: limits.diskReserveBytes,
       limits: { ...limits, authorDeletesWraps: config.authorDeletesWraps },
-      incidents: reportIncidents({ log, observer: metrics, lost }),
+      incidents: reportIncidents({ log, observer, lost }),
+      committed(drops, seconds) {
+        observer.measure("commit", seconds);
+        observer.measure("commit drops", drops);
+      },
     },
     systemRuntime,
   );
@@ -76,10 +86,13 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   const upkeep = new Upkeep(opened, { folder: config.data, log });
   onFailure(() => upkeep.close());
   const sweeper = new Sweeper(
-    { store, runtime: systemRuntime, observer: metrics, log },
+    { store, runtime: systemRuntime, observer, log },
     config.sweepSeconds,
   );
   onFailure(() => sweeper.close());
+  const census = new CensusTaker(opened, config.metricsStep === 1);
+  onFailure(() => census.close());
+  const measuring = measureDelay(observer);
 
   const verifiers = verifiersEach(config);
   const settings: EventLoopSettings = {
@@ -91,24 +104,39 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     verifier: verifier.name,
     verifiers,
   };
-  const parts = { store, observer: metrics, log, lost };
+  const parts = { store, observer, log, lost };
   const eventLoop =
     workers === 1
       ? await startEventLoop(parts, settings, onFailure)
       : await startEventLoops(
           workers,
-          { ...parts, lost: (error) => die(log, { err: error }, "an event loop was lost") },
+          {
+            store,
+            counted: (loop, tally) => tallies.set(loop, tally),
+            lost: (error) => die(log, { err: error }, "an event loop was lost"),
+          },
           settings,
         );
   if (workers > 1) onFailure(() => eventLoop.stop());
-  metrics.watch({
+  const watched: Watched = {
     verifier,
     version: VERSION,
     totals: () => store.totals(),
-    connections: () => eventLoop.connections,
-    isClockBelieved: () => opened.clock.doubt === undefined,
+    census: () => census.latest,
+    expired: () => opened.expired(),
+    sweepAge: () => sweeper.age,
+    load: () => eventLoop.load,
+    limits: { ...limits, connections },
+    disk: () => opened.disk.free,
     isDiskFull: () => isFull(shared),
-  });
+    doubt: () => opened.clock.doubt,
+    doubts: DOUBTS,
+    process: thisProcess,
+  };
+  const metrics = new Metrics(
+    { tallies: () => tallies.values(), watched, now: () => systemRuntime.monotonic() },
+    { step: config.metricsStep },
+  );
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
   const listen = eventLoop.addresses.map((address) => joinListen(address));
   warnOfOtherNames(config, eventLoop.addresses, log);
@@ -136,6 +164,8 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     async stop() {
       await eventLoop.stop();
       await scrape?.close();
+      clearInterval(measuring);
+      await census.close();
       await sweeper.close();
       await upkeep.close();
       await store.close();
@@ -143,6 +173,12 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     },
   };
 }
+
+const thisProcess: Watched["process"] = {
+  startedAt: performance.timeOrigin / 1_000,
+  cpuSeconds: () => process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
+  memoryBytes: () => process.memoryUsage.rss(),
+};
 
 async function pickVerifier(config: Config, log: Logger): Promise<Verifier> {
   const { verifier } = config;

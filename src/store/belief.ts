@@ -15,7 +15,8 @@ export const JUMP_SECONDS = 60;
  * Why what is past is not deleted for now: nothing was ever swept; the clock is far beyond the last sweep; it was set, or stood still, while the relay ran.
  * `behind`: it is before the last sweep, so that nothing becomes past.
  */
-export type Doubt = "new" | "ahead" | "jumped" | "behind";
+export type Doubt = (typeof DOUBTS)[number];
+export const DOUBTS = ["new", "ahead", "jumped", "behind"] as const;
 
 /** What the clocks say at one moment, seconds. */
 export type Reading = { readonly wall: number; readonly monotonic: number };

@@ -173,6 +173,11 @@ export class Boxes {
     });
   }
 
+  /** What is recent, a box at a time, while it comes and goes. */
+  recent(): Iterable<readonly [recipient: string, headers: readonly Header[]]> {
+    return this.#recent.boxes();
+  }
+
   committed(): void {
     this.#settling.committed([...this.#added, ...this.#passed]);
     const last = this.#added.at(-1);

@@ -163,6 +163,11 @@ export function createdAtIn(key: Buffer): number {
   return key.length === BOX_KEY_BYTES ? MAX_TIME - key.readUIntBE(OWNER, TIME) : 0;
 }
 
+/** The size of the drop in an entry of `boxes`. */
+export function bytesIn(value: Buffer): number {
+  return value.readUInt32BE(SEQ);
+}
+
 /** Whether it is one of `boxes`. */
 export function isEntry({ key, value }: Entry): boolean {
   return key.length === BOX_KEY_BYTES && value.length === BOX_VALUE_BYTES;
@@ -243,7 +248,7 @@ export function tombstoneIn(
   return { until: value.readUIntBE(0, TIME), isEarly: value.readUInt8(TIME) === 1 };
 }
 
-/** Whose tombstone this is: the key in `early`. */
+/** Whose tombstone, or entry of `boxes`, this is: the key in `early`. */
 export function ownerOf(key: Buffer): Buffer {
   return key.subarray(0, OWNER);
 }

@@ -8,6 +8,7 @@ import { acknowledge } from "./acknowledge.ts";
 import { Announcements } from "./announcements.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Boxes } from "./boxes.ts";
+import { type Census, expiredDrops, takeCensus } from "./census.ts";
 import { type Clock, StoreClock } from "./clock.ts";
 import { convert, isOfBefore, takeOver, wipeBefore } from "./convert.ts";
 import { Disk } from "./disk.ts";
@@ -47,6 +48,8 @@ export type LmdbSettings = {
   /** Drops whose index entries wait in memory, twice: see settling.ts. */
   readonly recentDrops?: number;
   readonly incidents?: Incidents;
+  /** Hears of every commit that drops were put in, how many, and how long it took with its flush. */
+  readonly committed?: (drops: number, seconds: number) => void;
 };
 
 /** The store, and the retention rule that its past imposes. */
@@ -57,6 +60,10 @@ export type OpenedStore = {
   readonly shared: SharedState;
   readonly clock: Pick<StoreClock, "doubt" | "lastSweep">;
   readonly disk: Pick<Disk, "free">;
+  /** Counts what is held: see census.ts. */
+  readonly census: (isGivenUp: () => boolean) => Promise<Census>;
+  /** Drops of days that are over, still on disk. No more than 10,000 are counted. */
+  readonly expired: () => number;
   /** Says that the clock is right, whatever speaks against it. Resolves when that is remembered. */
   readonly confirmClock: () => Promise<void>;
   /** To be called every second or so: looks whether the store is still where it was and the disk is full, and keeps in hand what writes need when it is. */
@@ -180,6 +187,10 @@ async function openLocked(
       arrivals.committed();
       announcements.committed();
     },
+    measured(drops, seconds) {
+      // The others are not for others to see: on a quiet relay each is an acknowledgement.
+      if (drops > 0) settings.committed?.(drops, seconds);
+    },
     aborted() {
       tables.drops.takeGone();
       announcements.aborted();
@@ -212,7 +223,7 @@ async function openLocked(
   }
 
   const store: Store = {
-    put: (drop, time) => writer.run(put(context, drop, time)).catch(storageFull),
+    put: (drop, time) => writer.run(put(context, drop, time), true).catch(storageFull),
     acknowledge: (acknowledged, time) => writer.run(acknowledge(context, acknowledged, time)),
     vanish: (vanishing, time) => writer.run(vanish(context, vanishing, time)),
     sweep: (of, time, from) =>
@@ -251,6 +262,8 @@ async function openLocked(
     shared,
     clock,
     disk,
+    census: (isGivenUp) => takeCensus({ tables, boxes, reading, isGivenUp }),
+    expired: () => reading(() => expiredDrops(tables, machine.now())),
     confirmClock: () => writer.run(inOne(() => clock.confirm())),
     look,
   };

@@ -76,6 +76,11 @@ export class RecentDrops {
     );
   }
 
+  /** All of it, a box at a time. */
+  *boxes(): Generator<[recipient: string, headers: readonly Header[]]> {
+    for (const [recipient, { headers }] of this.#byBox) yield [recipient, headers];
+  }
+
   #forget(headers: ReadonlySet<Header>): void {
     const boxes = new Set<string>();
     for (const held of headers) {

@@ -10,6 +10,7 @@ const TRANSACTION_MS = 8;
 type Steps<Outcome> = { next(): IteratorResult<void, Outcome> };
 
 type Waiting = {
+  readonly isPut: boolean;
   readonly operation: Steps<unknown>;
   readonly done: (outcome: never) => void;
   readonly failed: (error: unknown) => void;
@@ -22,6 +23,8 @@ type WriterEvents = {
   readonly verify: () => void;
   /** After a commit, before the promises of what ended in it resolve: reads may see it now. */
   readonly committed: () => void;
+  /** How many puts ended in it, and how long it took with its flush, seconds. */
+  readonly measured: (puts: number, seconds: number) => void;
   /** After a transaction that came to nothing. */
   readonly aborted: () => void;
   /** Whether LMDB can still be read. After a failed meta page it cannot, whatever that failed for. */
@@ -54,11 +57,11 @@ export class Writer {
     this.#events = events;
   }
 
-  run<Outcome>(operation: Steps<Outcome>): Promise<Outcome> {
+  run<Outcome>(operation: Steps<Outcome>, isPut = false): Promise<Outcome> {
     if (this.#closed) return Promise.reject(new Error("the store is closed"));
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     return new Promise((done, failed) => {
-      this.#queue.push({ operation, done, failed });
+      this.#queue.push({ isPut, operation, done, failed });
       // A turn of the event loop later, so that what arrives together is committed together.
       this.#running ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() =>
         this.#drain(),
@@ -86,6 +89,8 @@ export class Writer {
   async #commit(): Promise<void> {
     const ended: { waiting: Waiting; outcome: unknown }[] = [];
     let begun: Waiting | undefined;
+    const beganAt = performance.now();
+    let puts = 0;
     try {
       this.#events.mayBegin();
       // A child transaction, because it alone is undone when something in it throws.
@@ -99,6 +104,7 @@ export class Writer {
           if (step.done !== true) continue;
           begun = undefined;
           ended.push({ waiting, outcome: step.value });
+          if (waiting.isPut) puts += 1;
           this.#queue.shift();
         }
       });
@@ -112,6 +118,7 @@ export class Writer {
       return;
     }
     this.#events.committed();
+    this.#events.measured(puts, (performance.now() - beganAt) / 1_000);
     for (const { waiting, outcome } of ended) waiting.done(outcome as never);
   }
 

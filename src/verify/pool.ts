@@ -77,6 +77,16 @@ export class Pool<Answer> {
     return this.#threads.length > 0;
   }
 
+  /** Threads that run. */
+  get threads(): number {
+    return this.#threads.length;
+  }
+
+  /** Texts that wait for their answer. */
+  get waiting(): number {
+    return this.#inFlight;
+  }
+
   /** False when so much waits already that asking for more would only make everybody wait longer. */
   get hasRoom(): boolean {
     return this.#inFlight < this.#settings.waiting;

@@ -188,6 +188,7 @@ const ROWS: readonly Row[] = [
     bad: "9100",
     allowed: ENDPOINT,
   },
+  count("metricsStep", "DEADDROP_METRICS_STEP", 100, 1),
   {
     key: "trustedProxies",
     variable: "DEADDROP_TRUSTED_PROXIES",

@@ -29,7 +29,7 @@ import { programAt } from "./program.ts";
 import { BELOW, type Sample, startSample, textOf } from "./proxy.ts";
 
 const PER_ADDRESS = 8;
-const PROVEN = 'deaddrop_events_total{what="key authenticated"}';
+const PROVEN = "deaddrop_keys_authenticated_total";
 
 /** Runs a sample of deploy/ in front of a relay, at the root of a host and below a path, and goes through it. */
 export function proxyContract(sample: Sample): void {

@@ -47,7 +47,7 @@ const TYPES = [
 const MAX_COMPRESSED_BYTES = 1_000 * Number(/(\d+) KB at most/.exec(GUIDE)?.[1]);
 
 // What the relay is made of.
-const OF_THE_RELAY = ["koffi", "lmdb", "pino", "prom-client", "tiny-secp256k1", "uWebSockets.js"];
+const OF_THE_RELAY = ["koffi", "lmdb", "pino", "tiny-secp256k1", "uWebSockets.js"];
 
 const run = promisify(execFile);
 

@@ -19,6 +19,7 @@ const HOSTS: Readonly<Record<string, string>> = {
   "github.com/rnostr": "the authors of rnostr",
   "github.com/uNetworking": "the authors of uWebSockets.js",
   "nos.lol": "a public relay",
+  "prometheus.io": "the authors of Prometheus",
   "purplepag.es": "a public relay for lists",
   "relay.damus.io": "a public relay, of Damus",
   "www.w3.org": "the W3C, for the name of a namespace, which nobody loads",

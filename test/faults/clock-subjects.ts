@@ -133,7 +133,7 @@ function settings(folder: string, retentionSeconds: number) {
 }
 
 const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
-const SWEPT = 'deaddrop_events_total{what="sweep"}';
+const SWEPT = "deaddrop_sweeps_total";
 
 export type RelaySettings = {
   readonly data: string;

@@ -83,7 +83,7 @@ async function metrics(relay: RelayProcess): Promise<(name: string) => number> {
 
 /** Resolves when two more sweeps were done: one that begins from now on among them. */
 async function sweeps(relay: RelayProcess): Promise<void> {
-  const name = 'deaddrop_events_total{what="sweep"}';
+  const name = "deaddrop_sweeps_total";
   const count = async (): Promise<number> => (await metrics(relay))(name);
   for (const before = await count(); (await count()) < before + 2;) await after(100);
 }

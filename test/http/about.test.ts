@@ -197,8 +197,8 @@ describe("the HTTP side", () => {
     const after = await metricsOf(relay);
     const grown = (name: string): number => (after.get(name) ?? 0) - (before.get(name) ?? 0);
     expect(grown("deaddrop_drops_held")).toBe(1);
-    expect(grown('deaddrop_events_total{what="drop stored"}')).toBe(1);
-    expect(grown('deaddrop_events_total{what="drop known"}')).toBe(1);
+    expect(grown('deaddrop_drops_total{outcome="stored",class=""}')).toBe(1);
+    expect(grown('deaddrop_drops_total{outcome="known",class=""}')).toBe(1);
   });
 });
 
@@ -514,7 +514,7 @@ describe("the operator's view", () => {
     expect(await relay.stop()).toBe(0);
     const log = JSON.stringify(relay.log);
     // It did tell of all that, in its own words.
-    expect(metrics).toContain('what="refused: restricted"');
+    expect(metrics).toMatch(/outcome="refused",class="restricted"} [1-9]/);
     expect(log).toContain("invalid: signature is wrong");
     expect(log).toContain('"verb":"COUNT","chars":');
     const secrets = [

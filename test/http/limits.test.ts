@@ -36,7 +36,7 @@ import {
 } from "./support.ts";
 
 const SLOW_DOWN = "rate-limited: slow down";
-const CUT_OFF = 'deaddrop_events_total{what="connection cut off: does not read"}';
+const CUT_OFF = 'deaddrop_connections_cut_off_total{reason="does_not_read"}';
 
 /** What makes a request one from this address, where the relay believes it. */
 function from(address: string): { headers: Record<string, string> } {

@@ -110,7 +110,7 @@ it("the log and the metrics name no recipient, no sender, no address and no cont
   const log = JSON.stringify(relay.log);
   // It did tell of all that, in its own words.
   expect(log).toContain("rate-limited: mailbox full");
-  expect(metrics).toContain('what="refused: blocked"');
+  expect(metrics).toMatch(/outcome="refused",class="blocked"} [1-9]/);
   const people = [alice, bob, mallory, denied];
   secrets.push(...people.flatMap(({ key }) => [key, key.slice(0, 16), npubEncode(key)]));
   const events = [...drops, ...acks, wrap, authorization, ...flood.slice(0, 3)];

@@ -291,7 +291,7 @@ export function untilWaiting(
     relay,
     (metrics) =>
       metrics.get("deaddrop_connections") === connections &&
-      metrics.get('deaddrop_events_total{what="key authenticated"}') === proven,
+      metrics.get("deaddrop_keys_authenticated_total") === proven,
   );
 }
 

@@ -93,7 +93,7 @@ async function start(
       copying: unlimited,
       filling: unlimited,
       passOn() {},
-      observer: { count() {} },
+      observer: { count() {}, measure() {} },
       log: silent,
       runtime,
     },

@@ -57,7 +57,7 @@ function startRelay(): Relay {
       copying: unlimited,
       filling: unlimited,
       passOn() {},
-      observer: { count() {} },
+      observer: { count() {}, measure() {} },
       log: { debug() {}, info() {}, warn() {}, error() {} },
       runtime: { now: () => seconds, monotonic: () => seconds, randomHex: () => "00" },
     },

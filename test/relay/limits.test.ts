@@ -727,7 +727,7 @@ describe("a relay with a small outbox", () => {
     const sent: string[] = [];
     const metrics = relay.metrics ?? "";
     let counted = "";
-    while (!counted.includes('what="connection cut off: does not read"} 1')) {
+    while (!counted.includes('cut_off_total{reason="does_not_read"} 1')) {
       const drop = wrapOf(60 * KIB, carol);
       await expectHeld(sender, drop);
       sent.push(drop.id);

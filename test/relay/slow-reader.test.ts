@@ -107,7 +107,7 @@ describe("a reader that stops reading", () => {
     slow?.say("REQ", "box", {});
     slow?.socket.pause();
     let metrics = "";
-    while (!metrics.includes('{what="connection cut off: does not read"} 1')) {
+    while (!metrics.includes('cut_off_total{reason="does_not_read"} 1')) {
       slow?.say("CLOSE", "nothing");
       metrics = await (await fetch(impatient.metrics ?? "")).text();
     }

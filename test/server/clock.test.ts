@@ -69,7 +69,7 @@ async function metricIs(relay: RelayProcess, name: string, value: number): Promi
 
 /** Resolves when two more sweeps were done: one that begins from now on among them. */
 async function sweepsTwice(relay: RelayProcess): Promise<void> {
-  const name = 'deaddrop_events_total{what="sweep"}';
+  const name = "deaddrop_sweeps_total";
   const before = await metric(relay, name);
   while ((await metric(relay, name)) < before + 2);
 }

@@ -6,9 +6,9 @@ import { person } from "../support/people.ts";
 import { type RelayProcess, startRelay } from "../support/relay.ts";
 import { openStoreFile } from "../support/store-file.ts";
 
-async function counted(relay: RelayProcess, what: string): Promise<number> {
+async function counted(relay: RelayProcess, name: string): Promise<number> {
   const text = await (await fetch(relay.metrics ?? "")).text();
-  const line = text.split("\n").find((each) => each.includes(`what="${what}"`));
+  const line = text.split("\n").find((each) => each.startsWith(`${name} `));
   return Number(line?.split(" ").at(-1) ?? 0);
 }
 
@@ -36,7 +36,7 @@ describe("a relay that holds a damaged drop", () => {
       expect((await client.pickup({ authors: drops.map(({ pubkey }) => pubkey) })).sort()).toEqual(
         left,
       );
-      while ((await counted(relay, "record damaged")) < 2);
+      while ((await counted(relay, "deaddrop_damaged_records_total")) < 2);
       expect(await relay.stop()).toBe(0);
 
       const said = relay.log.find(({ msg }) => msg.startsWith("records of the store are damaged"));

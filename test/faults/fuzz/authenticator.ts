@@ -28,7 +28,7 @@ export async function inProcessAuthenticator(
     runtime,
   });
   const pool: ExaminationPool = { hasRoom: true, ask: async (text) => examine([text])[0] };
-  const observer = { count: () => {} };
+  const observer = { count: () => {}, measure: () => {} };
   const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
   const refusals = new Refusals({ log, observer });
   const examination = new Examination(pool, refusals);

@@ -92,7 +92,7 @@ export async function relayInProcess(failed: (details: object) => void): Promise
       filling: unlimited,
       asking: unlimited,
       copying: unlimited,
-      observer: { count: () => {} },
+      observer: { count: () => {}, measure: () => {} },
       log: {
         debug: () => {},
         info: () => {},
