@@ -18,6 +18,11 @@ import {
   yesOrNo,
 } from "./values.ts";
 
+const network = z.union(
+  [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
+  "addresses or networks, such as 10.0.0.0/8",
+);
+
 const limits = z.strictObject({
   messageBytes: bytes
     .prefault("128KiB")
@@ -131,6 +136,7 @@ export const schema = z.strictObject({
     .string()
     .prefault("Holds private messages until their recipients pick them up.")
     .describe("NIP-11: what users should know."),
+  icon: z.string().prefault("").describe("NIP-11: the URL of a square picture."),
   contact: z.string().prefault("").describe("NIP-11: a URI of the operator."),
   pubkey: z
     .union([z.literal(""), key], "a public key: npub1… or 64 lowercase hex digits")
@@ -163,14 +169,12 @@ export const schema = z.strictObject({
     .describe(
       "Where Prometheus metrics are served. Empty: nowhere. Never on the public address: counters betray when somebody picks up.",
     ),
-  trustedProxies: listOf(
-    z.union(
-      [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
-      "addresses or networks, such as 10.0.0.0/8",
-    ),
-  )
+  trustedProxies: listOf(network)
     .prefault([])
     .describe("Proxies whose X-Forwarded-For is believed."),
+  blockedNetworks: listOf(network)
+    .prefault([])
+    .describe("Addresses and networks that are not let in."),
   proofOfWork: count(0)
     .prefault(0)
     .describe(
@@ -180,6 +184,14 @@ export const schema = z.strictObject({
     .prefault([])
     .describe("If any are named, drops for others are refused."),
   deniedRecipients: listOf(key).prefault([]).describe("Drops for these are refused."),
+  deniedAuthors: listOf(key)
+    .prefault([])
+    .describe("Messages of kind 4 by these are refused. Who wrote a gift wrap nobody knows."),
+  admins: listOf(key)
+    .prefault([])
+    .describe(
+      "Keys that may steer the relay while it runs (NIP-86, deaddrop admin): whom it serves, whom it lets in, what it is called. Empty: nobody.",
+    ),
   authorDeletesWraps: yesOrNo
     .prefault(false)
     .describe(

@@ -1,5 +1,5 @@
 import { peerOf } from "../policy/address.ts";
-import type { Observer } from "./observer.ts";
+import type { CutOff, Observer } from "./observer.ts";
 import type { Rates } from "./rates.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -13,10 +13,12 @@ export type OpenConnection = {
   /** Resolves when everything that was asked has its answer. */
   answered(): Promise<void>;
   end(code: number, reason: string): void;
+  /** Ends it at once. */
+  cutOff(why: CutOff): void;
 };
 
 /** A pickup over HTTP that is being answered. */
-export type OpenPickup = Pick<OpenConnection, "checkLife" | "excuse"> & {
+export type OpenPickup = Pick<OpenConnection, "address" | "checkLife" | "excuse" | "cutOff"> & {
   /** Ends what would go on for ever. */
   stopWaiting(): void;
 };
@@ -119,6 +121,13 @@ export class Connections {
     await Promise.race([answered, timeUp]);
     for (const connection of this.#connections)
       connection.end(GOING_AWAY, "the relay is shutting down");
+  }
+
+  /** Cuts off whatever is open from an address that is not let in any more. */
+  cutOffFrom(isBlocked: (address: string) => boolean): void {
+    for (const peers of [this.#connections, this.#pickups]) {
+      for (const peer of peers) if (isBlocked(peer.address)) peer.cutOff("is blocked");
+    }
   }
 
   /** Looks after nothing any more. */

@@ -1,8 +1,12 @@
 import type { Prefix } from "../nostr/reason.ts";
 import { TOLD } from "../store/store.ts";
 
-/** Why a connection is ended that did what no honest client does. */
-export type CutOff = "does not read" | "does not slow down" | "has too much sent to it twice";
+/** Why a connection is ended that did what no honest client does, or that the operator does not want. */
+export type CutOff =
+  | "does not read"
+  | "does not slow down"
+  | "has too much sent to it twice"
+  | "is blocked";
 
 /** What is counted. Names of events, never of people: nothing here can say who received what. */
 export type Counted =

@@ -4,11 +4,14 @@ import { randomInt, randomUUID } from "node:crypto";
 import { createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 
+import type { Config } from "../config/schema.ts";
 import type { Observer } from "../relay/observer.ts";
 import { shareStore } from "../store/shared.ts";
 import type { Store } from "../store/store.ts";
+import type { Answered, Asked } from "../steering/steering.ts";
 import type { EventLoop, EventLoopSettings } from "./event-loop.ts";
-import type { EventLoopData, EventLoopReport } from "./event-loop-thread.ts";
+import type { EventLoopData, EventLoopOrder, EventLoopReport } from "./event-loop-thread.ts";
+import { Numbered } from "./numbered.ts";
 import { threadModule } from "./threads.ts";
 
 export type EventLoopsParts = {
@@ -16,6 +19,7 @@ export type EventLoopsParts = {
   readonly observer: Observer;
   /** A loop ended though nobody asked it to, and its connections with it; or it hangs. */
   readonly lost: (error: Error) => void;
+  readonly steer: (asked: Asked) => Promise<Answered>;
 };
 
 // A loop says every second that it goes round (event-loop-thread.ts). One that was silent for so many seconds of this thread's hangs, and with it its connections.
@@ -33,18 +37,10 @@ export async function startEventLoops(
   parts: EventLoopsParts,
   given: EventLoopSettings,
 ): Promise<EventLoop> {
-  const { config } = given;
   const wanted = await portFor(given);
-  const share = (limit: number): number => Math.ceil(limit / loops);
-  const { connections, verifying, memory } = config.limits;
-  const limits = {
-    ...config.limits,
-    connections: share(connections),
-    verifying: share(verifying),
-    memory: share(memory),
-  };
   const channel = `deaddrop ${randomUUID()}`;
-  const settings = { ...given, config: { ...config, limits }, channel, port: wanted };
+  const config = shareOf(given.config, loops);
+  const settings = { ...given, config, channel, port: wanted };
 
   // The first one finds the port, if any will do.
   const first = await startThread(parts, settings);
@@ -67,8 +63,25 @@ export async function startEventLoops(
     get connections() {
       return all.reduce((sum, one) => sum + one.connections, 0);
     },
+    async apply(changed) {
+      const share = shareOf(changed, loops);
+      await Promise.all(all.map((loop) => loop.apply(share)));
+    },
     stop,
   };
+}
+
+// What each of so many loops has of the limits of all.
+function shareOf(config: Config, loops: number): Config {
+  const share = (limit: number): number => Math.ceil(limit / loops);
+  const { connections, verifying, memory } = config.limits;
+  const limits = {
+    ...config.limits,
+    connections: share(connections),
+    verifying: share(verifying),
+    memory: share(memory),
+  };
+  return { ...config, limits };
 }
 
 // Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients. Where any port will do (0), the first
@@ -101,7 +114,7 @@ async function assertFree(host: string, port: number): Promise<void> {
 }
 
 function startThread(
-  { store, observer, lost }: EventLoopsParts,
+  { store, observer, lost, steer }: EventLoopsParts,
   settings: EventLoopSettings,
 ): Promise<EventLoop> {
   const { port1, port2 } = new MessageChannel();
@@ -110,6 +123,8 @@ function startThread(
   const module = threadModule("event-loop-thread");
   const worker = new Worker(module, { workerData: data, transferList: [port2] });
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+  const order = (message: EventLoopOrder): void => worker.postMessage(message);
+  const applying = new Numbered<void>();
   let connections = 0;
   let isStopping = false;
   let cause = new Error("an event loop ended");
@@ -136,6 +151,11 @@ function startThread(
       if ("counts" in report) {
         ({ connections } = report);
         for (const [what, times] of report.counts) observer.count(what, times);
+      } else if ("taken" in report) {
+        applying.close(report.taken, undefined);
+      } else if ("asked" in report) {
+        const { number, asked } = report;
+        void steer(asked).then((answered) => order({ number, answered }));
       } else {
         isReady = true;
         ready({
@@ -143,9 +163,14 @@ function startThread(
           get connections() {
             return connections;
           },
+          apply(config) {
+            const { number, answer } = applying.open();
+            order({ number, inForce: config });
+            return answer;
+          },
           async stop() {
             isStopping = true;
-            worker.postMessage("stop");
+            order("stop");
             await ended;
           },
         });

@@ -8,6 +8,8 @@ import { Metrics } from "../http/metrics.ts";
 import { Sweeper } from "../relay/sweep.ts";
 import { openLmdbStore } from "../store/lmdb.ts";
 import { isFull } from "../store/shared-state.ts";
+import { Steering } from "../steering/steering.ts";
+import { Tally } from "../steering/tally.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
@@ -25,6 +27,8 @@ export type RunningRelay = {
   /** Where clients connect, with the port that was really taken. */
   readonly url: string;
   readonly metricsUrl: string | undefined;
+  /** What is in force, and how it is changed. */
+  readonly steering: Pick<Steering, "reload" | "overruled">;
   /** Answers what was asked, closes every connection, and resolves when all is on disk. */
   stop(): Promise<void>;
 };
@@ -55,36 +59,53 @@ async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void>
   clearTimeout(timer);
 }
 
-async function assemble(config: Config, log: Logger, onFailure: OnFailure): Promise<RunningRelay> {
-  const { limits, workers } = config;
-  const connections = connectionsThatFit(config, log);
-  const verifier = await pickVerifier(config, log);
+async function assemble(
+  configured: Config,
+  log: Logger,
+  onFailure: OnFailure,
+): Promise<RunningRelay> {
+  const { limits, workers } = configured;
+  const fitting = limitedByDescriptors(configured, log);
+  const verifier = await pickVerifier(configured, log);
   const metrics = new Metrics();
+  const observer = new Tally(metrics);
+  const storeLimits = { ...limits, authorDeletesWraps: configured.authorDeletesWraps };
   const lost = (cause: Error): void => die(log, { err: cause }, "the store is lost");
   const opened = await openLmdbStore(
     {
-      folder: config.data,
-      secret: config.storeSecret,
-      retentionSeconds: config.retention,
+      folder: configured.data,
+      secret: configured.storeSecret,
+      retentionSeconds: configured.retention,
       diskReserveBytes: limits.diskReserveBytes,
-      limits: { ...limits, authorDeletesWraps: config.authorDeletesWraps },
-      incidents: reportIncidents({ log, observer: metrics, lost }),
+      limits: storeLimits,
+      incidents: reportIncidents({ log, observer, lost }),
     },
     systemRuntime,
   );
   const { store, rule, shared } = opened;
   onFailure(() => store.close());
+  const steering = new Steering(
+    {
+      folder: configured.data,
+      log,
+      now: () => systemRuntime.now(),
+      removeBox: (recipient) => opened.removeBox(recipient, systemRuntime.now()),
+      stats,
+    },
+    configured,
+  );
+  const config = steering.config;
   const upkeep = new Upkeep(opened, { folder: config.data, log });
   onFailure(() => upkeep.close());
   const sweeper = new Sweeper(
-    { store, runtime: systemRuntime, observer: metrics, log },
+    { store, runtime: systemRuntime, observer, log },
     config.sweepSeconds,
   );
   onFailure(() => sweeper.close());
 
   const verifiers = verifiersEach(config);
   const settings: EventLoopSettings = {
-    config: { ...config, limits: { ...limits, connections } },
+    config: fitting(config),
     port: config.listen.port,
     channel: undefined,
     rule,
@@ -92,7 +113,8 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     verifier: verifier.name,
     verifiers,
   };
-  const parts = { store, observer: metrics, log, lost };
+  const steer = steering.ask.bind(steering);
+  const parts = { store, observer, log, lost, steer };
   const eventLoop =
     workers === 1
       ? await startEventLoop(parts, settings, onFailure)
@@ -102,14 +124,40 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
           settings,
         );
   if (workers > 1) onFailure(() => eventLoop.stop());
+  steering.begin(async (changed) => {
+    const fit = fitting(changed);
+    log.level = changed.log;
+    const { boxDrops, boxBytes, earlyTombstones, earlyTombstonesInAll } = changed.limits;
+    Object.assign(storeLimits, { boxDrops, boxBytes, earlyTombstones, earlyTombstonesInAll });
+    await eventLoop.apply(fit);
+  });
+  const isClockBelieved = (): boolean => opened.clock.doubt === undefined;
   metrics.watch({
     verifier,
     version: VERSION,
     totals: () => store.totals(),
     connections: () => eventLoop.connections,
-    isClockBelieved: () => opened.clock.doubt === undefined,
+    isClockBelieved,
     isDiskFull: () => isFull(shared),
   });
+  const startedAt = systemRuntime.now();
+  const begun = systemRuntime.monotonic();
+  function stats(): object {
+    const { drops: held, tombstones, fileBytes, freeBytes } = store.totals();
+    return {
+      version: VERSION,
+      startedAt,
+      uptimeSeconds: Math.floor(systemRuntime.monotonic() - begun),
+      held,
+      tombstones,
+      fileBytes,
+      freeBytes,
+      connections: eventLoop.connections,
+      isClockBelieved: isClockBelieved(),
+      isDiskFull: isFull(shared),
+      counts: observer.counts,
+    };
+  }
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
   const url = `ws://${join({ host: config.listen.host, port: eventLoop.port })}`;
   warnOfOtherNames(config, eventLoop.port, log);
@@ -133,6 +181,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   return {
     url,
     metricsUrl: scrape?.url,
+    steering,
     async stop() {
       await eventLoop.stop();
       await scrape?.close();
@@ -141,6 +190,20 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
       await store.close();
       log.info("stopped");
     },
+  };
+}
+
+// Gives a configuration as many connections as there are descriptors for. Both throw when those are too few.
+function limitedByDescriptors(first: Config, log: Logger): (config: Config) => Config {
+  let wanted = first.limits.connections;
+  let connections = connectionsThatFit(first, log);
+  return (config) => {
+    // What does not fit is warned of once.
+    if (config.limits.connections !== wanted) {
+      connections = connectionsThatFit(config, log);
+      wanted = config.limits.connections;
+    }
+    return { ...config, limits: { ...config.limits, connections } };
   };
 }
 
