@@ -135,7 +135,7 @@ export async function startEventLoop(
     {
       admits: (address) => isLetIn(address) && connections.admits(address),
       opened: (socket) =>
-          inForce.isFollowing ? followed(socket, connected, log) : connected(socket),
+        inForce.isFollowing ? followed(socket, connected, log) : connected(socket),
       began(address) {
         if (!isLetIn(address)) return refusal(403, BLOCKED);
         return connections.began(address) ? undefined : refusal(429, TOO_MANY);
