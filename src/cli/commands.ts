@@ -5,8 +5,10 @@
 import type { Config } from "../config/schema.ts";
 import type { Command } from "./command.ts";
 import { CliError, DONE } from "./failure.ts";
-import { interrupted } from "./interrupted.ts";
+import { MANAGEMENT_METHODS } from "../nostr/management.ts";
+import { interrupted, wishes } from "./interrupted.ts";
 import {
+  ADMIN_ONE_RELAY,
   BACKUP_NEEDS_FOLDER,
   badConfiguration,
   CLOCK_ACTIONS,
@@ -38,9 +40,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: ["config"],
     async run({ config }, _, { env }) {
       // Before anything is open: who asks it to end while it starts means it too.
-      const stopping = interrupted();
+      const asked = wishes();
       const { serve } = await import("../server/serve.ts");
-      return serve(await configuration(env, config), stopping);
+      const { configurationSource } = await import("../config/load.ts");
+      const source = configurationSource(env, config);
+      return serve(await configuration(env, config), source, asked);
     },
   },
   config: {
@@ -67,6 +71,29 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const { env, stdout } = terminal;
       stdout.write(await info(await configuration(env, config), { url, socks, json }, terminal));
       return DONE;
+    },
+  },
+  admin: {
+    summary: "steer a running relay: ban, allow, block, rename",
+    words: Infinity,
+    options: ["config", ...PROFILE],
+    actions: Object.keys(MANAGEMENT_METHODS),
+    async run(given, words, terminal) {
+      const { config, key, relay: [url, ...others] = [], socks, timeout, json = false } = given;
+      if (others.length > 0) throw new CliError(ADMIN_ONE_RELAY);
+      const { admin } = await import("./admin.ts");
+      const { urlOf } = await import("./info.ts");
+      return admin(
+        words,
+        {
+          key,
+          url: url ?? urlOf(await configuration(terminal.env, config)),
+          socks,
+          timeoutSeconds: timeoutSeconds(timeout),
+          json,
+        },
+        terminal,
+      );
     },
   },
   clock: {

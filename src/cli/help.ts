@@ -36,8 +36,11 @@ const DETAILS: Readonly<Record<string, string>> = {
   serve: `Usage: deaddrop serve [--config <file>]
 
 Runs the relay in the foreground. Without any configuration it listens on
-ws://127.0.0.1:7777 and keeps its store in ./data. SIGTERM, SIGINT and SIGHUP
-end it: what was asked is answered and on disk, then every connection is closed.
+ws://127.0.0.1:7777 and keeps its store in ./data. SIGTERM and SIGINT end it:
+what was asked is answered and on disk, then every connection is closed. SIGHUP,
+and a change of the configuration file, have it read its configuration again:
+its log says what was applied and what waits for a restart. A wrong file changes
+nothing. (On a terminal SIGHUP ends it, as then the terminal is gone.)
 
 Exit status: 0 when it was ended so, 1 when it cannot start or go on, 2 for
 wrong use or a wrong configuration.
@@ -65,6 +68,37 @@ Exit status: 0 when it has answered, 1 when it has not, 2 for wrong use or a
 wrong configuration.
 
 Example: deaddrop info wss://drop.example.com
+`,
+  admin: `Usage: deaddrop admin <method> [<key>|<address>|<text>] [<reason>]
+                      [--relay <url>] [--key <file>] [--config <file>]
+                      [--socks <host:port>] [--timeout <time>] [--json]
+
+Steers a running relay (NIP-86), by default the one that this configuration
+describes. Its setting "admins" has to name your key. What is decided holds at
+once and from then on, also after a restart, beside what the configuration says.
+
+  banpubkey <key>       drops for it and messages of kind 4 by it are refused;
+                        banrecipient, banauthor: one of the two
+  unbanpubkey <key>     not any more; also unbanrecipient, unbanauthor
+  listbannedpubkeys     whom, as what, and why
+  allowpubkey <key>     serves it where allowedRecipients names others
+  unallowpubkey <key>   not any more
+  listallowedpubkeys    whom, and why
+  removebox <key>       removes all that is held for a recipient who is banned
+  blockip <address>     lets nobody in from there; a network: 10.0.0.0/8
+  unblockip <address>   not any more
+  listblockedips        which, and why
+  changerelayname <text>, changerelaydescription <text>, changerelayicon <text>
+                        what the relay says of itself; "": as configured
+  stats                 what is held and open, and what was counted
+  supportedmethods      all of these
+
+Words behind a key or an address are the reason, which is kept and logged.
+
+Exit status: 0 when it is done, 1 when the relay refuses it or does not answer,
+2 for wrong use or a wrong configuration.
+
+Example: deaddrop admin banpubkey npub1… sends spam
 `,
   clock: `Usage: deaddrop clock confirm [--config <file>]
 

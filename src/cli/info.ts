@@ -18,6 +18,11 @@ export type InfoOptions = {
 
 const PATIENCE_SECONDS = 10;
 
+/** Where the relay of this configuration is. */
+export function urlOf(config: Config): string {
+  return config.url || directUrl(config.listen);
+}
+
 /**
  * `deaddrop info`: a relay's NIP-11 document, as YAML or JSON. Throws a CliError that says what to do when the relay cannot be reached or says something else.
  */
@@ -27,7 +32,7 @@ export async function info(
   terminal: Pick<Terminal, "env">,
 ): Promise<string> {
   const { fetch } = networkOf(socks, terminal);
-  const address = url ?? (config.url || directUrl(config.listen));
+  const address = url ?? urlOf(config);
   const http = address.replace(/^ws/i, "http");
   if (!/^https?:/i.test(http) || !URL.canParse(http)) throw new CliError(notAnUrl(address));
   let document: object;

@@ -363,6 +363,19 @@ export const storeIsWhole = (counts: {
 }): string =>
   `The store is whole: ${counts.held} held, ${counts.leaving} to be taken off the disk, ${counts.tombstones} tombstones.`;
 
+export const ADMIN_METHODS = wrongUse(
+  'admin needs a method such as banpubkey; see "deaddrop help admin"',
+);
+export const adminTakes = (method: string, usage: string): Message =>
+  wrongUse(`give "deaddrop admin ${method}${usage}"`);
+export const ADMIN_ONE_RELAY = wrongUse("admin steers one relay at a time; give one --relay");
+export const notAPublicKey = (text: string): Message =>
+  wrongUse(`"${text}" is no public key; give npub1… or 64 lowercase hex digits`);
+export const notDone = (why: string): Message => failed(`the relay has not done it: ${why}`);
+export const NOT_MANAGED = failed(
+  "this relay cannot be steered so\n  one of ours has to name your key in its configuration: admins",
+);
+
 export const BACKUP_NEEDS_FOLDER = wrongUse("backup needs the folder to write into");
 export const notBackedUp = (folder: string, why: string): Message =>
   failed(`the store in ${folder} was not backed up: ${why}`);

@@ -7,11 +7,15 @@ export type Fetch = (
     readonly headers: Readonly<Record<string, string>>;
     readonly signal: AbortSignal;
     readonly redirect: "manual";
+    readonly method?: "POST";
+    readonly body?: string;
   },
 ) => Promise<Pick<Response, "ok" | "status" | "type" | "body">>;
 
 export type DocumentRequest = {
   readonly accept: string;
+  /** What is sent with POST; undefined: a GET. Then a refusal is a document, too, where it is JSON. */
+  readonly post?: { readonly headers: Readonly<Record<string, string>>; readonly body: string };
   readonly patienceSeconds: number;
   /** Undefined: the global one. */
   readonly fetch: Fetch | undefined;
@@ -25,19 +29,22 @@ const MAX_DOCUMENT_CHARS = 256 * 1024;
  */
 export async function fetchDocument(
   url: string,
-  { accept, patienceSeconds, fetch = globalThis.fetch }: DocumentRequest,
+  { accept, post, patienceSeconds, fetch = globalThis.fetch }: DocumentRequest,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { address, authorization } = withoutCredentials(url);
   const signal = AbortSignal.timeout(patienceSeconds * 1_000);
   let text: string;
   try {
-    const headers = { accept, ...authorization };
-    const response = await fetch(address, { headers, signal, redirect: "manual" });
-    if (!response.ok) {
+    const headers = { accept, ...authorization, ...post?.headers };
+    const sent = post === undefined ? {} : { method: "POST" as const, body: post.body };
+    const response = await fetch(address, { headers, signal, redirect: "manual", ...sent });
+    const isDocument = response.ok || (post !== undefined && response.status >= 400);
+    if (!isDocument) {
       void response.body?.cancel().catch(() => {});
       throw new Error(refusalIn(response));
     }
     text = await textOf(response);
+    if (!response.ok && !/^\s*\{/.test(text)) throw new Error(refusalIn(response));
   } catch (error) {
     throw signal.aborted ? new Error(`no answer within ${patienceSeconds} s`) : causeOf(error);
   }

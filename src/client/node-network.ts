@@ -94,21 +94,21 @@ function webSocketOver(connect: Connect): WebSocketFactory {
 }
 
 function fetchOver(connect: Connect): Fetch {
-  return (url, { headers, signal }) =>
+  return (url, { headers, signal, method = "GET", body }) =>
     new Promise((resolve, reject) => {
       const isSecure = new URL(url).protocol === "https:";
       const request = isSecure ? httpsRequest : httpRequest;
       const createConnection = connecting(connect, isSecure, signal);
       // Otherwise an agent's, and there is none.
       const defaultPort = isSecure ? 443 : 80;
-      request(url, { headers, signal, createConnection, defaultPort })
+      request(url, { method, headers, signal, createConnection, defaultPort })
         .on("error", reject)
         .on("response", (response) => {
           const { statusCode: status = 0 } = response;
           const body = Readable.toWeb(response) as unknown as Response["body"];
           resolve({ ok: status >= 200 && status < 300, status, type: "default", body });
         })
-        .end();
+        .end(body);
     });
 }
 

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 
-import { parse } from "yaml";
+import { LineCounter, parse, parseDocument } from "yaml";
 
 import { inconsistencies } from "./consistency.ts";
 import { explain } from "./explain.ts";
@@ -12,6 +12,13 @@ import { BY_VARIABLE, ENVIRONMENT_PREFIX } from "./settings.ts";
 /** A start that must not happen: the message names the key, the value and what is allowed. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
+  /** The lines of the file where it is wrong, as far as they are known. */
+  readonly lines: readonly number[];
+
+  constructor(message: string, lines: readonly number[] = []) {
+    super(message);
+    this.lines = lines;
+  }
 }
 
 /** Variables with the prefix that are no settings: where the file is, where uWebSockets.js is, and what the commands of senders and recipients read. */
@@ -36,7 +43,7 @@ export function loadConfig(
   environment: Readonly<Record<string, string | undefined>>,
   file = bare(environment["DEADDROP_CONFIG"]),
 ): Config {
-  const given = readFile(file);
+  const { text, given } = readFile(file);
   for (const [variable, written] of Object.entries(environment)) {
     if (!variable.startsWith(ENVIRONMENT_PREFIX) || OTHER_VARIABLES.has(variable)) continue;
     const setting = BY_VARIABLE.get(variable);
@@ -50,11 +57,52 @@ export function loadConfig(
     if (value !== undefined) set(given, setting.path, value);
   }
   const parsed = schema.safeParse(given);
-  if (!parsed.success)
-    throw new ConfigError(parsed.error.issues.map((issue) => explain(issue, given)).join("\n"));
+  if (!parsed.success) {
+    const { issues } = parsed.error;
+    const wrong = issues.flatMap((issue) =>
+      issue.code === "unrecognized_keys"
+        ? issue.keys.map((name) => [...issue.path, name])
+        : [issue.path],
+    );
+    const sentences = issues.map((issue) => explain(issue, given));
+    throw new ConfigError(sentences.join("\n"), linesOf(text, wrong));
+  }
   const broken = inconsistencies(parsed.data);
-  if (broken.length > 0) throw new ConfigError(broken.join("\n"));
+  if (broken.length > 0) {
+    const named = broken.flatMap((rule) => rule.match(/\b(?:limits\.\w+|sweepSeconds)\b/g) ?? []);
+    const paths = named.map((name) => name.split("."));
+    throw new ConfigError(broken.join("\n"), linesOf(text, paths));
+  }
   return parsed.data;
+}
+
+/** Where a configuration comes from, for who wants to know of changes. */
+export type ConfigurationSource = {
+  /** The file, whether it is there or not. */
+  readonly file: string;
+  /** What stood in it at first. */
+  readonly text: string | undefined;
+  /** Does what `loadConfig` does, with the environment as it was. */
+  readonly load: () => Config;
+};
+
+/** Where `loadConfig` reads with the same arguments. To be asked before it. */
+export function configurationSource(
+  environment: Readonly<Record<string, string | undefined>>,
+  given?: string,
+): ConfigurationSource {
+  const file = given ?? bare(environment["DEADDROP_CONFIG"]) ?? DEFAULT_FILE;
+  const asItWas = { ...environment };
+  return { file, text: textIn(file), load: () => loadConfig(asItWas, given) };
+}
+
+/** What stands in a file; undefined when it cannot be read. */
+export function textIn(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
 }
 
 // Without the blanks at its ends, which nobody sees in a file of variables: a space, or the carriage return of a file that was made on Windows.
@@ -63,9 +111,12 @@ function bare(value: string | undefined): string | undefined {
   return text === "" ? undefined : text;
 }
 
-function readFile(file: string | undefined): Record<string, unknown> {
+function readFile(file: string | undefined): {
+  readonly text: string;
+  readonly given: Record<string, unknown>;
+} {
   const path = file ?? DEFAULT_FILE;
-  if (file === undefined && !existsSync(path)) return {};
+  if (file === undefined && !existsSync(path)) return { text: "", given: {} };
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -76,12 +127,28 @@ function readFile(file: string | undefined): Record<string, unknown> {
   try {
     value = parse(text) ?? {};
   } catch (error) {
-    throw new ConfigError(`${path} is not YAML: ${(error as Error).message}`);
+    const { message, linePos: [{ line }] = [{}] } = error as Error & {
+      readonly linePos?: readonly [{ readonly line?: number }];
+    };
+    throw new ConfigError(`${path} is not YAML: ${message}`, line === undefined ? [] : [line]);
   }
   if (typeof value !== "object" || Array.isArray(value)) {
     throw new ConfigError(`${path} must hold keys and values`);
   }
-  return value as Record<string, unknown>;
+  return { text, given: value as Record<string, unknown> };
+}
+
+// The lines where the file gives these settings, those that it gives.
+function linesOf(text: string, paths: readonly (readonly PropertyKey[])[]): number[] {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter });
+  const lines = paths.flatMap((path) => {
+    const node = document.getIn(path, true) as
+      | { readonly range?: readonly [number, ...unknown[]] }
+      | undefined;
+    return node?.range === undefined ? [] : [lineCounter.linePos(node.range[0]).line];
+  });
+  return [...new Set(lines)].toSorted((a, b) => a - b);
 }
 
 function set(target: Record<string, unknown>, path: readonly string[], value: unknown): void {

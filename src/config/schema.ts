@@ -19,6 +19,11 @@ import {
   yesOrNo,
 } from "./values.ts";
 
+const network = z.union(
+  [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
+  "addresses or networks, such as 10.0.0.0/8",
+);
+
 const limits = z.strictObject({
   messageBytes: bytes
     .prefault("128KiB")
@@ -137,6 +142,7 @@ export const schema = z.strictObject({
     .string()
     .prefault("Holds private messages until their recipients pick them up.")
     .describe("NIP-11: what users should know."),
+  icon: z.string().prefault("").describe("NIP-11: the URL of a square picture."),
   contact: z.string().prefault("").describe("NIP-11: a URI of the operator."),
   pubkey: z
     .union([z.literal(""), key], "a public key: npub1… or 64 lowercase hex digits")
@@ -172,14 +178,12 @@ export const schema = z.strictObject({
     .describe(
       "What moves when somebody picks up is shown in steps of so many, and late: docs/METRICS.md. 1: as it is and at once, for metrics that nobody else sees.",
     ),
-  trustedProxies: listOf(
-    z.union(
-      [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
-      "addresses or networks, such as 10.0.0.0/8",
-    ),
-  )
+  trustedProxies: listOf(network)
     .prefault([])
     .describe("Proxies whose X-Forwarded-For is believed."),
+  blockedNetworks: listOf(network)
+    .prefault([])
+    .describe("Addresses and networks that are not let in."),
   proofOfWork: count(0)
     .prefault(0)
     .describe(
@@ -189,6 +193,14 @@ export const schema = z.strictObject({
     .prefault([])
     .describe("If any are named, drops for others are refused."),
   deniedRecipients: listOf(key).prefault([]).describe("Drops for these are refused."),
+  deniedAuthors: listOf(key)
+    .prefault([])
+    .describe("Messages of kind 4 by these are refused. Who wrote a gift wrap nobody knows."),
+  admins: listOf(key)
+    .prefault([])
+    .describe(
+      "Keys that may steer the relay while it runs (NIP-86, deaddrop admin): whom it serves, whom it lets in, what it is called. Empty: nobody.",
+    ),
   authorDeletesWraps: yesOrNo
     .prefault(false)
     .describe(

@@ -7,7 +7,10 @@ import { onionUrls } from "../nostr/own-url.ts";
 import type { Policy } from "../policy/policy.ts";
 
 /** NIPs the relay speaks; docs/BEHAVIOR.md says how far. */
-const SUPPORTED_NIPS = [1, 4, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 70, 77, 98];
+const SUPPORTED_NIPS = [1, 4, 9, 11, 13, 17, 40, 42, 45, 59, 62, 67, 70, 77];
+const HTTP_AUTH = 98;
+/** Where somebody is named who may use it. */
+const MANAGEMENT = 86;
 
 export type InformationParts = {
   readonly config: Config;
@@ -21,6 +24,7 @@ export type InformationParts = {
 export type RelayInformation = {
   readonly name: string;
   readonly description: string;
+  readonly icon?: string;
   readonly pubkey?: string;
   readonly contact?: string;
   readonly supported_nips: readonly number[];
@@ -54,9 +58,14 @@ export function relayInformation(
   return {
     name: config.name,
     description: config.description,
+    ...(config.icon !== "" && { icon: config.icon }),
     ...(config.pubkey !== "" && { pubkey: config.pubkey }),
     ...(config.contact !== "" && { contact: config.contact }),
-    supported_nips: SUPPORTED_NIPS,
+    supported_nips: [
+      ...SUPPORTED_NIPS,
+      ...(config.admins.length > 0 ? [MANAGEMENT] : []),
+      HTTP_AUTH,
+    ],
     version,
     limitation: {
       max_message_length: limits.messageBytes,

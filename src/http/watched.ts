@@ -23,7 +23,7 @@ export type Watched = {
     readonly memoryBytes: number;
     readonly slowReaders: number;
   };
-  readonly limits: {
+  readonly limits: () => {
     readonly connections: number;
     readonly verifying: number;
     readonly memory: number;
@@ -159,7 +159,7 @@ export function watching(watched: Watched): Gauge[] {
       name: "deaddrop_connections_limit",
       help: "limits.connections, or as many as the process has file descriptors for.",
       ...EXACT,
-      read: () => limits.connections,
+      read: () => limits().connections,
     },
     {
       name: "deaddrop_verification_queue",
@@ -171,7 +171,7 @@ export function watching(watched: Watched): Gauge[] {
       name: "deaddrop_verification_queue_limit",
       help: "limits.verifying: when so many wait, events are refused as too many.",
       ...EXACT,
-      read: () => limits.verifying,
+      read: () => limits().verifying,
     },
     {
       name: "deaddrop_verification_threads",
@@ -189,7 +189,7 @@ export function watching(watched: Watched): Gauge[] {
       name: "deaddrop_memory_limit_bytes",
       help: "limits.memory.",
       ...EXACT,
-      read: () => limits.memory,
+      read: () => limits().memory,
     },
     {
       name: "deaddrop_slow_readers",

@@ -11,6 +11,8 @@ export type HttpAuthExpectation = {
   readonly method: string;
   /** Path and query as they came here, such as `/pickup/npub1…?limit=10`. */
   readonly target: string;
+  /** The SHA-256 of the body in hex, where the request is of NIP-86: the authorization must name it in its `payload` tag, and is for the relay's own URL. */
+  readonly payload?: string | undefined;
   /** Under which the relay is known. */
   readonly urls: readonly OwnUrl[];
   /** Unix time, seconds. */
@@ -24,7 +26,7 @@ export type HttpAuthExpectation = {
  */
 export function unauthorized(
   event: NostrEvent,
-  { method, target, urls, now }: HttpAuthExpectation,
+  { method, target, payload, urls, now }: HttpAuthExpectation,
 ): Reason | undefined {
   if (event.kind !== HTTP_AUTHORIZATION) {
     return "auth-required: the authorization is not an event of kind 27235";
@@ -36,11 +38,18 @@ export function unauthorized(
   if (!namesOneOf(urls, url)) {
     return `auth-required: the u tag of the authorization names another relay${knownAs(urls)}`;
   }
-  if (!isUrlOf(url, target, urls)) {
+  const isRelay = payload !== undefined && isRelayUrl(url, target, urls);
+  if (!isUrlOf(url, target, urls) && !isRelay) {
     return "auth-required: the u tag of the authorization names another URL";
   }
   if (tagValue(event, "method") !== method) {
     return "auth-required: the method tag of the authorization names another method";
+  }
+  if (payload === undefined) return undefined;
+  const named = tagValue(event, "payload");
+  if (named === undefined) return "auth-required: the authorization has no payload tag";
+  if (named.toLowerCase() !== payload) {
+    return "auth-required: the payload tag of the authorization is not the SHA-256 of the body";
   }
   return undefined;
 }
@@ -52,5 +61,14 @@ function isUrlOf(url: string, target: string, urls: readonly OwnUrl[]): boolean 
   return (
     signed === target ||
     urls.some(({ host, path }) => host === named?.host && signed === path + target)
+  );
+}
+
+// NIP-86: "The u tag is the relay URL". With a slash at its end or without, as it is asked for.
+function isRelayUrl(url: string, target: string, urls: readonly OwnUrl[]): boolean {
+  const named = readUrl(url);
+  const [signed, asked] = [named?.target, target].map((text) => text?.replace(/\/$/, ""));
+  return urls.some(
+    ({ host, path }) => host === named?.host && signed === path && (asked === path || asked === ""),
   );
 }

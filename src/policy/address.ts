@@ -26,7 +26,7 @@ function spelled(groups: readonly number[]): string {
 }
 
 // The eight groups of an IPv6 address, however it is spelled (RFC 4291, 2.2).
-function groupsOf(address: string): number[] {
+export function groupsOf(address: string): number[] {
   const [front = [], back = []] = address
     .replace(/%.*$/, "")
     .split("::")
@@ -48,7 +48,7 @@ function numbersOf(group: string): number[] {
 }
 
 // The IPv4 address that is mapped into IPv6 (::ffff:0:0/96), if one is.
-function mappedIn(groups: readonly number[]): string | undefined {
+export function mappedIn(groups: readonly number[]): string | undefined {
   if (groups.slice(0, 6).join(":") !== "0:0:0:0:0:65535") return undefined;
   return groups
     .slice(6)

@@ -1,7 +1,7 @@
 import { oldestAge } from "../nostr/advertised-retention.ts";
 import { CLOCK_SKEW_SECONDS, type RetentionRule, untimely } from "../nostr/drop.ts";
 import { writeEvent } from "../nostr/event.ts";
-import { GIFT_WRAP } from "../nostr/kinds.ts";
+import { DIRECT_MESSAGE, GIFT_WRAP } from "../nostr/kinds.ts";
 import { committedTarget, leadingZeroBits } from "../nostr/pow.ts";
 import { advertised, type Policy } from "./policy.ts";
 
@@ -12,6 +12,7 @@ export type AdmissionSettings = {
   readonly rule: RetentionRule;
   readonly allowedRecipients: readonly string[];
   readonly deniedRecipients: readonly string[];
+  readonly deniedAuthors: readonly string[];
 };
 
 /** What a drop must be to be looked at further, the cheapest question first. */
@@ -23,7 +24,8 @@ export function admission(settings: AdmissionSettings): readonly Policy[] {
     notProtected(),
     withinItsTime(settings.rule),
     withProofOfWork(settings.proofOfWork),
-    forServedRecipients(settings.allowedRecipients, settings.deniedRecipients),
+    forServedRecipients(settings),
+    notByDeniedAuthors(settings.deniedAuthors),
   ];
 }
 
@@ -106,13 +108,33 @@ function withProofOfWork(bits: number): Policy {
 }
 
 /** Stops drops for those the operator does not serve. */
-function forServedRecipients(allowed: readonly string[], denied: readonly string[]): Policy {
-  const served = new Set(allowed);
-  const unserved = new Set(denied);
+function forServedRecipients(settings: RecipientSettings): Policy {
+  const isServed = servedRecipients(settings);
   return ({ recipient }) => {
     if (typeof recipient !== "string") return recipient.reason;
-    return (served.size > 0 && !served.has(recipient)) || unserved.has(recipient)
-      ? "restricted: this relay does not hold drops for that recipient"
-      : undefined;
+    return isServed(recipient)
+      ? undefined
+      : "restricted: this relay does not hold drops for that recipient";
   };
+}
+
+type RecipientSettings = Pick<AdmissionSettings, "allowedRecipients" | "deniedRecipients">;
+
+/** Whether drops are taken for a recipient. */
+export function servedRecipients({
+  allowedRecipients,
+  deniedRecipients,
+}: RecipientSettings): (recipient: string) => boolean {
+  const allowed = new Set(allowedRecipients);
+  const denied = new Set(deniedRecipients);
+  return (recipient) => (allowed.size === 0 || allowed.has(recipient)) && !denied.has(recipient);
+}
+
+/** Stops messages of those the operator does not want as authors. A wrap is signed by a key that nobody knows, so it is about kind 4 alone. */
+function notByDeniedAuthors(denied: readonly string[]): Policy {
+  const authors = new Set(denied);
+  return ({ event }) =>
+    event.kind === DIRECT_MESSAGE && authors.has(event.pubkey)
+      ? "blocked: this relay takes no messages of that author"
+      : undefined;
 }

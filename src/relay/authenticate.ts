@@ -17,6 +17,13 @@ export type AuthenticatorParts = {
   readonly urls: readonly OwnUrl[];
 };
 
+/** Who asks over HTTP, by an event that says so (NIP-98). */
+export type Authorized = {
+  readonly key: string;
+  readonly id: string;
+  readonly created_at: number;
+};
+
 /** Says which key an event proves: one that answers the challenge of a connection (NIP-42), or one that authorizes an HTTP request (NIP-98). */
 export class Authenticator {
   readonly #parts: AuthenticatorParts;
@@ -41,11 +48,11 @@ export class Authenticator {
     return { answer: { id, accepted: true, message: "" }, key: event.pubkey };
   }
 
-  /** Takes the event of an Authorization header as JSON. Answers the key it proves, or why it proves none. */
+  /** Takes the event of an Authorization header as JSON. Answers the key it proves, with the event's id and time, or why it proves none. */
   async authorize(
     event: string,
-    expected: Pick<HttpAuthExpectation, "method" | "target">,
-  ): Promise<{ key: string } | { reason: Reason }> {
+    expected: Pick<HttpAuthExpectation, "method" | "target" | "payload">,
+  ): Promise<Authorized | { reason: Reason }> {
     const { examination, observer, runtime, urls } = this.#parts;
     const examined = await examination.of(`["AUTH",${event}]`, "request");
     if ("accepted" in examined) return { reason: examined.message || NOT_CHECKED };
@@ -56,6 +63,7 @@ export class Authenticator {
     const reason = unauthorized(examined.event, { ...expected, urls, now: runtime.now() });
     if (reason !== undefined) return { reason };
     observer.count("key authenticated");
-    return { key: examined.event.pubkey };
+    const { id, pubkey, created_at } = examined.event;
+    return { key: pubkey, id, created_at };
   }
 }

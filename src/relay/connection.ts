@@ -21,6 +21,7 @@ import type { OpenConnection } from "./connections.ts";
 import { type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
 import { Inbox, type InboxLimits } from "./inbox.ts";
+import type { CutOff } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 import { sayNotice, sayOk } from "./replies.ts";
 import { Session, type SessionLimits } from "./session.ts";
@@ -137,6 +138,10 @@ export class Connection implements SocketHandlers, OpenConnection {
 
   end(code: number, reason: string): void {
     this.#socket.close(code, reason);
+  }
+
+  cutOff(why: CutOff): void {
+    this.#outbox.cutOff(why);
   }
 
   // --- refusals

@@ -1,5 +1,5 @@
 import { peerOf } from "../policy/address.ts";
-import type { Observer, TurnedAway } from "./observer.ts";
+import type { CutOff, Observer, TurnedAway } from "./observer.ts";
 import type { Rates } from "./rates.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Runtime } from "./runtime.ts";
@@ -14,10 +14,12 @@ export type OpenConnection = {
   /** Resolves when everything that was asked has its answer. */
   answered(): Promise<void>;
   end(code: number, reason: string): void;
+  /** Ends it at once. */
+  cutOff(why: CutOff): void;
 };
 
 /** A pickup over HTTP that is being answered. */
-export type OpenPickup = Pick<OpenConnection, "checkLife" | "excuse"> & {
+export type OpenPickup = Pick<OpenConnection, "address" | "checkLife" | "excuse" | "cutOff"> & {
   /** Ends what would go on for ever. */
   stopWaiting(): void;
 };
@@ -128,6 +130,13 @@ export class Connections {
     const answered = Promise.all([...this.#connections].map((connection) => connection.answered()));
     await Promise.race([answered, timeUp]);
     for (const connection of this.#connections) connection.end(...SHUTTING_DOWN);
+  }
+
+  /** Cuts off whatever is open from an address that is not let in any more. */
+  cutOffFrom(isBlocked: (address: string) => boolean): void {
+    for (const peers of [this.#connections, this.#pickups]) {
+      for (const peer of peers) if (isBlocked(peer.address)) peer.cutOff("is blocked");
+    }
   }
 
   /** Looks after nothing any more. */

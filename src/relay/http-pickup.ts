@@ -14,7 +14,7 @@ import { type Framing, KEEP_ALIVE, LINES, SERVER_SENT_EVENTS } from "./framing.t
 import { scope, type ScopedFilter } from "./gate.ts";
 import { HEADER_BYTES, type Holding, TOO_MUCH } from "./holdings.ts";
 import type { ConnectionHost } from "./host.ts";
-import { countPickup, reportFailure } from "./observer.ts";
+import { countPickup, type CutOff, reportFailure } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 import { countMatches, type Found } from "./scan.ts";
 import type { Turn } from "./turns.ts";
@@ -153,6 +153,16 @@ export class HttpPickup implements Subscriber, BodyHandlers, OpenPickup {
   }
 
   // --- what the relay asks
+
+  get address(): string {
+    return this.#request.address;
+  }
+
+  cutOff(why: CutOff): void {
+    this.outbox.cutOff(why);
+    // Before there is a body there is nothing to cut.
+    this.stopWaiting();
+  }
 
   /** Ends what would go on for ever: a relay that is shutting down waits for nobody. */
   stopWaiting(): void {

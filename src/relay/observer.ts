@@ -2,11 +2,19 @@ import { TOLD } from "../store/store.ts";
 import type { AcknowledgeOutcome, VanishOutcome } from "../store/store.ts";
 import type { RefusalClass } from "./refusal-class.ts";
 
-/** Why a connection is ended that did what no honest client does. */
-export type CutOff = "does not read" | "does not slow down" | "has too much sent to it twice";
+/** Why a connection is ended that did what no honest client does, or that the operator does not want. */
+export type CutOff =
+  | "does not read"
+  | "does not slow down"
+  | "has too much sent to it twice"
+  | "is blocked";
 
 /** Why a connection, or a request over HTTP, was not let in. */
-export type TurnedAway = "too many in all" | "too many from its address" | "does not slow down";
+export type TurnedAway =
+  | "too many in all"
+  | "too many from its address"
+  | "does not slow down"
+  | "is blocked";
 
 /** What is refused: a drop, or an event of which nobody knows yet what it is; or anything else that is asked. */
 export type Refused = "drop" | "request";

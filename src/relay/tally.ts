@@ -18,6 +18,7 @@ const EXACT: readonly Counted[] = [
   "connection refused: too many in all",
   "connection refused: too many from its address",
   "connection refused: does not slow down",
+  "connection refused: is blocked",
   "record damaged",
   "commit failed",
   "verification thread lost",
@@ -41,6 +42,7 @@ const IN_STEPS: readonly Counted[] = [
   "connection cut off: does not read",
   "connection cut off: does not slow down",
   "connection cut off: has too much sent to it twice",
+  "connection cut off: is blocked",
   // Whether a drop that somebody waits to see expire did, or was acknowledged before.
   "drop expired",
   "tombstone expired",
@@ -111,6 +113,12 @@ export class Tallies {
         this.#sum[place] = (this.#sum[place] ?? 0) + value;
       }
     }
+  }
+
+  /** What happened at all, and how often. */
+  get all(): Readonly<Partial<Record<Counted, number>>> {
+    const met = [...COUNTS.keys()].filter((what) => this.counted(what) > 0);
+    return Object.fromEntries(met.map((what) => [what, this.counted(what)]));
   }
 
   counted(what: Counted): number {

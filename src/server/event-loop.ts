@@ -12,11 +12,12 @@ import { routes } from "../http/routes.ts";
 import type { Drop, RetentionRule } from "../nostr/drop.ts";
 import type { OwnUrl } from "../nostr/own-url.ts";
 import type { Reason } from "../nostr/reason.ts";
-import { admission, type AdmissionSettings } from "../policy/admission.ts";
 import { RateLimiter } from "../policy/rate-limiter.ts";
 import type { PackedExamined } from "../relay/examined.ts";
 import type { Log, Observer } from "../relay/observer.ts";
 import { Relay } from "../relay/relay.ts";
+import { type Answered, type Asked } from "../steering/steering.ts";
+import { management } from "../steering/management.ts";
 import { isFull, type SharedState } from "../store/shared-state.ts";
 import { type Store, TOLD } from "../store/store.ts";
 import type { Socket, SocketHandlers, Transport } from "../transport/transport.ts";
@@ -25,16 +26,15 @@ import { Pool } from "../verify/pool.ts";
 import type { VerifierName } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
 import { followed } from "./followed.ts";
+import { InForce } from "./in-force.ts";
 import { listenAt, type Listening } from "./listen-at.ts";
 import { ownUrls } from "./own-urls.ts";
 import { nowOrSwept, systemRuntime } from "./runtime.ts";
 import { threadModule } from "./threads.ts";
 import type { VerificationData } from "./verification-thread.ts";
 
-// Sending a drop once more takes that much less time than answering a request may.
-const COPIES_A_REQUEST = 20;
-
 const TOO_MANY: Reason = "rate-limited: too many connections";
+const BLOCKED: Reason = "blocked: nobody is let in from this address";
 
 // SIGTERM to exit takes at most their sum, and less than 5 s in all.
 const ANSWERS_MS = 2_500;
@@ -46,6 +46,8 @@ export type EventLoopParts = {
   readonly log: Log;
   /** The store cannot be read any more. */
   readonly lost: (cause: Error) => void;
+  /** Hands a request of NIP-86 to the thread that has the store open. */
+  readonly steer: (asked: Asked) => Promise<Answered>;
 };
 
 export type EventLoopSettings = {
@@ -78,6 +80,8 @@ export type EventLoop = {
   readonly addresses: readonly ListenAddress[];
   /** What it has at this moment. */
   readonly load: EventLoopLoad;
+  /** Has another configuration in force, which differs in what can change at run time. Resolves when nothing is done by the old one any more. */
+  apply(config: Config): Promise<void>;
   /** Lets what was asked be answered, and closes every connection. */
   stop(): Promise<void>;
 };
@@ -87,20 +91,14 @@ export type OnFailure = (close: () => Promise<void>) => void;
 
 /** Starts one. Rejects when it cannot, after which `onFailure` knows what is open. */
 export async function startEventLoop(
-  { store, observer, log, lost }: EventLoopParts,
+  { store, observer, log, lost, steer }: EventLoopParts,
   settings: EventLoopSettings,
   onFailure: OnFailure,
 ): Promise<EventLoop> {
   const { config } = settings;
-  const { limits } = config;
-  const admitted = admissionOf(settings);
-  const informing = {
-    config,
-    policies: admission(admitted),
-    rule: settings.rule,
-    version: VERSION,
-  };
-  const pool = await startPool(settings, admitted, { observer, log, lost });
+  const inForce = new InForce(config, settings.rule);
+  const { limits, rates } = inForce;
+  const pool = await startPool(settings, inForce, { observer, log, lost });
   onFailure(() => pool.close());
   const others =
     settings.channel === undefined ? undefined : new BroadcastChannel(settings.channel);
@@ -112,13 +110,10 @@ export async function startEventLoop(
       store,
       pool,
       passOn: (drop) => others?.postMessage(drop),
-      publishing: new RateLimiter({ perSecond: limits.dropsPerSecond, burst: limits.dropsBurst }),
-      filling: new RateLimiter({ perSecond: limits.bytesPerSecond, burst: limits.bytesBurst }),
-      asking: new RateLimiter({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst }),
-      copying: new RateLimiter({
-        perSecond: limits.requestsPerSecond * COPIES_A_REQUEST,
-        burst: limits.requestsBurst,
-      }),
+      publishing: new RateLimiter(rates.publishing),
+      filling: new RateLimiter(rates.filling),
+      asking: new RateLimiter(rates.asking),
+      copying: new RateLimiter(rates.copying),
       observer,
       log,
       runtime: systemRuntime,
@@ -138,33 +133,49 @@ export async function startEventLoop(
   const transport = await loadTransport(config.transport);
   const { connections } = relay.host;
   const connected = (socket: Socket): SocketHandlers => relay.connected(socket);
+  const isLetIn = (address: string): boolean => {
+    const isBlocked = inForce.isBlocked(address);
+    if (isBlocked) relay.host.refusals.turnedAway("is blocked");
+    return !isBlocked;
+  };
   const listener = await transport(
     {
-      addresses: settings.addresses.map((address) => listenAt(address, config, log)),
+      addresses: settings.addresses.map((address) =>
+        listenAt(address, () => inForce.trustedProxies, log),
+      ),
       sharesPorts: settings.channel !== undefined,
       maxMessageBytes: limits.messageBytes,
       maxBodyBytes: limits.messageBytes,
       handshakeSeconds: limits.handshakeSeconds,
     },
     {
-      admits: (address) => connections.admits(address),
-      opened: config.log === "debug" ? (socket) => followed(socket, connected, log) : connected,
-      began: (address) => (connections.began(address) ? undefined : refusal(429, TOO_MANY)),
+      admits: (address) => isLetIn(address) && connections.admits(address),
+      opened: (socket) =>
+        inForce.isFollowing ? followed(socket, connected, log) : connected(socket),
+      began(address) {
+        if (!isLetIn(address)) return refusal(403, BLOCKED);
+        return connections.began(address) ? undefined : refusal(429, TOO_MANY);
+      },
       ended: (address) => connections.ended(address),
-      request: routes(
-        {
-          information: () => relayInformation(informing, nowOrSwept(settings.shared)),
-          urls: () =>
-            publicUrls.length > 0 ? publicUrls : urls.slice(0, 1).map(({ host }) => `ws://${host}`),
-          version: VERSION,
-          readiness,
-          relay: relay.host,
-        },
-        {
-          maxBodyBytes: limits.messageBytes,
-          maxWaitSeconds: limits.waitSeconds,
-          publicUrls,
-        },
+      request: management(
+        routes(
+          {
+            information: () => relayInformation(inForce.information, nowOrSwept(settings.shared)),
+            urls: () =>
+              publicUrls.length > 0
+                ? publicUrls
+                : urls.slice(0, 1).map(({ host }) => `ws://${host}`),
+            version: VERSION,
+            readiness,
+            relay: relay.host,
+          },
+          {
+            maxBodyBytes: limits.messageBytes,
+            maxWaitSeconds: limits.waitSeconds,
+            publicUrls,
+          },
+        ),
+        { relay: relay.host, hasAdmins: () => inForce.hasAdmins, urls, ask: steer },
       ),
     },
   );
@@ -189,6 +200,11 @@ export async function startEventLoop(
         slowReaders,
       };
     },
+    async apply(changed) {
+      inForce.take(changed);
+      connections.cutOffFrom(inForce.isBlocked);
+      await pool.tell(inForce.verification);
+    },
     async stop() {
       isStopping = true;
       await listener.stopListening();
@@ -201,35 +217,25 @@ export async function startEventLoop(
   };
 }
 
-function admissionOf({ config, rule }: EventLoopSettings): AdmissionSettings {
-  return {
-    tags: config.limits.tags,
-    eventBytes: config.limits.eventBytes,
-    proofOfWork: config.proofOfWork,
-    rule,
-    allowedRecipients: config.allowedRecipients,
-    deniedRecipients: config.deniedRecipients,
-  };
-}
-
 function startPool(
   { config, shared, verifier, verifiers }: EventLoopSettings,
-  admitted: AdmissionSettings,
+  inForce: InForce,
   { observer, log, lost }: Pick<EventLoopParts, "observer" | "log" | "lost">,
 ): Promise<Pool<PackedExamined>> {
   const data: VerificationData = {
     folder: config.data,
     shared,
     verifier,
-    admission: admitted,
-    maxAcknowledgementIds: config.limits.acknowledgementIds,
+    ...inForce.verification,
   };
   return Pool.start(
     {
       workers: verifiers,
       module: threadModule("verification-thread"),
       data,
-      waiting: config.limits.verifying,
+      get waiting() {
+        return inForce.limits.verifying;
+      },
     },
     {
       workerLost(error) {

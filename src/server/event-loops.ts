@@ -7,10 +7,12 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import type { Config } from "../config/schema.ts";
 import { shareStore } from "../store/shared.ts";
 import type { Store } from "../store/store.ts";
+import type { Answered, Asked } from "../steering/steering.ts";
 import { duplicated } from "./duplicated.ts";
 import type { EventLoop, EventLoopLoad, EventLoopSettings } from "./event-loop.ts";
-import type { EventLoopData, EventLoopReport } from "./event-loop-thread.ts";
+import type { EventLoopData, EventLoopOrder, EventLoopReport } from "./event-loop-thread.ts";
 import type { Listening } from "./listen-at.ts";
+import { Numbered } from "./numbered.ts";
 import { threadModule } from "./threads.ts";
 
 export type EventLoopsParts = {
@@ -19,6 +21,7 @@ export type EventLoopsParts = {
   readonly counted: (loop: object, tally: Float64Array) => void;
   /** A loop ended though nobody asked it to, and its connections with it; or it hangs. */
   readonly lost: (error: Error) => void;
+  readonly steer: (asked: Asked) => Promise<Answered>;
 };
 
 // A loop says every second that it goes round (event-loop-thread.ts). One that was silent for so many seconds of this thread's hangs, and with it its connections.
@@ -36,21 +39,13 @@ export async function startEventLoops(
   parts: EventLoopsParts,
   given: EventLoopSettings,
 ): Promise<EventLoop> {
-  const { config } = given;
   const wanted: Listening[] = [];
   for (const address of given.addresses) {
-    wanted.push({ ...address, port: await portFor(address, config.transport) });
+    wanted.push({ ...address, port: await portFor(address, given.config.transport) });
   }
-  const share = (limit: number): number => Math.ceil(limit / loops);
-  const { connections, verifying, memory } = config.limits;
-  const limits = {
-    ...config.limits,
-    connections: share(connections),
-    verifying: share(verifying),
-    memory: share(memory),
-  };
   const channel = `deaddrop ${randomUUID()}`;
-  const settings = { ...given, config: { ...config, limits }, channel };
+  const config = shareOf(given.config, loops);
+  const settings = { ...given, config, channel };
 
   // The first one finds the ports, where any will do.
   const first = await startThread(parts, { ...settings, addresses: wanted });
@@ -78,6 +73,10 @@ export async function startEventLoops(
     get load() {
       return all.map(({ load }) => load).reduce(together);
     },
+    async apply(changed) {
+      const share = shareOf(changed, loops);
+      await Promise.all(all.map((loop) => loop.apply(share)));
+    },
     stop,
   };
 }
@@ -99,6 +98,19 @@ const NOTHING_YET: EventLoopLoad = {
   memoryBytes: 0,
   slowReaders: 0,
 };
+
+// What each of so many loops has of the limits of all.
+function shareOf(config: Config, loops: number): Config {
+  const share = (limit: number): number => Math.ceil(limit / loops);
+  const { connections, verifying, memory } = config.limits;
+  const limits = {
+    ...config.limits,
+    connections: share(connections),
+    verifying: share(verifying),
+    memory: share(memory),
+  };
+  return { ...config, limits };
+}
 
 // Sockets that share a port would share it with those of another relay too, and each would get some of the other's clients. Where any port will do (0), the first
 // loop takes one that the system gives to nobody else. uWebSockets.js shares none of those, so for that one is chosen here, from below what the system gives away.
@@ -138,7 +150,7 @@ async function assertFree(host: string, port: number): Promise<void> {
 }
 
 function startThread(
-  { store, counted, lost }: EventLoopsParts,
+  { store, counted, lost, steer }: EventLoopsParts,
   settings: EventLoopSettings,
 ): Promise<EventLoop> {
   const { port1, port2 } = new MessageChannel();
@@ -147,6 +159,8 @@ function startThread(
   const module = threadModule("event-loop-thread");
   const worker = new Worker(module, { workerData: data, transferList: [port2] });
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+  const order = (message: EventLoopOrder): void => worker.postMessage(message);
+  const applying = new Numbered<void>();
   let load = NOTHING_YET;
   let isStopping = false;
   let cause = new Error("an event loop ended");
@@ -173,6 +187,11 @@ function startThread(
       if ("tally" in report) {
         ({ load } = report);
         counted(worker, report.tally);
+      } else if ("taken" in report) {
+        applying.close(report.taken, undefined);
+      } else if ("asked" in report) {
+        const { number, asked } = report;
+        void steer(asked).then((answered) => order({ number, answered }));
       } else {
         isReady = true;
         ready({
@@ -180,9 +199,14 @@ function startThread(
           get load() {
             return load;
           },
+          apply(config) {
+            const { number, answer } = applying.open();
+            order({ number, inForce: config });
+            return answer;
+          },
           async stop() {
             isStopping = true;
-            worker.postMessage("stop");
+            order("stop");
             await ended;
           },
         });

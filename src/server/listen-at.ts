@@ -1,8 +1,7 @@
 // What is believed of whom: each address of `listen` has its own trust.
 
-import type { Config } from "../config/schema.ts";
 import { join, type ListenAddress } from "../config/values.ts";
-import { circuitOf, forwardedFor, notForwarded } from "../policy/address.ts";
+import { circuitOf, type ForwardedFor, forwardedFor, notForwarded } from "../policy/address.ts";
 import type { Log } from "../relay/observer.ts";
 import type { ListenAt } from "../transport/transport.ts";
 import { warnOfUntrustedProxies } from "./untrusted-proxies.ts";
@@ -10,10 +9,10 @@ import { warnOfUntrustedProxies } from "./untrusted-proxies.ts";
 /** One of the addresses of `listen`, and the socket that listens there already, if one does. */
 export type Listening = ListenAddress & { readonly descriptor?: number };
 
-/** Where the transport listens, and what peers count as there. */
+/** Where the transport listens, and what peers count as there, by those who are trusted at that moment. */
 export function listenAt(
   { host, port, descriptor, from }: Listening,
-  { trustedProxies }: Pick<Config, "trustedProxies">,
+  trustedProxies: () => readonly string[],
   log: Pick<Log, "warn">,
 ): ListenAt {
   const where = { host, port, descriptor };
@@ -21,13 +20,31 @@ export function listenAt(
   switch (from) {
     case "anybody": {
       const distrusted = warnOfUntrustedProxies(log, listen);
-      return { ...where, forwardedFor: forwardedFor(trustedProxies, distrusted) };
+      return { ...where, forwardedFor: byNow(trustedProxies, distrusted) };
     }
     case "proxy":
-      return { ...where, forwardedFor: forwardedFor(trustedProxies, undefined, true) };
+      return { ...where, forwardedFor: byNow(trustedProxies, undefined, true) };
     case "tor":
       return { ...where, forwardedFor: notForwarded, introduced: circuitOrWarning(log, listen) };
   }
+}
+
+// The list is another one when another configuration is in force.
+function byNow(
+  trustedProxies: () => readonly string[],
+  distrusted?: (peer: string) => void,
+  trustsPeers = false,
+): ForwardedFor {
+  let known: readonly string[] | undefined;
+  let believed = notForwarded;
+  return (peer, header) => {
+    const trusted = trustedProxies();
+    if (trusted !== known) {
+      known = trusted;
+      believed = forwardedFor(trusted, distrusted, trustsPeers);
+    }
+    return believed(peer, header);
+  };
 }
 
 // Once: what is wrong with one connection is wrong with all.

@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
 
-import { ConfigError } from "../config/load.ts";
+import { ConfigError, type ConfigurationSource } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
+import { Reloading } from "../steering/reload.ts";
 import { isCommitError } from "../store/incidents.ts";
 import { die } from "./die.ts";
 import { openLog } from "./log.ts";
@@ -10,8 +11,20 @@ import { type RunningRelay, startRelay } from "./start.ts";
 // SIGTERM to exit takes less than 5 s; what takes longer will not end by itself.
 const STOP_MS = 8_000;
 
-/** `deaddrop serve`: runs until it is asked to stop, be it while it starts. Answers the exit code. */
-export async function serve(config: Config, stopping: AbortSignal): Promise<number> {
+/** Who runs a relay asks for this while it runs. */
+export type Wishes = {
+  /** Aborted when the relay is to stop. */
+  readonly stopping: AbortSignal;
+  /** Calls whenever the configuration is to be read again, also for what was asked before. */
+  readonly onReload: (asked: () => void) => void;
+};
+
+/** `deaddrop serve`: runs until it is asked to stop, be it while it starts. `source` is where the configuration was read. Answers the exit code. */
+export async function serve(
+  config: Config,
+  source: ConfigurationSource,
+  { stopping, onReload }: Wishes,
+): Promise<number> {
   const log = openLog(config.log);
   process.on("unhandledRejection", (error) => {
     // A failed commit makes lmdb reject promises that nobody holds. What they belong to was answered, and the store says why it failed.
@@ -29,10 +42,19 @@ export async function serve(config: Config, stopping: AbortSignal): Promise<numb
     // As for what is wrong with the configuration alone: another start would not help.
     return error instanceof ConfigError ? 2 : 1;
   }
+  const { steering } = relay;
+  const reloading = new Reloading({
+    source,
+    reload: (wanted) => steering.reload(wanted),
+    overruled: (settings) => steering.overruled(settings),
+    log,
+  });
+  onReload(() => reloading.ask());
   if (!stopping.aborted) {
     await new Promise((resolve) => stopping.addEventListener("abort", resolve));
   }
   log.info("stopping");
+  reloading.close();
   await relay.stop();
   return 0;
 }

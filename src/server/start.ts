@@ -6,11 +6,12 @@ import type { Config } from "../config/schema.ts";
 import { directUrl, type Endpoint, join, joinListen } from "../config/values.ts";
 import { Metrics } from "../http/metrics.ts";
 import type { Watched } from "../http/watched.ts";
-import { Tally } from "../relay/tally.ts";
+import { Tallies, Tally } from "../relay/tally.ts";
 import { Sweeper } from "../relay/sweep.ts";
 import { DOUBTS } from "../store/belief.ts";
 import { openLmdbStore } from "../store/lmdb.ts";
 import { isFull } from "../store/shared-state.ts";
+import { Steering } from "../steering/steering.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
@@ -28,6 +29,8 @@ import { verifiersEach } from "./threads.ts";
 import { Upkeep } from "./upkeep.ts";
 
 export type RunningRelay = {
+  /** What is in force, and how it is changed. */
+  readonly steering: Pick<Steering, "reload" | "overruled">;
   /** Answers what was asked, closes every connection, and resolves when all is on disk. */
   stop(): Promise<void>;
 };
@@ -58,21 +61,26 @@ async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void>
   clearTimeout(timer);
 }
 
-async function assemble(config: Config, log: Logger, onFailure: OnFailure): Promise<RunningRelay> {
-  const { limits, workers } = config;
-  const addresses = await withSockets(config, takeDescriptors(process.env, process.pid));
-  const connections = connectionsThatFit(config, log);
-  const verifier = await pickVerifier(config, log);
-  const observer = new Tally(config.metricsStep);
+async function assemble(
+  configured: Config,
+  log: Logger,
+  onFailure: OnFailure,
+): Promise<RunningRelay> {
+  const { limits, workers } = configured;
+  const addresses = await withSockets(configured, takeDescriptors(process.env, process.pid));
+  const fitting = limitedByDescriptors(configured, log);
+  const verifier = await pickVerifier(configured, log);
+  const observer = new Tally(configured.metricsStep);
   const tallies = new Map<object, Float64Array>([[observer, observer.values]]);
+  const storeLimits = { ...limits, authorDeletesWraps: configured.authorDeletesWraps };
   const lost = (cause: Error): void => die(log, { err: cause }, "the store is lost");
   const opened = await openLmdbStore(
     {
-      folder: config.data,
-      secret: config.storeSecret,
-      retentionSeconds: config.retention,
+      folder: configured.data,
+      secret: configured.storeSecret,
+      retentionSeconds: configured.retention,
       diskReserveBytes: limits.diskReserveBytes,
-      limits: { ...limits, authorDeletesWraps: config.authorDeletesWraps },
+      limits: storeLimits,
       incidents: reportIncidents({ log, observer, lost }),
       committed(drops, seconds) {
         observer.measure("commit", seconds);
@@ -83,6 +91,17 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   );
   const { store, rule, shared } = opened;
   onFailure(() => store.close());
+  const steering = new Steering(
+    {
+      folder: configured.data,
+      log,
+      now: () => systemRuntime.now(),
+      removeBox: (recipient) => opened.removeBox(recipient, systemRuntime.now()),
+      stats,
+    },
+    configured,
+  );
+  const config = steering.config;
   const upkeep = new Upkeep(opened, { folder: config.data, log });
   onFailure(() => upkeep.close());
   const sweeper = new Sweeper(
@@ -95,8 +114,9 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   const measuring = measureDelay(observer);
 
   const verifiers = verifiersEach(config);
+  let fitted = fitting(config);
   const settings: EventLoopSettings = {
-    config: { ...config, limits: { ...limits, connections } },
+    config: fitted,
     addresses,
     channel: undefined,
     rule,
@@ -104,7 +124,8 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     verifier: verifier.name,
     verifiers,
   };
-  const parts = { store, observer, log, lost };
+  const steer = steering.ask.bind(steering);
+  const parts = { store, observer, log, lost, steer };
   const eventLoop =
     workers === 1
       ? await startEventLoop(parts, settings, onFailure)
@@ -114,10 +135,18 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
             store,
             counted: (loop, tally) => tallies.set(loop, tally),
             lost: (error) => die(log, { err: error }, "an event loop was lost"),
+            steer,
           },
           settings,
         );
   if (workers > 1) onFailure(() => eventLoop.stop());
+  steering.begin(async (changed) => {
+    fitted = fitting(changed);
+    log.level = changed.log;
+    const { boxDrops, boxBytes, earlyTombstones, earlyTombstonesInAll } = changed.limits;
+    Object.assign(storeLimits, { boxDrops, boxBytes, earlyTombstones, earlyTombstonesInAll });
+    await eventLoop.apply(fitted);
+  });
   const watched: Watched = {
     verifier,
     version: VERSION,
@@ -126,7 +155,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     expired: () => opened.expired(),
     sweepAge: () => sweeper.age,
     load: () => eventLoop.load,
-    limits: { ...limits, connections },
+    limits: () => fitted.limits,
     disk: () => opened.disk.free,
     isDiskFull: () => isFull(shared),
     doubt: () => opened.clock.doubt,
@@ -137,6 +166,24 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
     { tallies: () => tallies.values(), watched, now: () => systemRuntime.monotonic() },
     { step: config.metricsStep },
   );
+  const startedAt = systemRuntime.now();
+  const begun = systemRuntime.monotonic();
+  function stats(): object {
+    const { drops: held, tombstones, fileBytes, freeBytes } = store.totals();
+    return {
+      version: VERSION,
+      startedAt,
+      uptimeSeconds: Math.floor(systemRuntime.monotonic() - begun),
+      held,
+      tombstones,
+      fileBytes,
+      freeBytes,
+      connections: eventLoop.load.connections,
+      isClockBelieved: opened.clock.doubt === undefined,
+      isDiskFull: isFull(shared),
+      counts: new Tallies(tallies.values()).all,
+    };
+  }
   const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
   const listen = eventLoop.addresses.map((address) => joinListen(address));
   warnOfOtherNames(config, eventLoop.addresses, log);
@@ -161,6 +208,7 @@ async function assemble(config: Config, log: Logger, onFailure: OnFailure): Prom
   );
 
   return {
+    steering,
     async stop() {
       await eventLoop.stop();
       await scrape?.close();
@@ -179,6 +227,19 @@ const thisProcess: Watched["process"] = {
   cpuSeconds: () => process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
   memoryBytes: () => process.memoryUsage.rss(),
 };
+// Gives a configuration as many connections as there are descriptors for. Both throw when those are too few.
+function limitedByDescriptors(first: Config, log: Logger): (config: Config) => Config {
+  let wanted = first.limits.connections;
+  let connections = connectionsThatFit(first, log);
+  return (config) => {
+    // What does not fit is warned of once.
+    if (config.limits.connections !== wanted) {
+      connections = connectionsThatFit(config, log);
+      wanted = config.limits.connections;
+    }
+    return { ...config, limits: { ...config.limits, connections } };
+  };
+}
 
 async function pickVerifier(config: Config, log: Logger): Promise<Verifier> {
   const { verifier } = config;

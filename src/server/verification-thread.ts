@@ -11,12 +11,16 @@ import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type VerifierName } from "../verify/verifier.ts";
 import { nowOrSwept } from "./runtime.ts";
 
-export type VerificationData = {
+/** What can change while the thread runs. */
+export type VerificationSettings = {
+  readonly admission: AdmissionSettings;
+  readonly maxAcknowledgementIds: number;
+};
+
+export type VerificationData = VerificationSettings & {
   readonly folder: string;
   readonly shared: Pick<SharedState, "recentIds" | "lastSweep" | "secret">;
   readonly verifier: VerifierName;
-  readonly admission: AdmissionSettings;
-  readonly maxAcknowledgementIds: number;
 };
 
 const data = workerData as VerificationData;
@@ -26,14 +30,29 @@ const verifier = await chooseVerifier([verifierLoaders[data.verifier]], (reason)
   throw new Error(reason);
 });
 const known = openKnownDrops(data.folder, data.shared);
+const { rule } = data.admission;
+const judging = judgingBy(data);
 const examine = examiner({
   verifier,
   known,
-  policies: admission(data.admission),
-  rule: data.admission.rule,
-  maxAcknowledgementIds: data.maxAcknowledgementIds,
+  rule,
+  get policies() {
+    return judging.policies;
+  },
+  get maxAcknowledgementIds() {
+    return judging.maxAcknowledgementIds;
+  },
   // Of a clock that was set back: whether what had expired is still known would tell whether it was acknowledged.
   runtime: { now: () => nowOrSwept(data.shared) },
 });
 
-serveBatches(parentPort, examine, () => known.close());
+serveBatches(
+  parentPort,
+  examine,
+  () => known.close(),
+  (news: VerificationSettings) => Object.assign(judging, judgingBy(news)),
+);
+
+function judgingBy({ admission: admitted, maxAcknowledgementIds }: VerificationSettings) {
+  return { policies: admission(admitted), maxAcknowledgementIds };
+}

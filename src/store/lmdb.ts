@@ -22,6 +22,7 @@ import { DiskFull, type Incidents, isStoreError, plain, UNHEARD } from "./incide
 import { mustBeOpenable } from "./openable.ts";
 import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
+import { removeBox } from "./remove-box.ts";
 import { StoreLost, watchFile } from "./same-file.ts";
 import { lastNumber } from "./settle.ts";
 import { GENERATION } from "./settling.ts";
@@ -66,6 +67,8 @@ export type OpenedStore = {
   readonly expired: () => number;
   /** Says that the clock is right, whatever speaks against it. Resolves when that is remembered. */
   readonly confirmClock: () => Promise<void>;
+  /** Removes all that is held for a recipient, at `now`, as if it were acknowledged. Resolves when that is on disk. */
+  readonly removeBox: (recipient: string, now: number) => Promise<void>;
   /** To be called every second or so: looks whether the store is still where it was and the disk is full, and keeps in hand what writes need when it is. */
   readonly look: () => Promise<void>;
 };
@@ -265,6 +268,7 @@ async function openLocked(
     census: (isGivenUp) => takeCensus({ tables, boxes, reading, isGivenUp }),
     expired: () => reading(() => expiredDrops(tables, machine.now())),
     confirmClock: () => writer.run(inOne(() => clock.confirm())),
+    removeBox: (recipient, time) => writer.run(removeBox(context, recipient, time)),
     look,
   };
 }

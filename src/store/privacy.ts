@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-const FILES = ["data.mdb", "lock.mdb", "secret"];
+const FILES = ["data.mdb", "lock.mdb", "secret", "decisions.json"];
 /** What LMDB gives the files that it makes. */
 export const FILE_MODE = 0o600;
 /** And the folder, when it is made here. */
@@ -9,9 +9,9 @@ export const FOLDER_MODE = 0o700;
 /** The folder of the keys of drops (drop-keys.ts), in the store's. */
 export const KEY_FOLDER = "keys";
 const OTHERS = 0o077;
-// What a store, who confirms its clock, and a volume that is mounted there put into the folder. With more in it, as in /tmp, it is not the relay's to close.
+// What a store, who confirms its clock, who steers the relay, and a volume that is mounted there put into the folder. With more in it, as in /tmp, it is not the relay's to close.
 const OURS =
-  /^(data\.mdb.*|converted|restoring|lock\.mdb|lock-.*\.sock|keys|secret(\.new)?|clock-is-right.*|lost\+found)$/;
+  /^(data\.mdb.*|converted|restoring|lock\.mdb|lock-.*\.sock|keys|secret(\.new)?|decisions\.json.*|clock-is-right.*|lost\+found)$/;
 
 /** Something of the store that other users of the machine can get at. */
 export type Exposed = { readonly path: string; readonly mode: string };

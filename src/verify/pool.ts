@@ -52,6 +52,8 @@ export class Pool<Answer> {
   #flushing = false;
   #inFlight = 0;
   #closed = false;
+  // What threads that start from now on are told first.
+  #told: { readonly news: object } | undefined;
   readonly #looking: NodeJS.Timeout;
 
   private constructor(settings: PoolSettings, events: PoolEvents) {
@@ -107,6 +109,14 @@ export class Pool<Answer> {
     });
   }
 
+  /** Tells every thread something that is to hold for all texts asked from now on. Resolves when none works by what it was told before. */
+  async tell(news: object): Promise<void> {
+    // What was asked before is posted before.
+    this.#flush();
+    this.#told = { news };
+    await Promise.all(this.#threads.map((thread) => this.#tell(thread, news)));
+  }
+
   /** Answers what was asked, and resolves when every thread has ended. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -139,6 +149,16 @@ export class Pool<Answer> {
     thread.worker.postMessage(this.#texts);
     this.#texts = [];
     this.#waiting = [];
+  }
+
+  // News wait for their turn like texts, and are answered in theirs; with nothing when the thread is lost.
+  #tell(thread: Thread<Answer>, news: object): Promise<unknown> {
+    return new Promise((resolve) => {
+      thread.load += 1;
+      this.#inFlight += 1;
+      thread.waiting.push([resolve]);
+      thread.worker.postMessage({ news });
+    });
   }
 
   #replace(): void {
@@ -179,6 +199,7 @@ export class Pool<Answer> {
       worker.once("message", () => {
         this.#threads.push(thread);
         worker.on("message", (answers: Answer[]) => this.#answered(thread, answers));
+        if (this.#told !== undefined) void this.#tell(thread, this.#told.news);
         ready();
       });
     });

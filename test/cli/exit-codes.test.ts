@@ -73,6 +73,15 @@ const SCENES: Readonly<Record<string, Scenes>> = {
     1: () => codeOf(["info", NOWHERE]),
     2: () => codeOf(["info", "nonsense"]),
   },
+  admin: {
+    async 0() {
+      const admin = keyholder();
+      const steered = await startRelay({ env: { DEADDROP_ADMINS: admin.npub } }, atEnd);
+      return (await admin.runs(["admin", "stats", ...at(steered)])).code;
+    },
+    1: () => codeOf(["admin", "stats", ...at(relay())]),
+    2: () => codeOf(["admin", "forge", ...at(relay())]),
+  },
   clock: {
     0: () => codeOf(["clock", "confirm"], { env: { DEADDROP_DATA: relay().data } }),
     1: () => codeOf(["clock", "confirm"], { env: { DEADDROP_DATA: "/dev/null" } }),

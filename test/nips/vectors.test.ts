@@ -77,6 +77,7 @@ async function start(
     rule,
     allowedRecipients: [],
     deniedRecipients: [],
+    deniedAuthors: [],
   });
   const verifier = plainVerifier();
   const runtime = { now: () => clock.at, monotonic: () => clock.at, randomHex: () => "00" };

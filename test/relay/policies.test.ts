@@ -5,7 +5,14 @@ import { describe, expect, it } from "vitest";
 
 import { Client, now } from "../support/client.ts";
 import { documented } from "../support/documented.ts";
-import { acknowledgement, deletion, ephemeralWrap, giftWrap, signed } from "../support/events.ts";
+import {
+  acknowledgement,
+  deletion,
+  directMessage,
+  ephemeralWrap,
+  giftWrap,
+  signed,
+} from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { sharedRelay } from "../support/relay.ts";
 
@@ -133,6 +140,52 @@ describe("a relay that serves some recipients", () => {
     expect(await client.publish(drop)).toEqual(
       documented("a drop for a recipient who is denied", ["OK", drop.id, false, NOT_SERVED]),
     );
+  });
+});
+
+describe("a relay that denies one author", () => {
+  const mallory: Person = person();
+  const relay = sharedRelay({ env: { DEADDROP_DENIED_AUTHORS: npubEncode(mallory.key) } });
+
+  it("refuses messages of kind 4 by them, and of nobody else", async () => {
+    const client = await Client.connect(relay().url);
+    const [denied, held] = [mallory, person()].map((from) => directMessage({ from, to: person() }));
+    expect(await client.publish(denied!)).toEqual(
+      documented("a message of kind 4 by an author who is denied", [
+        "OK",
+        denied!.id,
+        false,
+        "blocked: this relay takes no messages of that author",
+      ]),
+    );
+    expect(await client.publish(held!)).toEqual(["OK", held!.id, true, ""]);
+  });
+
+  it("holds drops for them, and what they acknowledge goes", async () => {
+    const client = await Client.connect(relay().url);
+    const drop = giftWrap({ to: mallory });
+    expect(await client.publish(drop)).toEqual(["OK", drop.id, true, ""]);
+    const ack = acknowledgement(mallory, [drop]);
+    expect(await client.publish(ack)).toEqual(["OK", ack.id, true, ""]);
+  });
+});
+
+describe("a relay that blocks a network", () => {
+  const relay = sharedRelay({
+    env: {
+      DEADDROP_BLOCKED_NETWORKS: "203.0.113.0/24",
+      DEADDROP_TRUSTED_PROXIES: "127.0.0.1",
+    },
+  });
+
+  it("lets nobody in from there, and everybody else", async () => {
+    const blocked = Client.connect(relay().url, { "x-forwarded-for": "203.0.113.200" });
+    const status = await blocked.then(
+      () => "HTTP 101" as const,
+      (error: Error) => error.message as `HTTP ${number}`,
+    );
+    expect(documented("a connection of an address that is blocked", status)).toBe("HTTP 429");
+    await Client.connect(relay().url, { "x-forwarded-for": "203.0.114.1" });
   });
 });
 

@@ -105,6 +105,45 @@ describe("a second view of the LMDB store", () => {
   });
 });
 
+describe("a box that is removed", () => {
+  // In memory; and settled at once, so that the index on disk has most of them.
+  it.each([undefined, 1])(
+    "is empty for good, and no other box is (recent: %s)",
+    async (recentDrops) => {
+      const folder = temporaryFolder();
+      const limits = { ...LIMITS, boxDrops: 1_000, boxBytes: 2 ** 20 };
+      const settings = { folder, retentionSeconds: DAY, diskReserveBytes: 0, limits };
+      const few = recentDrops === undefined ? settings : { ...settings, recentDrops };
+      const { store, removeBox } = await openBelieving(few, NOW);
+      const carol = "c".repeat(64);
+      // More than a transaction takes in one go.
+      const drops = Array.from({ length: 130 }, () => aDrop());
+      const others = [
+        aDrop({ recipient: carol }),
+        aDrop({ recipient: carol, author: BOB, kind: 4 }),
+      ];
+      for (const drop of [...drops, ...others]) expect(await store.put(drop, NOW)).toBe("stored");
+      const [inGrace] = drops;
+      await store.acknowledge(
+        { signer: BOB, ids: [inGrace!.id], at: NOW + 60, deletion: false },
+        NOW,
+      );
+
+      await removeBox(BOB, NOW);
+      expect(await store.list(BOB, {}, 1_000)).toEqual([]);
+      expect(await store.list(carol, {}, 1_000)).toHaveLength(2);
+      expect(store.totals()).toMatchObject({ drops: 2, tombstones: 130 });
+      await store.close();
+      const again = await openBelieving(settings, NOW);
+      onTestFinished(() => again.store.close());
+      for (const drop of drops) expect(await again.store.put(drop, NOW)).toBe("known");
+      expect(await again.store.list(BOB, {}, 1_000)).toEqual([]);
+      await again.removeBox("d".repeat(64), NOW);
+      expect(again.store.totals()).toMatchObject({ drops: 2, tombstones: 130 });
+    },
+  );
+});
+
 type Disk = { drops: number; authors: number; early: number; isEarly: boolean | undefined };
 
 /** What lies in the file when the store is closed. */

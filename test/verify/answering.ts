@@ -12,6 +12,8 @@ export type Answered = {
   readonly thread: number;
   /** How many texts came together. */
   readonly batch: number;
+  /** What the thread was told last. */
+  readonly heard?: unknown;
 };
 
 const { folder } = workerData as { readonly folder: string };
@@ -20,15 +22,19 @@ if (parentPort === null) throw new Error("answering.ts runs as a worker thread o
 if (existsSync(join(folder, "throw"))) throw new Error("cannot start");
 if (existsSync(join(folder, "exit"))) process.exit(3);
 
+let heard: unknown;
 note("started");
 serveBatches<Answered>(
   parentPort,
   (texts) => {
     if (texts.includes("throw")) throw new Error("told to");
     if (texts.includes("exit")) process.exit(3);
-    return texts.map((text) => ({ text, thread: threadId, batch: texts.length }));
+    return texts.map((text) => ({ text, thread: threadId, batch: texts.length, heard }));
   },
   async () => note("closed"),
+  (news) => {
+    heard = news;
+  },
 );
 
 function note(what: string): void {

@@ -71,6 +71,27 @@ describe("a pool", PATIENCE, () => {
     },
   );
 
+  it("has told every thread when it says so, and none before what was asked earlier", async () => {
+    const { pool } = await start({ workers: 2 });
+    const before = Array.from({ length: 40 }, () => pool.ask("before"));
+    await pool.tell({ rule: 1 });
+    const after = Array.from({ length: 64 }, () => pool.ask("after"));
+    const heard = async (answers: typeof before): Promise<Set<unknown>> =>
+      new Set((await Promise.all(answers)).map((answer) => JSON.stringify(answer?.heard)));
+    expect(await heard(before)).toEqual(new Set([undefined]));
+    expect(await heard(after)).toEqual(new Set(['{"rule":1}']));
+    expect(pool.hasRoom).toBe(true);
+  });
+
+  it("tells a thread that takes the place of a lost one what it told the others last", async () => {
+    const { pool } = await start({ workers: 1 });
+    await pool.tell({ rule: 1 });
+    const lost = pool.ask("throw");
+    await pool.tell({ rule: 2 });
+    expect(await lost).toBeUndefined();
+    expect(await askUntilAnswered(pool)).toMatchObject({ heard: { rule: 2 } });
+  });
+
   it("says why a thread was lost", async () => {
     const { pool, losses } = await start({ workers: 1 });
     await pool.ask("throw");

@@ -22,7 +22,13 @@ export async function inProcessAuthenticator(
   const examine = examiner({
     verifier,
     known: { look: () => ({ isKnown: false, names: "" }), refresh: () => {} },
-    policies: admission({ ...limits, rule, allowedRecipients: [], deniedRecipients: [] }),
+    policies: admission({
+      ...limits,
+      rule,
+      allowedRecipients: [],
+      deniedRecipients: [],
+      deniedAuthors: [],
+    }),
     rule,
     maxAcknowledgementIds: 1_000,
     runtime,

@@ -68,7 +68,7 @@ export async function relayInProcess(failed: (details: object) => void): Promise
   );
   const known = openKnownDrops(folder, opened.shared);
   const { rule } = opened;
-  const anybody = { allowedRecipients: [], deniedRecipients: [] };
+  const anybody = { allowedRecipients: [], deniedRecipients: [], deniedAuthors: [] };
   const admitted = { tags: limits.tags, eventBytes: limits.eventBytes, proofOfWork: 0, rule };
   const policies = admission({ ...admitted, ...anybody });
   const informing = { config, policies, rule, version: VERSION };
