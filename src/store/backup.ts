@@ -143,8 +143,8 @@ export function copy(from: string, to: string): void {
   keep(to);
 }
 
-// For its owner alone, and on the disk.
-function keep(path: string): void {
+/** Has a file be its owner's alone, and on the disk. */
+export function keep(path: string): void {
   chmodSync(path, FILE_MODE);
   const file = openSync(path, "r");
   fsyncSync(file);

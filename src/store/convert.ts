@@ -4,25 +4,14 @@
 // The new file is made beside the old one and takes its name when it is whole. A crash before that leaves the old one as it was; one after it leaves the old
 // one under another name, and the next start writes it over.
 
-import {
-  closeSync,
-  existsSync,
-  fdatasyncSync,
-  fstatSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
 import { DropKeyMaker } from "./drop-keys.ts";
-import { flushFolder } from "./flush-folder.ts";
 import { authorValue, expiryKey, expiryValue } from "./layout.ts";
 import { FOLDER_MODE, KEY_FOLDER } from "./privacy.ts";
+import { replaceStore } from "./replace.ts";
 import { decodeRule } from "./retention.ts";
 import type { StoreSecrets } from "./secret.ts";
 import { writeEntry } from "./settling.ts";
@@ -39,9 +28,7 @@ import { unlocked } from "./unlocked.ts";
 
 const FORMAT_BEFORE = "2";
 const NEW_FOLDER = "converted";
-const OLD_FILE = "data.mdb.before";
 const AT_ONCE = 2_000;
-const ZEROS = Buffer.alloc(2 ** 20);
 
 const KEY_BYTES = 32;
 const TIME_BYTES = 5;
@@ -151,27 +138,7 @@ export function takeOver(folder: string): void {
   // Of no use to the store before: left of a conversion that came to nothing.
   rmSync(join(folder, KEY_FOLDER), { recursive: true, force: true });
   renameSync(join(target, KEY_FOLDER), join(folder, KEY_FOLDER));
-  rmSync(join(folder, OLD_FILE), { force: true });
-  linkSync(join(folder, "data.mdb"), join(folder, OLD_FILE));
-  flushFolder(folder);
-  renameSync(join(target, "data.mdb"), join(folder, "data.mdb"));
-  rmSync(target, { recursive: true });
-  flushFolder(folder);
-  wipeBefore(folder);
-}
-
-/** Writes zeros over what is left of a store that was converted, and removes it. To be called when the one in its place is known to be one of today's. */
-export function wipeBefore(folder: string): void {
-  const path = join(folder, OLD_FILE);
-  if (!existsSync(path)) return;
-  const file = openSync(path, "r+");
-  const { size } = fstatSync(file);
-  for (let at = 0; at < size; at += ZEROS.length) {
-    writeSync(file, ZEROS, 0, Math.min(ZEROS.length, size - at), at);
-  }
-  fdatasyncSync(file);
-  closeSync(file);
-  rmSync(path);
+  replaceStore(folder, target);
 }
 
 function ruleOf({ meta }: Databases): RetentionRule {

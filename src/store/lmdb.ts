@@ -9,7 +9,7 @@ import { Announcements } from "./announcements.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Boxes } from "./boxes.ts";
 import { type Clock, StoreClock } from "./clock.ts";
-import { convert, isOfBefore, takeOver, wipeBefore } from "./convert.ts";
+import { convert, isOfBefore, takeOver } from "./convert.ts";
 import { Disk } from "./disk.ts";
 import { exitAtOnce } from "./exit.ts";
 import { DropKeyMaker } from "./drop-keys.ts";
@@ -21,6 +21,7 @@ import { DiskFull, type Incidents, isStoreError, plain, UNHEARD } from "./incide
 import { mustBeOpenable } from "./openable.ts";
 import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
+import { wipeBefore } from "./replace.ts";
 import { StoreLost, watchFile } from "./same-file.ts";
 import { lastNumber } from "./settle.ts";
 import { GENERATION } from "./settling.ts";
@@ -74,11 +75,14 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
   mustBeOpenable(folder, MAP_BYTES);
   await makeStore(folder);
   keepNames(folder, made);
+  const found = watchFile(folder);
   let file = openDatabases(folder, false);
   const stay = exitAtOnce();
   const opened = [() => file.root.close().then(stay)];
   try {
     opened.push(await lockStore(folder, file));
+    // Who had it locked until now may have put another file in its place.
+    found.mustBeThere();
     forgetParts(folder);
     if (isOfBefore(file.databases)) {
       const secret = readSecret(settings.secret ?? "", folder, true);
