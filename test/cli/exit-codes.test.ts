@@ -65,8 +65,9 @@ async function publishesAt(...discovery: readonly string[]): Promise<number | nu
 
 /** Waits for the store's secret when it is interrupted. */
 async function interruptedExport(): Promise<number | null> {
-  const { data, stop } = await startRelay({}, atEnd);
-  await stop();
+  const stopped = await startRelay({}, atEnd);
+  await stopped.stop();
+  const { data } = stopped;
   const [asked, told] = [
     join(temporaryFolder(atEnd), "asked"),
     join(temporaryFolder(atEnd), "told"),
