@@ -508,17 +508,19 @@ export const backedUp = ({
   tombstones,
   at,
   folder,
-  withSecret,
+  secret: where,
 }: {
   readonly held: number;
   readonly tombstones: number;
   readonly at: string;
   readonly folder: string;
-  readonly withSecret: boolean;
+  readonly secret: "in it" | "elsewhere" | "none";
 }): string => {
-  const secret = withSecret
-    ? "The store's secret is in it: who has it sees who has mail."
-    : "The store's secret is not in it: keep that, or none can read it.";
+  const secret = {
+    "in it": "The store's secret is in it: who has it sees who has mail.",
+    elsewhere: "The store's secret is not in it: keep that, or none can read it.",
+    none: "It is of an earlier format, and in clear: who has it sees who has mail.",
+  }[where];
   return `${held} held and ${tombstones} tombstones are in ${folder}, as of ${at}.\n${secret}`;
 };
 export const RESTORE_NEEDS_FOLDER = wrongUse("restore needs the folder of a backup");

@@ -9,7 +9,7 @@ import { Announcements } from "./announcements.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Boxes } from "./boxes.ts";
 import { type Clock, StoreClock } from "./clock.ts";
-import { convert, isOfBefore, takeOver } from "./convert.ts";
+import { convertStore, isOfBefore } from "./convert.ts";
 import { Disk } from "./disk.ts";
 import { exitAtOnce } from "./exit.ts";
 import { DropKeyMaker } from "./drop-keys.ts";
@@ -85,10 +85,8 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
     found.mustBeThere();
     forgetParts(folder);
     if (isOfBefore(file.databases)) {
-      const secret = readSecret(settings.secret ?? "", folder, true);
-      await convert(folder, file.databases, secretsFrom(secret), incidents.damaged);
-      await file.root.close();
-      takeOver(folder);
+      await convertStore(folder, file, settings.secret ?? "", incidents.damaged);
+      incidents.converted();
       file = openDatabases(folder, false);
     }
     return await openLocked(settings, machine, file, opened);
