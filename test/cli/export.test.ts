@@ -275,6 +275,20 @@ describe.concurrent("deaddrop import", PATIENCE, () => {
     ]);
   });
 
+  it("takes lines as strfry writes them: keys in the order of the alphabet, and one of its own", async () => {
+    const bob = person();
+    const drop = giftWrap({ to: bob });
+    const { content, created_at, id, kind, pubkey, sig, tags } = drop;
+    const sorted = { content, created_at, id, kind, pubkey, sig, tags };
+    const data = newFolder();
+    const lines = [sorted, { ...sorted, fried: "00ff" }].map((line) => JSON.stringify(line));
+    const ran = await importing(data, lines.join("\n"));
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    // Both came before one was committed.
+    expect(ran.out).toBe("1 stored, 1 known, 0 refused.\n");
+    expect((await run(["export"], at(data))).out).toBe(linesOf(drop));
+  });
+
   it("does not bring back what was acknowledged there, before or in the same file", async () => {
     const bob = person();
     const [before, within, early, held] = [

@@ -33,6 +33,10 @@ const MOST_FOUND = 10;
 // Without waiting for a disk, where the system has one in memory.
 const FAST = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
+function idsOf(events: readonly NostrEvent[]): Set<string> {
+  return new Set(events.map(({ id }) => id));
+}
+
 type Filled = {
   readonly data: string;
   readonly bob: Person;
@@ -59,10 +63,9 @@ async function filled(): Promise<Filled> {
   const [gone, held] = [known.slice(0, DROPS / 2), known.slice(DROPS / 2)];
   await client.publish(acknowledgement(bob, gone));
   expect(await relay.stop()).toBe(0);
-  const ids = (events: readonly NostrEvent[]): Set<string> => new Set(events.map(({ id }) => id));
   const expected = {
-    held: ids(held),
-    gone: ids(gone),
+    held: idsOf(held),
+    gone: idsOf(gone),
     known,
     early: [],
     undecided: new Set<string>(),
