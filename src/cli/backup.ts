@@ -22,7 +22,7 @@ export async function backup(
     throw new CliError(notBackedUp(data, (error as Error).message));
   });
   const at = shownTime(manifest.at);
-  const kept = withSecret ? "in it" : "elsewhere";
+  const kept = withSecret ? "inside" : "elsewhere";
   const secret = isSealed(manifest) ? kept : "none";
   stdout.write(`${backedUp({ ...manifest, at, folder, secret })}\n`);
   return DONE;

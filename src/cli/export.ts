@@ -39,14 +39,15 @@ export async function exportStore(
   const { file: path } = options;
   const file = fileFor(options);
   const recipient = file === undefined ? keyIn(options.recipient) : file.recipient;
-  let after = file?.after ?? numberIn(options.after);
+  const from = file?.after ?? numberIn(options.after);
+  let after = from;
   const line = progressLine(terminal);
   const rest = (): string => (file === undefined ? `--after ${after}` : "--resume");
   try {
     const { exported: count } = await exportDrops(data, storeSecret, {
       now,
       recipient,
-      after,
+      after: from,
       stopping,
       async write(lines, last) {
         if (file === undefined) await print(terminal, lines);
@@ -69,7 +70,8 @@ export async function exportStore(
   } catch (error) {
     line.done();
     if (error instanceof CliError) throw error;
-    throw new CliError(notExported(data, (error as Error).message, rest()));
+    const isBegun = after > from || file !== undefined;
+    throw new CliError(notExported(data, (error as Error).message, isBegun ? rest() : undefined));
   } finally {
     file?.close();
   }

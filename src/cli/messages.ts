@@ -395,9 +395,10 @@ export const compacted = ({
   readonly bytesBefore: number;
   readonly bytes: number;
 }): string =>
-  `${megabytes(bytes)} of file, and ${megabytes(bytesBefore)} before: ${held} held, ${tombstones} tombstones.`;
+  `${sizeOf(bytes)} of file, and ${sizeOf(bytesBefore)} before: ${held} held, ${tombstones} tombstones.`;
 
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+const sizeOf = (bytes: number): string =>
+  bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
 export const storeStats = ({
   held,
@@ -423,12 +424,12 @@ export const storeStats = ({
   readonly format: string;
 }): string =>
   [
-    `held              ${held}, of ${megabytes(bytes)}, in ${boxes} ${boxes === 1 ? "box" : "boxes"}`,
+    `held              ${held}, of ${sizeOf(bytes)}, in ${boxes} ${boxes === 1 ? "box" : "boxes"}`,
     ...(oldest === undefined ? [] : [`oldest            ${oldest}`]),
     `past within 24 h  ${expiringInADay}`,
     `to be taken off   ${leaving}`,
     `tombstones        ${tombstones}`,
-    `file              ${megabytes(fileBytes)}, of which ${megabytes(freeBytes)} are free`,
+    `file              ${sizeOf(fileBytes)}, of which ${sizeOf(freeBytes)} are free`,
     `format            ${format}`,
   ].join("\n");
 
@@ -441,8 +442,12 @@ export const exportExists = (file: string): Message =>
   failed(`${file} exists\n  name another file, or go on with one that broke off: --resume`);
 export const exportFileNotOpened = (file: string, why: string): Message =>
   failed(`cannot export to ${file}: ${why}`);
-export const notExported = (folder: string, why: string, rest: string): Message =>
-  failed(`the store in ${folder} was not exported: ${why}\n  to go on: ${rest}`);
+export const notExported = (folder: string, why: string, rest: string | undefined): Message =>
+  failed(
+    rest === undefined
+      ? `nothing was exported from the store in ${folder}: ${why}`
+      : `the export from ${folder} broke off: ${why}\n  to go on: ${rest}`,
+  );
 export const exportInterrupted = (rest: string): Message => ({
   text: `interrupted; to go on: ${rest}`,
   exitCode: INTERRUPTED,
@@ -514,12 +519,12 @@ export const backedUp = ({
   readonly tombstones: number;
   readonly at: string;
   readonly folder: string;
-  readonly secret: "in it" | "elsewhere" | "none";
+  readonly secret: "inside" | "elsewhere" | "none";
 }): string => {
   const secret = {
-    "in it": "The store's secret is in it: who has it sees who has mail.",
+    inside: "The store's secret is in it: who has it sees who has mail.",
     elsewhere: "The store's secret is not in it: keep that, or none can read it.",
-    none: "It is of an earlier format, and in clear: who has it sees who has mail.",
+    none: "It is in clear (an earlier format): who has it sees who has mail.",
   }[where];
   return `${held} held and ${tombstones} tombstones are in ${folder}, as of ${at}.\n${secret}`;
 };

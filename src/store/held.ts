@@ -5,13 +5,21 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import { expiryOf, recipientOf } from "../nostr/drop.ts";
+import { openDropKeys } from "./drop-keys.ts";
 import { isNew, mustBeSecretOf } from "./history.ts";
 import { tombstoneIn } from "./layout.ts";
 import { mustBeOpenable } from "./openable.ts";
 import { readSecret, secretsFrom } from "./secret.ts";
 import { SETTLED } from "./settling.ts";
-import { type Environment, eventIn, MAP_BYTES, mustRead, numberIn } from "./tables.ts";
-import { openView } from "./unlocked.ts";
+import {
+  type Environment,
+  eventIn,
+  MAP_BYTES,
+  mustRead,
+  numberIn,
+  openDatabases,
+} from "./tables.ts";
+import { unlocked } from "./unlocked.ts";
 import { ruleIn } from "./verify.ts";
 
 const DROPS_A_PAGE = 200;
@@ -33,14 +41,20 @@ export type ReadStore = Environment & { readonly close: () => Promise<void> };
 export async function openToRead(folder: string, source: string): Promise<ReadStore> {
   if (!existsSync(join(folder, "data.mdb"))) throw new Error(`there is no store in ${folder}`);
   mustBeOpenable(folder, MAP_BYTES);
-  const secret = readSecret(source, folder, false);
-  const view = openView(folder, secret);
+  const { root, databases } = openDatabases(folder, true);
+  const opened = [() => root.close()];
+  const close = async (): Promise<void> => {
+    for (const each of opened.toReversed()) await each();
+  };
   try {
-    if (isNew(folder, view.databases)) throw new Error(`there is no store in ${folder}`);
-    mustBeSecretOf(folder, view.databases, secretsFrom(secret));
-    return view;
+    if (isNew(folder, databases)) throw new Error(`there is no store in ${folder}`);
+    const secrets = secretsFrom(readSecret(source, folder, false));
+    mustBeSecretOf(folder, databases, secrets);
+    const keys = openDropKeys(folder);
+    opened.push(async () => keys.close());
+    return { root, databases, tables: unlocked(databases, secrets, keys), close };
   } catch (error) {
-    await view.close();
+    await close();
     throw error;
   }
 }

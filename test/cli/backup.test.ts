@@ -158,13 +158,20 @@ describe.concurrent("a store of an earlier format", PATIENCE, () => {
     const made = await backUp(data, folder);
     expect(made).toMatchObject({ code: 0, err: "" });
     expect(made.out).toMatch(
-      /^9 held and \d tombstones are in .*\nIt is of an earlier format, and in clear: /,
+      /^9 held and \d tombstones are in .*\nIt is in clear \(an earlier format\): /,
     );
     expect(readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()).toEqual([
       "backup.json",
       "data.mdb",
       "keys",
     ]);
+    for (const command of ["stats", "export", "compact", "verify-store"]) {
+      const { code, err } = await run([command], { env: { DEADDROP_DATA: data } });
+      expect({ code, err }).toEqual({
+        code: 1,
+        err: expect.stringContaining("the next start of the relay converts it to 3"),
+      });
+    }
     const restored = join(temporaryFolder(atEnd), "data");
     expect(await restore(restored, folder)).toMatchObject({ code: 0, err: "" });
     const env = { DEADDROP_DATA: restored };

@@ -23,7 +23,7 @@ import { finalizeEvent } from "../support/sign.ts";
 import { atEnd, type Circumstances, type Ran, run, start } from "./process.ts";
 import { boxOf, jsonLines, newRelay } from "./support.ts";
 
-const PATIENCE = { timeout: 120_000 };
+const PATIENCE = { timeout: 240_000 };
 
 const at = (data: string, more: Circumstances = {}): Circumstances => ({
   ...more,
@@ -198,7 +198,9 @@ describe.concurrent("deaddrop export", PATIENCE, () => {
   it("says so where there is no store", async () => {
     const ran = await run(["export"], at(newFolder()));
     expect(ran).toMatchObject({ code: 1, out: "" });
-    expect(ran.err).toMatch(/^deaddrop: the store in \S+ was not exported: there is no store in /);
+    expect(ran.err).toMatch(
+      /^deaddrop: nothing was exported from the store in \S+: there is no store in /,
+    );
   });
 });
 
