@@ -1,5 +1,5 @@
 import type { Config } from "../config/schema.ts";
-import { backUp } from "../store/backup.ts";
+import { backUp, isSealed } from "../store/backup.ts";
 import { restore } from "../store/restore.ts";
 import { CliError, DONE } from "./failure.ts";
 import { backedUp, notBackedUp, notRestored, restored } from "./messages.ts";
@@ -22,7 +22,9 @@ export async function backup(
     throw new CliError(notBackedUp(data, (error as Error).message));
   });
   const at = shownTime(manifest.at);
-  stdout.write(`${backedUp({ ...manifest, at, folder, withSecret })}\n`);
+  const kept = withSecret ? "inside" : "elsewhere";
+  const secret = isSealed(manifest) ? kept : "none";
+  stdout.write(`${backedUp({ ...manifest, at, folder, secret })}\n`);
   return DONE;
 }
 

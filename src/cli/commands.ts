@@ -110,10 +110,29 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   "verify-store": {
     summary: "look whether a store that no relay has open is whole",
     words: 0,
+    options: ["config", "repair"],
+    async run({ config, repair = false }, _, terminal) {
+      const { repairStore, verifyStore } = await import("./verify-store.ts");
+      const work = repair ? repairStore : verifyStore;
+      return work(await configuration(terminal.env, config), terminal);
+    },
+  },
+  stats: {
+    summary: "what the store holds, in numbers, while a relay runs or not",
+    words: 0,
+    options: ["config", "json"],
+    async run({ config, json = false }, _, terminal) {
+      const { stats } = await import("./stats.ts");
+      return stats(await configuration(terminal.env, config), { json }, terminal);
+    },
+  },
+  compact: {
+    summary: "make the file of a store smaller that no relay has open",
+    words: 0,
     options: ["config"],
     async run({ config }, _, terminal) {
-      const { verifyStore } = await import("./verify-store.ts");
-      return verifyStore(await configuration(terminal.env, config), terminal);
+      const { compactStore } = await import("./compact.ts");
+      return compactStore(await configuration(terminal.env, config), terminal);
     },
   },
   backup: {
@@ -135,6 +154,28 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const { restoreBackup } = await import("./backup.ts");
       const configured = await configuration(terminal.env, config);
       return restoreBackup(configured, folder, tombstonesOnly, terminal);
+    },
+  },
+  export: {
+    summary: "write what is held as JSON lines, while a relay runs or not",
+    words: 1,
+    options: ["config", "recipient", "after", "resume"],
+    async run({ config, recipient, after, resume = false }, [file], terminal) {
+      const stopping = interrupted();
+      const { exportStore } = await import("./export.ts");
+      const configured = await configuration(terminal.env, config);
+      return exportStore(configured, { file, recipient, after, resume }, terminal, stopping);
+    },
+  },
+  import: {
+    summary: "take events from JSON lines into a store that no relay has open",
+    words: 1,
+    options: ["config", "resume", "json"],
+    async run({ config, resume = false, json = false }, [file], terminal) {
+      const stopping = interrupted();
+      const { importStore } = await import("./import.ts");
+      const configured = await configuration(terminal.env, config);
+      return importStore(configured, { file, resume, json }, terminal, stopping);
     },
   },
   conformance: {

@@ -114,17 +114,87 @@ wrong use or a wrong configuration.
 
 Example: deaddrop clock confirm
 `,
-  "verify-store": `Usage: deaddrop verify-store [--config <file>]
+  "verify-store": `Usage: deaddrop verify-store [--repair] [--config <file>]
 
 Reads the store of this configuration from one end to the other, and says
 whether everything in it fits together: each drop with its key, its place in its
 box, its expiry and its author's memory of it, and nothing else beside them.
-Changes nothing. To be asked while no relay has the store open.
+Changes nothing, unless --repair is given. To be asked while no relay has the
+store open.
 
-Exit status: 0 when it is whole, 1 when it is not or cannot be read, 2 for
-wrong use or a wrong configuration.
+  --repair              derive from the drops what does not fit, and take out
+                        drops that cannot be read; tombstones stay, and nothing
+                        that was acknowledged comes back. Back up first
+
+Exit status: 0 when it is whole, or was repaired; 1 when it is not or cannot be
+read, 2 for wrong use or a wrong configuration.
 
 Example: deaddrop verify-store
+`,
+  stats: `Usage: deaddrop stats [--json] [--config <file>]
+
+Says in numbers what the store of this configuration holds: drops, their bytes,
+for how many recipients, the oldest, what is past within a day, tombstones, and
+how much of the file is free. Reads all of it, while a relay runs on it or not.
+
+Exit status: 0 when it is said, 1 when there is no store or it cannot be read,
+2 for wrong use or a wrong configuration.
+
+Example: deaddrop stats --json
+`,
+  compact: `Usage: deaddrop compact [--config <file>]
+
+Makes the file of the store of this configuration as small as what is in it: by
+itself it never becomes smaller. To be asked while no relay has the store open.
+The new file is made beside the old one, so the disk needs room for both, and
+takes its place when it was looked through and is on disk; zeros are written
+over the old one. A power cut leaves the one or the other.
+
+Exit status: 0 when it is done, 1 when it is not and nothing has changed, 2 for
+wrong use or a wrong configuration.
+
+Example: deaddrop compact
+`,
+  export: `Usage: deaddrop export [<file>] [--recipient <key>] [--after <number>]
+       deaddrop export <file> --resume
+
+Writes what the store of this configuration holds to a file or to standard
+output: an event a line as JSON (NIP-01), in the order in which they came, while
+a relay runs on it or not. What messages say is encrypted by their senders; for
+whom they are is not: keep it as you would the store's secret.
+
+Neither what was acknowledged is in it nor its tombstones: a store has no ids of
+these. To move a store with them, see "deaddrop help backup".
+
+  --recipient <key>     of one box alone: npub1… or 64 hex digits
+  --after <number>      what came after an earlier export, which ended with
+                        this number
+  --resume              go on with a file that broke off, whatever ended it
+
+Exit status: 0 when all of it is written, 1 when it is not, 2 for wrong use or
+a wrong configuration, 130 when it was interrupted.
+
+Example: deaddrop export drops.jsonl
+`,
+  import: `Usage: deaddrop import [<file>|-] [--resume] [--json] [--config <file>]
+
+Takes events from JSON lines, as "deaddrop export" and strfry's export write
+them, into the store of this configuration; without one it makes one. To be
+asked while no relay has the store open. Each event is checked as if it were
+published: its id and signature, kind, time and recipient, and how full the box
+is. What was acknowledged here does not come back; acknowledgements among the
+lines, and deletions, are carried out. It says how many were refused, and why.
+What is imported twice is known the second time.
+
+  --resume              go on with the file whose import broke off, whatever
+                        ended it
+  --json                one object with the counts
+
+Exit status: 0 when none was refused, 3 when some were, 1 when all were or it
+broke off, 2 for wrong use or a wrong configuration, 130 when it was
+interrupted.
+
+Example: strfry export | deaddrop import
 `,
   backup: `Usage: deaddrop backup <folder> [--config <file>]
 

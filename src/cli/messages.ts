@@ -375,6 +375,147 @@ export const notDone = (why: string): Message => failed(`the relay has not done 
 export const NOT_MANAGED = failed(
   "this relay cannot be steered so\n  one of ours has to name your key in its configuration: admins",
 );
+export const storeNotRepaired = (folder: string, why: string): Message =>
+  failed(`the store in ${folder} was not repaired: ${why}`);
+export const storeRepaired = ({
+  found,
+  damaged,
+  held,
+  tombstones,
+}: {
+  readonly found: number;
+  readonly damaged: number;
+  readonly held: number;
+  readonly tombstones: number;
+}): string => {
+  const is = `${held} held, ${tombstones} tombstones.`;
+  if (found === 0) return `There was nothing to repair: ${is}`;
+  const lost =
+    damaged === 0 ? "No drop was lost." : `${counted(damaged, "drop")} could not be read.`;
+  return `${counted(found, "place")} put right: ${is}\n${lost}`;
+};
+export const notCompacted = (folder: string, why: string): Message =>
+  failed(`the store in ${folder} was not made smaller: ${why}`);
+export const compacted = ({
+  held,
+  tombstones,
+  bytesBefore,
+  bytes,
+}: {
+  readonly held: number;
+  readonly tombstones: number;
+  readonly bytesBefore: number;
+  readonly bytes: number;
+}): string =>
+  `${sizeOf(bytes)} of file, and ${sizeOf(bytesBefore)} before: ${held} held, ${tombstones} tombstones.`;
+
+const sizeOf = (bytes: number): string =>
+  bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+export const storeStats = ({
+  held,
+  bytes,
+  boxes,
+  oldest,
+  expiringInADay,
+  leaving,
+  tombstones,
+  fileBytes,
+  freeBytes,
+  format,
+}: {
+  readonly held: number;
+  readonly bytes: number;
+  readonly boxes: number;
+  readonly oldest: string | undefined;
+  readonly expiringInADay: number;
+  readonly leaving: number;
+  readonly tombstones: number;
+  readonly fileBytes: number;
+  readonly freeBytes: number;
+  readonly format: string;
+}): string =>
+  [
+    `held              ${held}, of ${sizeOf(bytes)}, in ${boxes} ${boxes === 1 ? "box" : "boxes"}`,
+    ...(oldest === undefined ? [] : [`oldest            ${oldest}`]),
+    `past within 24 h  ${expiringInADay}`,
+    `to be taken off   ${leaving}`,
+    `tombstones        ${tombstones}`,
+    `file              ${sizeOf(fileBytes)}, of which ${sizeOf(freeBytes)} are free`,
+    `format            ${format}`,
+  ].join("\n");
+
+export const EXPORT_RESUME = wrongUse("--resume needs the file that broke off");
+export const EXPORT_RESUMES_ITS_OWN = wrongUse("--resume takes no --after and no --recipient");
+export const EXPORT_RECIPIENT = wrongUse("--recipient takes npub1… or 64 hex digits");
+export const exportAfterNumber = (text: string): Message =>
+  wrongUse(`--after takes the number that an export ended with, not "${text}"`);
+export const exportExists = (file: string): Message =>
+  failed(`${file} exists\n  name another file, or go on with one that broke off: --resume`);
+export const exportFileNotOpened = (file: string, why: string): Message =>
+  failed(`cannot export to ${file}: ${why}`);
+export const notExported = (folder: string, why: string, rest: string | undefined): Message =>
+  failed(
+    rest === undefined
+      ? `nothing was exported from the store in ${folder}: ${why}`
+      : `the export from ${folder} broke off: ${why}\n  to go on: ${rest}`,
+  );
+export const exportInterrupted = (rest: string): Message => ({
+  text: `interrupted; to go on: ${rest}`,
+  exitCode: INTERRUPTED,
+});
+export const exported = (drops: number, file: string | undefined, last: number): string =>
+  `${counted(drops, "drop")} exported${file === undefined ? "" : ` to ${file}`}; what comes later: --after ${last}`;
+export const exportProgress = (drops: number, share: number): string =>
+  `${drops} exported, ${Math.floor(share * 100)} %`;
+
+export const IMPORT_RESUME = wrongUse("--resume needs the file whose import broke off");
+export const importFileNotRead = (file: string, why: string): Message =>
+  failed(`cannot read ${file}: ${why}`);
+export const importNotResumed = (why: string): Message =>
+  failed(
+    `nothing to go on with: ${why}\n  without --resume all is imported again, which does no harm`,
+  );
+const goOn = (rest: string | undefined): string =>
+  rest === undefined
+    ? "import it again: what is there is known"
+    : `to go on: the same with ${rest}`;
+export const notImported = (
+  folder: string,
+  why: string,
+  events: number,
+  rest: string | undefined,
+): Message =>
+  failed(
+    events === 0
+      ? `nothing was imported into ${folder}: ${why}`
+      : `the import into ${folder} broke off: ${why}\n  ${goOn(rest)}`,
+  );
+export const importEnded = (
+  why: "interrupted" | "storage full",
+  rest: string | undefined,
+): Message =>
+  why === "interrupted"
+    ? { text: `interrupted; ${goOn(rest)}`, exitCode: INTERRUPTED }
+    : failed(`the disk has no room for more drops\n  make some, and then ${goOn(rest)}`);
+export const imported = (
+  counts: {
+    readonly stored: number;
+    readonly known: number;
+    readonly carriedOut: number;
+    readonly refused: number;
+  },
+  reasons: readonly (readonly [reason: string, count: number])[],
+): string =>
+  [
+    `${counts.stored} stored, ${counts.known} known, ${counts.refused} refused.`,
+    ...(counts.carriedOut === 0
+      ? []
+      : [`${counted(counts.carriedOut, "acknowledgement")} carried out.`]),
+    ...reasons.map(([reason, count]) => `  ${count}  ${reason}`),
+  ].join("\n");
+export const importProgress = (events: number, share: number | undefined): string =>
+  `${events} read${share === undefined ? "" : `, ${Math.floor(share * 100)} %`}`;
 
 export const BACKUP_NEEDS_FOLDER = wrongUse("backup needs the folder to write into");
 export const notBackedUp = (folder: string, why: string): Message =>
@@ -384,17 +525,19 @@ export const backedUp = ({
   tombstones,
   at,
   folder,
-  withSecret,
+  secret: where,
 }: {
   readonly held: number;
   readonly tombstones: number;
   readonly at: string;
   readonly folder: string;
-  readonly withSecret: boolean;
+  readonly secret: "inside" | "elsewhere" | "none";
 }): string => {
-  const secret = withSecret
-    ? "The store's secret is in it: who has it sees who has mail."
-    : "The store's secret is not in it: keep that, or none can read it.";
+  const secret = {
+    inside: "The store's secret is in it: who has it sees who has mail.",
+    elsewhere: "The store's secret is not in it: keep that, or none can read it.",
+    none: "It is in clear (an earlier format): who has it sees who has mail.",
+  }[where];
   return `${held} held and ${tombstones} tombstones are in ${folder}, as of ${at}.\n${secret}`;
 };
 export const RESTORE_NEEDS_FOLDER = wrongUse("restore needs the folder of a backup");

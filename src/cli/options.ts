@@ -44,6 +44,10 @@ export const OPTIONS = {
   print: { type: "boolean" },
   retry: { type: "boolean" },
   "tombstones-only": { type: "boolean" },
+  repair: { type: "boolean" },
+  recipient: { type: "string" },
+  after: { type: "string" },
+  resume: { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
 } as const satisfies Readonly<Record<string, Option>>;

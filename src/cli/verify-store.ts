@@ -1,7 +1,14 @@
 import type { Config } from "../config/schema.ts";
+import { repairStore as repair } from "../store/repair.ts";
 import { verifyStore as verify } from "../store/verify.ts";
 import { CliError, DONE } from "./failure.ts";
-import { storeDoesNotFit, storeIsWhole, storeNotRead } from "./messages.ts";
+import {
+  storeDoesNotFit,
+  storeIsWhole,
+  storeNotRead,
+  storeNotRepaired,
+  storeRepaired,
+} from "./messages.ts";
 import type { Terminal } from "./terminal.ts";
 
 // The first ones say what happened.
@@ -26,5 +33,18 @@ export async function verifyStore(
     throw new CliError(storeDoesNotFit(data, findings.length, shown));
   }
   stdout.write(`${storeIsWhole(counts)}\n`);
+  return DONE;
+}
+
+/** `deaddrop verify-store --repair`: puts right what does not fit. Throws a CliError when that cannot be done; nothing has changed then. */
+export async function repairStore(
+  { data, storeSecret }: Config,
+  { stdout }: Terminal,
+): Promise<number> {
+  const now = Math.floor(Date.now() / 1_000);
+  const repaired = await repair(data, storeSecret, now).catch((error: unknown) => {
+    throw new CliError(storeNotRepaired(data, (error as Error).message));
+  });
+  stdout.write(`${storeRepaired(repaired)}\n`);
   return DONE;
 }

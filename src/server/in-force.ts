@@ -77,7 +77,8 @@ export class InForce {
   }
 }
 
-function verificationBy(
+/** What verification threads examine by, with this configuration. */
+export function verificationBy(
   { limits, proofOfWork, ...config }: Config,
   rule: RetentionRule,
 ): VerificationSettings {

@@ -42,6 +42,12 @@ export function reportIncidents({ log, observer, lost }: IncidentsParts): Incide
       damages(record);
     },
     lost,
+    converted() {
+      log.info(
+        {},
+        "the store was one of an earlier format and was converted; its file of before, in which recipients stood in clear, is overwritten and removed",
+      );
+    },
     exposed(what) {
       log.warn(
         what,

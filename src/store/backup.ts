@@ -26,8 +26,9 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 import { z } from "zod";
 
 import { DROP_KEY_BYTES } from "./drop-cipher.ts";
+import { isOfBefore } from "./convert.ts";
 import { flushFolder } from "./flush-folder.ts";
-import { isNew } from "./history.ts";
+import { FORMAT_BEFORE, isNew } from "./history.ts";
 import { FILE_BYTES, isKeyFile, placeOf, rangeOf } from "./key-files.ts";
 import { mustBeOpenable } from "./openable.ts";
 import { FILE_MODE, FOLDER_MODE, KEY_FOLDER } from "./privacy.ts";
@@ -54,8 +55,13 @@ const manifestSchema = z.strictObject({
 /** What a backup says of itself: written last, so that one which broke off has none. */
 export type Manifest = z.infer<typeof manifestSchema>;
 
+/** Whether what is in it can be read with the store's secret alone; else it is of the format before. */
+export function isSealed({ format }: Manifest): boolean {
+  return format !== FORMAT_BEFORE;
+}
+
 /**
- * Copies the store in `folder`, whether a relay has it open or not, into `target`, which must be empty or not be there. `withSecret`: also the secret that lies in
+ * Copies the store in `folder`, also one of the format before as it is, whether a relay has it open or not, into `target`, which must be empty or not be there. `withSecret`: also the secret that lies in
  * the folder. Throws, with what to do, when it cannot, and leaves nothing in `target` then.
  */
 export async function backUp(
@@ -85,18 +91,24 @@ async function fill(
   mkdirSync(join(target, KEY_FOLDER), { mode: FOLDER_MODE });
   const { root, databases } = openDatabases(folder, true);
   let at: number;
+  let isBefore: boolean;
   try {
-    if (isNew(folder, databases)) throw new Error(`there is no store in ${folder}`);
-    copyKeys(folder, target);
+    isBefore = isOfBefore(databases);
+    if (!isBefore && isNew(folder, databases)) throw new Error(`there is no store in ${folder}`);
+    // One of before has none; what lies there is of a conversion that came to nothing.
+    if (!isBefore) copyKeys(folder, target);
     at = now();
     // Without the pages that are in no use: of what is gone nothing is copied.
     await root.backup(target, true);
-    copyKeys(folder, target);
+    if (!isBefore) copyKeys(folder, target);
   } finally {
     await root.close();
   }
   keep(join(target, STORE_FILE));
-  if (withSecret) copy(join(folder, SECRET_FILE), join(target, SECRET_FILE));
+  if (withSecret && !isBefore) {
+    const secret = readFileSync(join(folder, SECRET_FILE));
+    writeFileSync(join(target, SECRET_FILE), secret, { mode: FILE_MODE, flush: true });
+  }
   const counts = await withoutForeignKeys(target);
   const files: Manifest["files"] = {};
   for (const path of filesIn(target)) files[path] = await digestOf(join(target, path));
@@ -143,8 +155,8 @@ export function copy(from: string, to: string): void {
   keep(to);
 }
 
-// For its owner alone, and on the disk.
-function keep(path: string): void {
+/** Has a file be its owner's alone, and on the disk. */
+export function keep(path: string): void {
   chmodSync(path, FILE_MODE);
   const file = openSync(path, "r");
   fsyncSync(file);
@@ -183,7 +195,8 @@ async function withoutForeignKeys(
   const { root, databases } = openDatabases(target, true);
   try {
     mustRead(databases);
-    let held = 0;
+    // Without keys it is one of before, where nothing is sealed.
+    let held = isOfBefore(databases) ? entries(databases.drops) - entries(databases.discarded) : 0;
     for (const name of readdirSync(join(target, KEY_FOLDER))) {
       const file = join(target, KEY_FOLDER, name);
       const all = readFileSync(file);

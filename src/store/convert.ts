@@ -1,47 +1,38 @@
 // Writes a store of format 2, in which everything stood as it is, anew as one of today's, and zeros over the old file.
 //
 // It had today's tables, with recipients, owners and authors (32 bytes) and half of the ids in clear, drops as their JSON, and in `authors` the key in `boxes`.
-// The new file is made beside the old one and takes its name when it is whole. A crash before that leaves the old one as it was; one after it leaves the old
-// one under another name, and the next start writes it over.
+// The new file is made beside the old one and takes its name when all that was readable in the old one was read in it. A crash before that leaves the old one as
+// it was; one after it leaves the old one under another name, and the next start writes it over. The old one is not kept: recipients, authors and ids stand in it in
+// clear, also those of what was picked up long ago. Who wants to be able to go back makes a backup before (backup.ts).
 
-import {
-  closeSync,
-  existsSync,
-  fdatasyncSync,
-  fstatSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
-import { DropKeyMaker } from "./drop-keys.ts";
-import { flushFolder } from "./flush-folder.ts";
+import { DropKeyMaker, openDropKeys } from "./drop-keys.ts";
+import { FORMAT, FORMAT_BEFORE } from "./history.ts";
 import { authorValue, expiryKey, expiryValue } from "./layout.ts";
 import { FOLDER_MODE, KEY_FOLDER } from "./privacy.ts";
+import { replaceStore } from "./replace.ts";
 import { decodeRule } from "./retention.ts";
-import type { StoreSecrets } from "./secret.ts";
+import { readSecret, secretsFrom, type StoreSecrets } from "./secret.ts";
 import { writeEntry } from "./settling.ts";
 import { ID_PREFIX_DIGITS } from "./store.ts";
 import {
   damagedMeta,
   type Damaged,
   type Databases,
+  entries,
   eventIn,
+  mustRead,
   openDatabases,
+  type Opened,
   type Tables,
 } from "./tables.ts";
 import { unlocked } from "./unlocked.ts";
 
-const FORMAT_BEFORE = "2";
 const NEW_FOLDER = "converted";
-const OLD_FILE = "data.mdb.before";
 const AT_ONCE = 2_000;
-const ZEROS = Buffer.alloc(2 ** 20);
 
 const KEY_BYTES = 32;
 const TIME_BYTES = 5;
@@ -53,8 +44,23 @@ export function isOfBefore({ meta }: Pick<Databases, "meta">): boolean {
   return meta.get("format") === FORMAT_BEFORE;
 }
 
-/** Writes the store in `folder`, whose databases these are, anew. To be followed by `takeOver` when they are closed. */
-export async function convert(
+/**
+ * Puts a store of today in the place of the one in `folder`, whose file this is, under the secret that `source` names, and closes it. Throws, with what to do, when
+ * that cannot be done; the store is as it was then.
+ */
+export async function convertStore(
+  folder: string,
+  { root, databases }: Opened,
+  source: string,
+  damaged: Damaged,
+): Promise<void> {
+  const secrets = secretsFrom(readSecret(source, folder, true));
+  await convert(folder, databases, secrets, damaged);
+  await root.close();
+  takeOver(folder);
+}
+
+async function convert(
   folder: string,
   before: Databases,
   secrets: StoreSecrets,
@@ -85,7 +91,9 @@ export async function convert(
     root.transactionSync(() => {
       takeRest(before, tables);
       databases.meta.putSync("secret", secrets.check);
+      databases.meta.putSync("format", FORMAT);
     });
+    mustHoldTheSame(before, target, databases, secrets);
   } catch (error) {
     const { message } = error as Error;
     throw new Error(
@@ -108,8 +116,8 @@ type Conversion = {
 function takeDrop({ before, after, rule, damaged }: Conversion, seq: number, json: string): void {
   if (before.discarded.doesExist(seq)) return;
   const event = eventIn(json);
-  const recipient = event && recipientOf(event);
-  if (event === undefined || typeof recipient !== "string") {
+  const recipient = recipientIn(json);
+  if (event === undefined || recipient === undefined) {
     damaged({ table: "drops", seq });
     return;
   }
@@ -130,7 +138,37 @@ function takeDrop({ before, after, rule, damaged }: Conversion, seq: number, jso
   }
 }
 
-// Tombstones, their counts, and what is remembered of earlier runs: all but the format, which a start writes.
+// What is read is what is on the disk.
+function mustHoldTheSame(
+  before: Databases,
+  target: string,
+  databases: Databases,
+  secrets: StoreSecrets,
+): void {
+  const keys = openDropKeys(target);
+  try {
+    const { drops, tombstones } = unlocked(databases, secrets, keys);
+    mustRead(databases);
+    for (const { key: seq, value } of before.drops.getRange()) {
+      const json = value.toString();
+      if (before.discarded.doesExist(seq) || recipientIn(json) === undefined) continue;
+      if (drops.get(seq) !== json) throw new Error(`drop ${seq} is not what it was`);
+    }
+    if (entries(tombstones) !== entries(before.tombstones)) {
+      throw new Error("a tombstone is missing");
+    }
+  } finally {
+    keys.close();
+  }
+}
+
+function recipientIn(json: string): string | undefined {
+  const event = eventIn(json);
+  const recipient = event && recipientOf(event);
+  return typeof recipient === "string" ? recipient : undefined;
+}
+
+// Tombstones, their counts, and what is remembered of earlier runs.
 function takeRest(before: Databases, after: Tables): void {
   for (const { key, value } of before.tombstones.getRange()) {
     const owner = key.toString("hex", 0, KEY_BYTES);
@@ -145,33 +183,13 @@ function takeRest(before: Databases, after: Tables): void {
   }
 }
 
-/** Puts the converted store in the place of the one before. */
-export function takeOver(folder: string): void {
+// Puts the converted store in the place of the one before.
+function takeOver(folder: string): void {
   const target = join(folder, NEW_FOLDER);
   // Of no use to the store before: left of a conversion that came to nothing.
   rmSync(join(folder, KEY_FOLDER), { recursive: true, force: true });
   renameSync(join(target, KEY_FOLDER), join(folder, KEY_FOLDER));
-  rmSync(join(folder, OLD_FILE), { force: true });
-  linkSync(join(folder, "data.mdb"), join(folder, OLD_FILE));
-  flushFolder(folder);
-  renameSync(join(target, "data.mdb"), join(folder, "data.mdb"));
-  rmSync(target, { recursive: true });
-  flushFolder(folder);
-  wipeBefore(folder);
-}
-
-/** Writes zeros over what is left of a store that was converted, and removes it. To be called when the one in its place is known to be one of today's. */
-export function wipeBefore(folder: string): void {
-  const path = join(folder, OLD_FILE);
-  if (!existsSync(path)) return;
-  const file = openSync(path, "r+");
-  const { size } = fstatSync(file);
-  for (let at = 0; at < size; at += ZEROS.length) {
-    writeSync(file, ZEROS, 0, Math.min(ZEROS.length, size - at), at);
-  }
-  fdatasyncSync(file);
-  closeSync(file);
-  rmSync(path);
+  replaceStore(folder, target);
 }
 
 function ruleOf({ meta }: Databases): RetentionRule {

@@ -3,7 +3,7 @@
 // A key costs a stranger nothing, so a bound for each key is none. Table `early` has a count for each owner and one of all; both change in the transaction that
 // remembers or forgets, so they are true whatever ends it, and a start counts nothing.
 
-import { ownerOf, tombstoneValue } from "./layout.ts";
+import { ownerOf, tombstoneIn, tombstoneValue } from "./layout.ts";
 import type { Tables } from "./tables.ts";
 
 // No owner's: those are keys.
@@ -36,6 +36,21 @@ export function forgetEarly(tables: Tables, key: Buffer): void {
   const all = countOfAll(tables);
   setCount(tables, owner, countOf(tables, owner) - 1);
   setCount(tables, ALL, all - 1);
+}
+
+/** Counts those that are there, whatever was counted before. */
+export function recount(tables: Tables): void {
+  const counts = new Map<string, number>();
+  let all = 0;
+  for (const { key, value } of tables.tombstones.getRange()) {
+    if (tombstoneIn(value)?.isEarly !== true) continue;
+    const owner = ownerOf(key).toString("hex");
+    counts.set(owner, (counts.get(owner) ?? 0) + 1);
+    all += 1;
+  }
+  tables.early.clearSync();
+  for (const [owner, count] of counts) setCount(tables, Buffer.from(owner, "hex"), count);
+  setCount(tables, ALL, all);
 }
 
 function countOf({ early }: Tables, owner: Buffer): number {

@@ -9,7 +9,9 @@ import { damagedMeta, type Damaged, type Databases, type Environment, numberIn }
 import type { StoreLimits } from "./write-context.ts";
 
 /** The version of the layout. A store with another one is not opened. */
-const FORMAT = "3";
+export const FORMAT = "3";
+/** The one before, which a start converts: see convert.ts. */
+export const FORMAT_BEFORE = "2";
 
 export type History = {
   /** The retention rule that the past imposes. */
@@ -27,7 +29,17 @@ export function isNew(folder: string, { meta }: Databases): boolean {
   const format = meta.get("format");
   if (format === undefined) return true;
   if (format === FORMAT) return false;
-  throw new Error(`${folder} holds a store of format ${format}; this version reads ${FORMAT}`);
+  throw new Error(`${folder} holds a store of format ${format}${whatToDo(format)}`);
+}
+
+function whatToDo(format: string): string {
+  if (format === FORMAT_BEFORE) {
+    return `; the next start of the relay converts it to ${FORMAT}, and deaddrop backup copies it as it is`;
+  }
+  const isNewer = Number(format) > Number(FORMAT);
+  const other = isNewer ? ", of a newer version of this program" : "";
+  const start = isNewer ? "start that version again" : "start the version that wrote it";
+  return `${other}, and this one reads ${FORMAT}; ${start}, or move the folder away to start with an empty store`;
 }
 
 /** Throws when the store was not written under this secret. */

@@ -18,6 +18,8 @@ export type Incidents = {
   readonly lost: (cause: Error) => void;
   /** Other users of the machine can get at the store, and this process cannot change that. */
   readonly exposed: (what: Exposed) => void;
+  /** The store was one of an earlier format, and is one of today's now; its file of before is gone. */
+  readonly converted: () => void;
 };
 
 /** Its table, and the number of the drop that it belongs to. Nothing of what stands in it. */
@@ -32,6 +34,7 @@ export const UNHEARD: Incidents = {
   damaged() {},
   lost() {},
   exposed() {},
+  converted() {},
 };
 
 const MAP_FULL = -30_792;

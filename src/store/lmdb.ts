@@ -10,7 +10,7 @@ import { Arrivals } from "./arrivals.ts";
 import { Boxes } from "./boxes.ts";
 import { type Census, expiredDrops, takeCensus } from "./census.ts";
 import { type Clock, StoreClock } from "./clock.ts";
-import { convert, isOfBefore, takeOver, wipeBefore } from "./convert.ts";
+import { convertStore, isOfBefore } from "./convert.ts";
 import { Disk } from "./disk.ts";
 import { exitAtOnce } from "./exit.ts";
 import { DropKeyMaker } from "./drop-keys.ts";
@@ -23,6 +23,7 @@ import { mustBeOpenable } from "./openable.ts";
 import { FOLDER_MODE, keepPrivate } from "./privacy.ts";
 import { sharedIds } from "./recent-ids.ts";
 import { removeBox } from "./remove-box.ts";
+import { wipeBefore } from "./replace.ts";
 import { StoreLost, watchFile } from "./same-file.ts";
 import { lastNumber } from "./settle.ts";
 import { GENERATION } from "./settling.ts";
@@ -84,17 +85,18 @@ export async function openLmdbStore(settings: LmdbSettings, machine: Clock): Pro
   mustBeOpenable(folder, MAP_BYTES);
   await makeStore(folder);
   keepNames(folder, made);
+  const found = watchFile(folder);
   let file = openDatabases(folder, false);
   const stay = exitAtOnce();
   const opened = [() => file.root.close().then(stay)];
   try {
     opened.push(await lockStore(folder, file));
+    // Who had it locked until now may have put another file in its place.
+    found.mustBeThere();
     forgetParts(folder);
     if (isOfBefore(file.databases)) {
-      const secret = readSecret(settings.secret ?? "", folder, true);
-      await convert(folder, file.databases, secretsFrom(secret), incidents.damaged);
-      await file.root.close();
-      takeOver(folder);
+      await convertStore(folder, file, settings.secret ?? "", incidents.damaged);
+      incidents.converted();
       file = openDatabases(folder, false);
     }
     return await openLocked(settings, machine, file, opened);

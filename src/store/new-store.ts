@@ -10,6 +10,8 @@ import { openDatabasesAt } from "./tables.ts";
 
 const PART = "data.mdb.new-";
 const LOCK = "-lock";
+/** Where a smaller file is made, in the store's folder: see compact.ts. */
+export const COMPACT_FOLDER = "compacting";
 
 /** Makes an empty store in `folder` if there is none. */
 export async function makeStore(folder: string): Promise<void> {
@@ -25,10 +27,11 @@ export async function makeStore(folder: string): Promise<void> {
   }
 }
 
-/** Removes what first starts left that came to no end. To be called by who has the store locked. */
+/** Removes what first starts, and a compaction, left that came to no end. To be called by who has the store locked. */
 export function forgetParts(folder: string): void {
   const parts = readdirSync(folder).filter((name) => name.startsWith(PART));
   for (const name of parts) rmSync(join(folder, name), { force: true });
+  rmSync(join(folder, COMPACT_FOLDER), { recursive: true, force: true });
 }
 
 /** Has the disk keep the names in a folder, and those of the folders on the way to it that were made with it, from `made` on. */

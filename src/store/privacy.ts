@@ -11,7 +11,7 @@ export const KEY_FOLDER = "keys";
 const OTHERS = 0o077;
 // What a store, who confirms its clock, who steers the relay, and a volume that is mounted there put into the folder. With more in it, as in /tmp, it is not the relay's to close.
 const OURS =
-  /^(data\.mdb.*|converted|restoring|lock\.mdb|lock-.*\.sock|keys|secret(\.new)?|decisions\.json.*|clock-is-right.*|lost\+found)$/;
+  /^(data\.mdb.*|converted|compacting|restoring|lock\.mdb|lock-.*\.sock|keys|secret(\.new)?|decisions\.json.*|clock-is-right.*|import\.json.*|lost\+found)$/;
 
 /** Something of the store that other users of the machine can get at. */
 export type Exposed = { readonly path: string; readonly mode: string };

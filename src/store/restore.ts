@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { copy, type Manifest, readBackup, STORE_FILE } from "./backup.ts";
+import { convertStore, isOfBefore } from "./convert.ts";
 import { flushFolder } from "./flush-folder.ts";
 import { keepNames } from "./new-store.ts";
 import { FOLDER_MODE, KEY_FOLDER } from "./privacy.ts";
@@ -17,7 +18,7 @@ const PART = "restoring";
 const OF_A_STORE = [STORE_FILE, "lock.mdb", KEY_FOLDER];
 
 /**
- * Makes a store in `folder`, in which there must be none, of the backup in `from`. `tombstonesOnly`: what was held is left out, so that nothing that was
+ * Makes a store in `folder`, in which there must be none, of the backup in `from`, one of today also of a backup of the format before. `tombstonesOnly`: what was held is left out, so that nothing that was
  * acknowledged after the backup comes back. `secret` is where the store's secret is (`readSecret`). Throws, with what to do, when the backup is not whole or
  * cannot be read with that secret; there is no store in `folder` then.
  */
@@ -36,7 +37,7 @@ export async function restore(
   rmSync(part, { recursive: true, force: true });
   try {
     copyAll(from, part, manifest, secret);
-    await prepare(part, tombstonesOnly);
+    await prepare(part, secret, tombstonesOnly);
     const { findings } = await verifyStore(part, secret);
     if (findings.length > 0) throw new Error(`what is in ${from} does not fit together`);
     giveNames(part, folder);
@@ -57,9 +58,13 @@ function copyAll(from: string, part: string, { files }: Manifest, secret: string
   flushFolder(join(part, KEY_FOLDER));
 }
 
-async function prepare(part: string, tombstonesOnly: boolean): Promise<void> {
-  const { root, databases } = openDatabases(part, false);
+async function prepare(part: string, secret: string, tombstonesOnly: boolean): Promise<void> {
+  let { root, databases } = openDatabases(part, false);
   try {
+    if (isOfBefore(databases)) {
+      await convertStore(part, { root, databases }, secret, () => undefined);
+      ({ root, databases } = openDatabases(part, false));
+    }
     const { meta, drops, boxes, expiries, discarded, authors } = databases;
     root.transactionSync(() => {
       // Of the relay that had it open.

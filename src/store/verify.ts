@@ -1,30 +1,13 @@
 // Whether what stands in a store fits together: everything that can be derived from the drops is derived anew, and compared with what is there.
 
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-
 import { expiryOf, recipientOf, type RetentionRule } from "../nostr/drop.ts";
 import { DIRECT_MESSAGE } from "../nostr/kinds.ts";
-import { openDropKeys } from "./drop-keys.ts";
-import { isNew, mustBeSecretOf } from "./history.ts";
 import type { DamagedRecord } from "./incidents.ts";
 import { expiryKey, ownerOf, seqOfAuthor, seqOfExpiry, timeOf, tombstoneIn } from "./layout.ts";
-import { lockStore } from "./lock.ts";
-import { mustBeOpenable } from "./openable.ts";
 import { decodeRule } from "./retention.ts";
-import { readSecret, secretsFrom } from "./secret.ts";
 import { SETTLED } from "./settling.ts";
-import {
-  damagedMeta,
-  entries,
-  type Environment,
-  eventIn,
-  MAP_BYTES,
-  mustRead,
-  numberIn,
-  openDatabases,
-} from "./tables.ts";
-import { unlocked } from "./unlocked.ts";
+import { openStopped } from "./stopped.ts";
+import { damagedMeta, entries, type Environment, eventIn, mustRead, numberIn } from "./tables.ts";
 
 /** Something that does not fit. Says nothing of whose it is. */
 export type Finding = DamagedRecord & { readonly what: string };
@@ -54,18 +37,26 @@ export function verify(environment: Environment): Verified {
 
 type Found = (table: Finding["table"], what: string, seq?: number) => void;
 
-// Answers the numbers of those that are held.
-function verifyDrops({ databases, tables }: Environment, found: Found): Set<number> {
+type HeldDrop = {
+  /** The entry of `expiries` that it has. */
+  readonly due: Buffer;
+  /** Whether it has an entry in its box, or has it in the memory of a relay. */
+  readonly isSettled: boolean;
+};
+
+// Answers those that are held, by their numbers.
+function verifyDrops({ databases, tables }: Environment, found: Found): Map<number, HeldDrop> {
   const settled = numberIn(tables, SETTLED) ?? 0;
   const swept = numberIn(tables, "swept") ?? 0;
   const rule = ruleIn(tables.meta.get("retention"));
-  const held = new Set<number>();
+  const held = new Map<number, HeldDrop>();
   for (const seq of databases.drops.getKeys()) {
-    if (tables.discarded.doesExist(seq)) continue;
+    const isDiscarded = tables.discarded.doesExist(seq);
     const json = tables.drops.get(seq);
     const event = json === undefined ? undefined : eventIn(json);
     const recipient = event && recipientOf(event);
     const own = event && expiryOf(event, rule);
+    if (isDiscarded && typeof own !== "number") continue;
     if (json === undefined || event === undefined) {
       found("drops", json === undefined ? "has no key" : "is no event", seq);
       continue;
@@ -76,13 +67,19 @@ function verifyDrops({ databases, tables }: Environment, found: Found): Set<numb
     }
     const { id, created_at, pubkey, kind } = event;
     const { box, owned } = tables.keys.of({ id, recipient, created_at });
-    const entry = tables.boxes.get(box);
     const value = tables.tombstones.get(owned);
+    if (isDiscarded) {
+      // What was acknowledged has its tombstone as long as it could come again.
+      if (value === undefined && own > swept) found("discarded", "names a drop that is held", seq);
+      continue;
+    }
+    const entry = tables.boxes.get(box);
     const tombstone = value && tombstoneIn(value);
     const listed = entry && tables.keys.headers(recipient, [{ key: box, value: entry }])[0];
     if (entry === undefined && tombstone?.isEarly === true && seq > settled) continue;
-    held.add(seq);
     const expiry = listed?.expiry ?? own;
+    const due = expiryKey(expiry, seq);
+    held.set(seq, { due, isSettled: listed?.seq === seq });
     if (listed === undefined) {
       if (seq <= settled) found("boxes", "is not in its box", seq);
     } else if (listed.seq !== seq || listed.bytes !== Buffer.byteLength(json)) {
@@ -95,8 +92,10 @@ function verifyDrops({ databases, tables }: Environment, found: Found): Set<numb
     if (expiry < own && own > swept && tombstone === undefined) {
       found("tombstones", "goes before its time, and was not acknowledged", seq);
     }
-    const due = tables.expiries.get(expiryKey(expiry, seq));
-    if (due === undefined || timeOf(due) !== expiry) found("expiries", "is swept at no time", seq);
+    const time = tables.expiries.get(due);
+    if (time === undefined || timeOf(time) !== expiry) {
+      found("expiries", "is swept at no time", seq);
+    }
     const author = tables.authors.get(tables.keys.owned(pubkey, id));
     if (kind === DIRECT_MESSAGE && (author === undefined || seqOfAuthor(author) !== seq)) {
       found("authors", "cannot be taken back by its author", seq);
@@ -108,13 +107,17 @@ function verifyDrops({ databases, tables }: Environment, found: Found): Set<numb
 // What speaks of drops must speak of some that are there.
 function verifyIndexes(
   { databases, tables }: Environment,
-  held: ReadonlySet<number>,
+  held: ReadonlyMap<number, HeldDrop>,
   found: Found,
 ): void {
   const { drops } = databases;
+  const listed = new Set<number>();
   for (const { key, value } of tables.boxes.getRange()) {
     const seq = tables.keys.headers("", [{ key, value }])[0]?.seq;
     if (seq === undefined || !held.has(seq)) found("boxes", "names a drop that is not held", seq);
+    else if (held.get(seq)?.isSettled === false || listed.has(seq)) {
+      found("boxes", "names a drop that is in another box", seq);
+    } else listed.add(seq);
   }
   for (const { value } of tables.authors.getRange()) {
     const seq = seqOfAuthor(value);
@@ -125,6 +128,9 @@ function verifyIndexes(
     const seq = seqOfExpiry(key);
     const isThere = seq !== undefined && drops.doesExist(seq);
     if (!isThere) found("expiries", "names a drop that is not there", seq);
+    else if (held.get(seq)?.due.equals(key) === false) {
+      found("expiries", "names another time than that of its drop", seq);
+    }
   }
   for (const seq of tables.discarded.getKeys()) {
     if (!drops.doesExist(seq)) found("discarded", "names a drop that is not there", seq);
@@ -154,7 +160,8 @@ function verifyEarly({ tables }: Environment, found: Found): void {
   if (counts.size > 0) found("early", "has no count of tombstones that are there");
 }
 
-function ruleIn(text: string | undefined): RetentionRule {
+/** The rule under which the drops of a store are held. */
+export function ruleIn(text: string | undefined): RetentionRule {
   const rule = text === undefined ? "malformed" : decodeRule(text);
   if (rule === "malformed") throw damagedMeta("retention");
   return rule;
@@ -162,19 +169,10 @@ function ruleIn(text: string | undefined): RetentionRule {
 
 /** Does so with the store in a folder. Throws, with what to do, when it cannot be opened, another process has it open, or this is not its secret. */
 export async function verifyStore(folder: string, source: string): Promise<Verified> {
-  if (!existsSync(join(folder, "data.mdb"))) throw new Error(`there is no store in ${folder}`);
-  mustBeOpenable(folder, MAP_BYTES);
-  const { root, databases } = openDatabases(folder, false);
-  const opened = [() => root.close()];
+  const stopped = await openStopped(folder, source);
   try {
-    opened.push(await lockStore(folder, { root, databases }));
-    if (isNew(folder, databases)) throw new Error(`there is no store in ${folder}`);
-    const secrets = secretsFrom(readSecret(source, folder, false));
-    mustBeSecretOf(folder, databases, secrets);
-    const keys = openDropKeys(folder);
-    opened.push(async () => keys.close());
-    return verify({ root, databases, tables: unlocked(databases, secrets, keys) });
+    return verify(stopped);
   } finally {
-    for (const close of opened.toReversed()) await close();
+    await stopped.close();
   }
 }

@@ -1,19 +1,20 @@
 // A backup that is made while a relay works, and what comes of it.
 
 import { execFile } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { NostrEvent } from "nostr-tools";
 import { describe, expect, it } from "vitest";
 
+import { before, DROPS } from "../store/format-2.ts";
 import { Client } from "../support/client.ts";
 import { acknowledgement, giftWrap } from "../support/events.ts";
 import { type Person, person } from "../support/people.ts";
 import { type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
 import { atEnd, commandLine, type Ran, run } from "./process.ts";
 
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 120_000 };
 const DUPLICATE = "duplicate: already have this event";
 
 const backUp = (data: string, folder: string, env = {}): Promise<Ran> =>
@@ -147,6 +148,43 @@ describe.concurrent("deaddrop backup", PATIENCE, () => {
     });
     expect(err).toMatch(/^deaddrop: the store in \S+ was not backed up: /);
     expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe.concurrent("a store of an earlier format", PATIENCE, () => {
+  it("is backed up as it is, for whoever wants to go back, and restored as one of today", async () => {
+    const data = before(atEnd);
+    const folder = join(temporaryFolder(atEnd), "backup");
+    const made = await backUp(data, folder);
+    expect(made).toMatchObject({ code: 0, err: "" });
+    expect(made.out).toMatch(
+      /^9 held and \d tombstones are in .*\nIt is in clear \(an earlier format\): /,
+    );
+    expect(readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()).toEqual([
+      "backup.json",
+      "data.mdb",
+      "keys",
+    ]);
+    for (const command of ["stats", "export", "compact", "verify-store"]) {
+      const { code, err } = await run([command], { env: { DEADDROP_DATA: data } });
+      expect({ code, err }).toEqual({
+        code: 1,
+        err: expect.stringContaining("the next start of the relay converts it to 3"),
+      });
+    }
+    const restored = join(temporaryFolder(atEnd), "data");
+    expect(await restore(restored, folder)).toMatchObject({ code: 0, err: "" });
+    const env = { DEADDROP_DATA: restored };
+    expect(await run(["verify-store"], { env })).toMatchObject({ code: 0, err: "" });
+    const { acknowledged, vanished, ...held } = DROPS;
+    const { out } = await run(["export"], { env });
+    expect(out.trimEnd().split("\n")).toEqual(Object.values(held).map(({ json }) => json));
+    for (const { id } of [acknowledged, vanished]) expect(out).not.toContain(id);
+    // And the old version's file is in the backup, unchanged by it.
+    const again = temporaryFolder(atEnd);
+    copyFileSync(join(folder, "data.mdb"), join(again, "data.mdb"));
+    const relay = await startRelay({ data: again }, atEnd);
+    expect(relay.log.map(({ msg }) => msg).join("\n")).toContain("was converted");
   });
 });
 

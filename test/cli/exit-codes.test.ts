@@ -1,14 +1,16 @@
 // What each command's help says of its exit codes, and that it is so.
 
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { conformanceHelp } from "../../src/conformance/help.ts";
+import { giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
 import { startRelay, sharedRelay, temporaryFolder } from "../support/relay.ts";
-import { atEnd, type Circumstances } from "./process.ts";
+import { atEnd, type Circumstances, start } from "./process.ts";
 import { at, BRIEFLY, directory, keyholder, NOWHERE, seat, silent } from "./support.ts";
 
 const COLUMNS = 80;
@@ -61,6 +63,44 @@ async function publishesAt(...discovery: readonly string[]): Promise<number | nu
   return (await bob.runs(["relays", "publish", ...options, ...BRIEFLY])).code;
 }
 
+/** Waits for the store's secret when it is interrupted. */
+async function interruptedExport(): Promise<number | null> {
+  const stopped = await startRelay({}, atEnd);
+  await stopped.stop();
+  const { data } = stopped;
+  const [asked, told] = [
+    join(temporaryFolder(atEnd), "asked"),
+    join(temporaryFolder(atEnd), "told"),
+  ];
+  const wait = `touch ${asked}; until [ -e ${told} ]; do sleep 0.05; done; cat ${data}/secret`;
+  const env = { DEADDROP_DATA: data, DEADDROP_STORE_SECRET: `command:${wait}` };
+  const running = start(["export"], { env });
+  await until(() => existsSync(asked));
+  const ended = running.interrupt();
+  writeFileSync(told, "");
+  return (await ended).code;
+}
+
+async function imports(...lines: readonly string[]): Promise<number | null> {
+  const env = { DEADDROP_DATA: join(temporaryFolder(atEnd), "data") };
+  return codeOf(["import"], { env, input: lines.join("\n") });
+}
+
+/** Waits for more when it is interrupted. */
+async function interruptedImport(): Promise<number | null> {
+  const data = join(temporaryFolder(atEnd), "data");
+  const env = { DEADDROP_DATA: data };
+  const running = start(["import"], { env, input: `${wrap()}\n`, openInput: true });
+  await until(() => existsSync(join(data, "data.mdb")));
+  return (await running.interrupt()).code;
+}
+
+const wrap = (): string => JSON.stringify(giftWrap({ to: person() }));
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
 const SCENES: Readonly<Record<string, Scenes>> = {
   serve: {
     0: async () => (await startRelay({}, atEnd)).stop(),
@@ -95,6 +135,33 @@ const SCENES: Readonly<Record<string, Scenes>> = {
     },
     1: () => codeOf(["verify-store"], { env: { DEADDROP_DATA: relay().data } }),
     2: () => codeOf(["verify-store", "now"]),
+  },
+  stats: {
+    0: () => codeOf(["stats"], { env: { DEADDROP_DATA: relay().data } }),
+    1: () => codeOf(["stats"], { env: { DEADDROP_DATA: temporaryFolder(atEnd) } }),
+    2: () => codeOf(["stats", "now"]),
+  },
+  compact: {
+    async 0() {
+      const stopped = await startRelay({}, atEnd);
+      await stopped.stop();
+      return codeOf(["compact"], { env: { DEADDROP_DATA: stopped.data } });
+    },
+    1: () => codeOf(["compact"], { env: { DEADDROP_DATA: relay().data } }),
+    2: () => codeOf(["compact", "now"]),
+  },
+  export: {
+    0: () => codeOf(["export"], { env: { DEADDROP_DATA: relay().data } }),
+    1: () => codeOf(["export"], { env: { DEADDROP_DATA: temporaryFolder(atEnd) } }),
+    2: () => codeOf(["export", "--after", "all"]),
+    130: () => interruptedExport(),
+  },
+  import: {
+    0: () => imports(wrap()),
+    1: () => imports("nonsense"),
+    2: () => codeOf(["import", "--resume"]),
+    3: () => imports(wrap(), "nonsense"),
+    130: () => interruptedImport(),
   },
   backup: {
     0: () => backsUp(relay().data, join(temporaryFolder(atEnd), "backup")),

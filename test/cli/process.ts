@@ -43,6 +43,8 @@ export type Circumstances = {
   readonly cwd?: string;
   /** What comes through a pipe; the default is nothing. */
   readonly input?: string;
+  /** More is yet to come. */
+  readonly openInput?: boolean;
   /** Nobody reads what it prints. */
   readonly unread?: boolean;
 };
@@ -61,7 +63,13 @@ export function commandLine(args: readonly string[]): {
 /** Starts `deaddrop`. */
 export function start(
   args: readonly string[],
-  { env, cwd = temporaryFolder(atEnd), input = "", unread = false }: Circumstances = {},
+  {
+    env,
+    cwd = temporaryFolder(atEnd),
+    input = "",
+    openInput = false,
+    unread = false,
+  }: Circumstances = {},
 ): Running & { readonly ended: Promise<Ran> } {
   const line = commandLine(args);
   const [program, ...rest] = line.command;
@@ -76,7 +84,8 @@ export function start(
     await closed;
   });
   // It may end without having read all of it.
-  child.stdin.on("error", () => {}).end(input);
+  child.stdin.on("error", () => {}).write(input);
+  if (!openInput) child.stdin.end();
   let [out, err] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));

@@ -37,16 +37,26 @@ describe.concurrent("deaddrop", PATIENCE, () => {
     },
   );
 
-  it.each(["serve", "config", "info", "clock", "verify-store", "backup", "restore", "conformance"])(
-    "explains %s, with an example",
-    async (command) => {
-      const help = await run(["help", command]);
-      expect(help).toMatchObject({ code: 0, err: "" });
-      expect(help.out).toMatch(new RegExp(`^Usage: deaddrop ${command}`));
-      expect(help.out).toMatch(new RegExp(`^Example: .*deaddrop ${command}`, "m"));
-      expect(await run([command, "--help"])).toEqual(help);
-    },
-  );
+  it.each([
+    "serve",
+    "config",
+    "info",
+    "clock",
+    "verify-store",
+    "stats",
+    "compact",
+    "export",
+    "import",
+    "backup",
+    "restore",
+    "conformance",
+  ])("explains %s, with an example", async (command) => {
+    const help = await run(["help", command]);
+    expect(help).toMatchObject({ code: 0, err: "" });
+    expect(help.out).toMatch(new RegExp(`^Usage: deaddrop ${command}`));
+    expect(help.out).toMatch(new RegExp(`^Example: .*deaddrop ${command}`, "m"));
+    expect(await run([command, "--help"])).toEqual(help);
+  });
 
   it.each(["--version", "-V"])("says its version: %s", async (flag) => {
     expect(await run([flag])).toEqual({ code: 0, out: `${PACKAGE.version}\n`, err: "" });

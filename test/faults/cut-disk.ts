@@ -7,7 +7,7 @@
 //
 // A real file system promises more, each another thing. A disk that loses what it said it had flushed is not among these.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Recorded } from "./recorded-writes.ts";
@@ -280,14 +280,27 @@ export class CutDisk {
   }
 }
 
-function writeFolder(folder: Folder, target: string, survival: Survival, chance: Chance): void {
+function writeFolder(
+  folder: Folder,
+  target: string,
+  survival: Survival,
+  chance: Chance,
+  written = new Map<File, string>(),
+): void {
   for (const [name, of] of folder.survivor(survival)) {
     const path = join(target, name);
     if (of instanceof Folder) {
       mkdirSync(path, { mode: 0o700 });
-      writeFolder(of, path, survival, chance);
+      writeFolder(of, path, survival, chance, written);
       continue;
     }
+    // Two names of one file.
+    const other = written.get(of);
+    if (other !== undefined) {
+      linkSync(other, path);
+      continue;
+    }
+    written.set(of, path);
     const content = of.survivor(survival);
     // Anything may stand where a process wrote into a map.
     if (of.isMapped && chance.is(0.5))

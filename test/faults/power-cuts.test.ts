@@ -1,7 +1,6 @@
 // What OK promises, when the power fails at any moment. What a relay writes is recorded, and the folder made anew as a disk may show it after a cut there.
 
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
@@ -18,6 +17,7 @@ import { budget, record, SEED } from "./budget.ts";
 import { CutDisk, survival } from "./cut-disk.ts";
 import { lookByRelay, StoreLooker, wrongs } from "./cut-looks.ts";
 import { type Expected, RecordedMail } from "./recorded-mail.ts";
+import { recordedStore, recording, unrecorded } from "./recorded-command.ts";
 import { type Log, readLog, recordsUpTo } from "./recorded-writes.ts";
 import { Chance } from "./seeded.ts";
 
@@ -64,9 +64,7 @@ async function recorded(chance: Chance): Promise<Recording> {
     ...(process.env["DEADDROP_TEST_BIN"] === undefined && {
       DEADDROP_WORKERS: chance.of(["1", "1", "2"]),
     }),
-    LD_PRELOAD: LIBRARY ?? "",
-    RECORDED_LOG: file,
-    RECORDED_FOLDER: root,
+    ...recording(LIBRARY ?? "", file, root),
     RECORDED_FLUSH_MICROSECONDS: chance.of(["0", "3000"]),
     DEADDROP_SWEEP_SECONDS: "1s",
     DEADDROP_LIMITS_DISK_RESERVE_BYTES: "0",
@@ -98,51 +96,17 @@ async function recorded(chance: Chance): Promise<Recording> {
   return { log, mail, spans };
 }
 
-// By the calls that are recorded.
-const COPY = `
-  const { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } = require("node:fs");
-  const [, from, data, root] = process.argv;
-  const flush = (path) => { const file = openSync(path); fsyncSync(file); closeSync(file); };
-  mkdirSync(data);
-  writeFileSync(data + "/data.mdb", readFileSync(from + "/data.mdb"), { flush: true });
-  flush(data);
-  flush(root);
-`;
-
 /** A start that converts a store, recorded, and the number of records by which the store to convert was there. */
 async function recordedConversion(): Promise<{ readonly log: Log; readonly from: number }> {
-  const [root, logs] = [temporaryFolder(), temporaryFolder()];
-  const [file, data] = [join(logs, "log"), join(root, "data")];
-  const env = { LD_PRELOAD: LIBRARY ?? "", RECORDED_LOG: file, RECORDED_FOLDER: root };
-  execFileSync(process.execPath, ["-e", COPY, before(), data, root], {
-    env: { ...process.env, ...env },
-  });
-  const from = readLog(file).records.length;
+  const { root, data, log: file, from } = recordedStore(LIBRARY ?? "", before());
   const relay = await startRelay({
     data,
-    env: { ...env, DEADDROP_LIMITS_DISK_RESERVE_BYTES: "0" },
+    env: { ...recording(LIBRARY ?? "", file, root), DEADDROP_LIMITS_DISK_RESERVE_BYTES: "0" },
   });
   expect(await relay.stop()).toBe(0);
   const log = readLog(file);
   expect(unrecorded(log, root)).toEqual([]);
   return { log, from };
-}
-
-/** Files that are not what was recorded of them, as of the end: somebody wrote there in a way that is not recorded. Locks are, through a map. */
-function unrecorded({ records }: Log, root: string): string[] {
-  const disk = new CutDisk();
-  for (const each of records) disk.take(each);
-  const copy = temporaryFolder();
-  disk.cut(copy, { whole: () => true, part: () => true }, new Chance(0));
-  const names = [root, copy].flatMap((each) =>
-    readdirSync(each, { recursive: true, encoding: "utf8" }),
-  );
-  return [...new Set(names)].filter((name) => {
-    const [file, other] = [join(root, name), join(copy, name)];
-    if (!existsSync(file) || !existsSync(other)) return true;
-    if (statSync(file).isDirectory() || /lock(?:\.mdb)?$/.test(name)) return false;
-    return !readFileSync(file).equals(readFileSync(other));
-  });
 }
 
 /** Resolves when more was written, though nobody asks for anything: it is what a sweep does. */

@@ -4,6 +4,7 @@ import {
   cpSync,
   existsSync,
   linkSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -13,7 +14,11 @@ import { join } from "node:path";
 
 import { describe, expect, it, onTestFinished } from "vitest";
 
+import { UNHEARD } from "../../src/store/incidents.ts";
+import { statsOf } from "../../src/store/stats.ts";
 import type { Store } from "../../src/store/store.ts";
+import { openDatabases } from "../../src/store/tables.ts";
+import { verifyStore } from "../../src/store/verify.ts";
 import { openBelieving } from "../support/clock.ts";
 import { temporaryFolder } from "../support/relay.ts";
 import { BOB, DAY, hex, LIMITS, NOW, sweepAll } from "./contract.ts";
@@ -120,5 +125,52 @@ describe("a store of format 2", () => {
     expect(await boxOf(store, ALICE)).toEqual(jsons(toAlice, ofBob));
     expect(existsSync(join(folder, "data.mdb.before"))).toBe(false);
     expect(readFileSync(watched).equals(Buffer.alloc(statSync(watched).size))).toBe(true);
+  });
+
+  it("is told when it was converted, once", async () => {
+    const folder = before();
+    let told = 0;
+    const incidents = { ...UNHEARD, converted: () => void (told += 1) };
+    for (const _ of ["first", "second"]) {
+      const { store } = await openBelieving({ folder, ...SETTINGS, incidents }, NOW);
+      await store.close();
+    }
+    expect(told).toBe(1);
+  });
+
+  it("stays as it is when it cannot be converted", async () => {
+    const folder = before();
+    // Where the secret would be made.
+    mkdirSync(join(folder, "secret"));
+    await expect(openBelieving({ folder, ...SETTINGS }, NOW)).rejects.toThrow("secret");
+    const { root, databases } = openDatabases(folder, true);
+    expect(databases.meta.get("format")).toBe("2");
+    expect([...databases.drops.getKeys()].length).toBeGreaterThan(9);
+    await root.close();
+  });
+});
+
+describe("a store of another format", () => {
+  it.each([
+    ["4", "of a newer version of this program, and this one reads 3; start that version again, or"],
+    ["1", "and this one reads 3; start the version that wrote it, or move the folder away"],
+  ])("is not opened, and it is said what to do: %s", async (format, what) => {
+    const folder = temporaryFolder();
+    const { store } = await openBelieving({ folder, ...SETTINGS }, NOW);
+    await store.put(held, NOW);
+    await store.close();
+    const file = openDatabases(folder, false);
+    await file.databases.meta.put("format", format);
+    await file.root.close();
+    const bytes = statSync(join(folder, "data.mdb")).size;
+    for (const open of [
+      () => openBelieving({ folder, ...SETTINGS }, NOW),
+      () => verifyStore(folder, ""),
+      () => statsOf(folder, "", NOW),
+    ]) {
+      await expect(open()).rejects.toThrow(`${folder} holds a store of format ${format}`);
+      await expect(open()).rejects.toThrow(what);
+    }
+    expect(statSync(join(folder, "data.mdb")).size).toBe(bytes);
   });
 });

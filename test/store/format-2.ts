@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 
 import { writeEvent } from "../../src/nostr/event.ts";
-import { temporaryFolder } from "../support/relay.ts";
+import { type AtEnd, temporaryFolder } from "../support/relay.ts";
 import { BOB, DAY, hex, NOW } from "./contract.ts";
 
 export const [ALICE, CAROL] = [hex("alice"), hex("carol")];
@@ -37,8 +37,8 @@ function drop(number: number, recipient: string, kind = 1059, author = hex(`auth
 }
 
 /** A folder with that store. */
-export function before(): string {
-  const folder = temporaryFolder();
+export function before(atEnd?: AtEnd): string {
+  const folder = temporaryFolder(atEnd);
   writeFileSync(join(folder, "data.mdb"), BEFORE);
   return folder;
 }
