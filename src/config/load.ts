@@ -21,10 +21,12 @@ export class ConfigError extends Error {
   }
 }
 
-/** Variables with the prefix that are no settings: where the file is, where uWebSockets.js is, and what the commands of senders and recipients read. */
+/** Variables with the prefix that are no settings: where the file is, where uWebSockets.js is, what docker-compose.yml makes `url` and `aliases` of, and what the commands of senders and recipients read. */
 const OTHER_VARIABLES = new Set([
   "DEADDROP_CONFIG",
   "DEADDROP_UWS",
+  "DEADDROP_DOMAIN",
+  "DEADDROP_ONION",
   "DEADDROP_HOME",
   "DEADDROP_KEY",
   "DEADDROP_KEY_FILE",

@@ -47,7 +47,7 @@ export function printExample(): string {
 }
 
 const ABOUT_ENVIRONMENT =
-  "The settings as variables, for a file .env beside docker-compose.yml or an EnvironmentFile of systemd: a line each, NAME=value, without quotes, a list with commas. What is commented out or empty has its default, which is shown. Made by: deaddrop config --example env";
+  "The settings as variables, for a file .env beside docker-compose.yml or an EnvironmentFile of systemd: a line each, NAME=value, without quotes, a list with commas. What is commented out or empty has its default, which is shown. What docker-compose.yml reads besides, such as DEADDROP_DOMAIN, is in docs/OPERATING.md. Made by: deaddrop config --example env";
 
 /** A file of variables with every setting, its documentation and its default, the settings commented out. */
 export function printEnvironmentExample(): string {

@@ -534,6 +534,11 @@ describe("a start with a bad configuration", () => {
     expect(refusal({ DEADDROP_LIMITS: "5" })).toContain("unknown setting DEADDROP_LIMITS");
   });
 
+  it("knows the variables from which docker-compose.yml makes its URLs", () => {
+    const read = { DEADDROP_DOMAIN: "relay.example.com", DEADDROP_ONION: "example.onion" };
+    expect(loadConfig(read)).toEqual(loadConfig({}));
+  });
+
   it("names an unknown key of the file, and of a group", () => {
     expect(refusal({}, fileWith({ retension: "30d" }))).toBe(
       "unknown setting retension; see deaddrop config --example",

