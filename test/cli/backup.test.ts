@@ -14,7 +14,7 @@ import { type Person, person } from "../support/people.ts";
 import { type RelayProcess, startRelay, temporaryFolder } from "../support/relay.ts";
 import { atEnd, commandLine, type Ran, run } from "./process.ts";
 
-const PATIENCE = { timeout: 120_000 };
+const PATIENCE = { timeout: 60_000 };
 const DUPLICATE = "duplicate: already have this event";
 
 const backUp = (data: string, folder: string, env = {}): Promise<Ran> =>
@@ -38,7 +38,7 @@ async function filled(env: Readonly<Record<string, string>> = {}) {
   return { relay, bob, client, gone, held };
 }
 
-describe.concurrent("deaddrop backup", PATIENCE, () => {
+describe("deaddrop backup", PATIENCE, () => {
   it("in a storm, kill -9, restore: what was acknowledged before does not come back, and what was held is served", async () => {
     const relay = await startRelay({}, atEnd);
     const bob = person();
@@ -151,7 +151,7 @@ describe.concurrent("deaddrop backup", PATIENCE, () => {
   });
 });
 
-describe.concurrent("a store of an earlier format", PATIENCE, () => {
+describe("a store of an earlier format", PATIENCE, () => {
   it("is backed up as it is, for whoever wants to go back, and restored as one of today", async () => {
     const data = before(atEnd);
     const folder = join(temporaryFolder(atEnd), "backup");
@@ -188,7 +188,7 @@ describe.concurrent("a store of an earlier format", PATIENCE, () => {
   });
 });
 
-describe.concurrent("deaddrop restore", PATIENCE, () => {
+describe("deaddrop restore", PATIENCE, () => {
   it("--tombstones-only holds nothing, takes what was held again, and knows what was acknowledged", async () => {
     const { relay, bob, gone, held } = await filled();
     const folder = temporaryFolder(atEnd);

@@ -14,7 +14,6 @@ import { openStoreFile } from "../support/store-file.ts";
 import { atEnd, run } from "./process.ts";
 import { boxOf, newRelay } from "./support.ts";
 
-const PATIENCE = { timeout: 240_000 };
 const DAY = 86_400;
 
 /** A relay with a drop of Alice's and one of Bob's, and what Bob had acknowledged: far more. */
@@ -33,7 +32,7 @@ async function filled() {
   return { relay, alice, bob, client, gone, held, env: { DEADDROP_DATA: relay.data } };
 }
 
-describe.concurrent("deaddrop compact", PATIENCE, () => {
+describe("deaddrop compact", () => {
   it("makes the file smaller, with all that is held and known in it, and nothing of the old one is left", async () => {
     const { relay, bob, gone, held, env } = await filled();
     const busy = await run(["compact"], { env });
@@ -84,7 +83,7 @@ describe.concurrent("deaddrop compact", PATIENCE, () => {
   });
 });
 
-describe.concurrent("deaddrop stats", PATIENCE, () => {
+describe("deaddrop stats", () => {
   it("counts what is held, while the relay runs and after it", async () => {
     const { relay, held, env } = await filled();
     const counts = {
@@ -129,7 +128,7 @@ describe.concurrent("deaddrop stats", PATIENCE, () => {
   });
 });
 
-describe.concurrent("deaddrop verify-store --repair", PATIENCE, () => {
+describe("deaddrop verify-store --repair", () => {
   it("puts right what does not fit, and says what was lost", async () => {
     const { relay, alice, bob, held, env } = await filled();
     const busy = await run(["verify-store", "--repair"], { env });

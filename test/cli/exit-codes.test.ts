@@ -1,12 +1,13 @@
 // What each command's help says of its exit codes, and that it is so.
 
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { conformanceHelp } from "../../src/conformance/help.ts";
+import { appears } from "../support/appears.ts";
 import { giftWrap } from "../support/events.ts";
 import { person } from "../support/people.ts";
 import { startRelay, sharedRelay, temporaryFolder } from "../support/relay.ts";
@@ -75,7 +76,7 @@ async function interruptedExport(): Promise<number | null> {
   const wait = `touch ${asked}; until [ -e ${told} ]; do sleep 0.05; done; cat ${data}/secret`;
   const env = { DEADDROP_DATA: data, DEADDROP_STORE_SECRET: `command:${wait}` };
   const running = start(["export"], { env });
-  await until(() => existsSync(asked));
+  await appears(asked);
   const ended = running.interrupt();
   writeFileSync(told, "");
   return (await ended).code;
@@ -88,18 +89,14 @@ async function imports(...lines: readonly string[]): Promise<number | null> {
 
 /** Waits for more when it is interrupted. */
 async function interruptedImport(): Promise<number | null> {
-  const data = join(temporaryFolder(atEnd), "data");
+  const data = temporaryFolder(atEnd);
   const env = { DEADDROP_DATA: data };
   const running = start(["import"], { env, input: `${wrap()}\n`, openInput: true });
-  await until(() => existsSync(join(data, "data.mdb")));
+  await appears(join(data, "data.mdb"));
   return (await running.interrupt()).code;
 }
 
 const wrap = (): string => JSON.stringify(giftWrap({ to: person() }));
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 10));
-}
 
 const SCENES: Readonly<Record<string, Scenes>> = {
   serve: {

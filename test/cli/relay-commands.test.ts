@@ -22,8 +22,10 @@ const PACKAGE = JSON.parse(
 ) as {
   version: string;
 };
+// What never ends is noticed before a minute has passed.
+const PATIENCE = { timeout: 20_000 };
 
-describe.concurrent("deaddrop", () => {
+describe("deaddrop", PATIENCE, () => {
   it.each([[[]], [["help"]], [["-h"]], [["help", "help"]]])(
     "lists its commands and options: %j",
     async (args) => {
@@ -79,7 +81,7 @@ describe.concurrent("deaddrop", () => {
   });
 });
 
-describe.concurrent("deaddrop config", () => {
+describe("deaddrop config", PATIENCE, () => {
   it("prints the configuration in force, as YAML", async () => {
     const { code, out, err } = await run(["config"], { env: { DEADDROP_RETENTION: "14d" } });
     expect({ code, err }).toEqual({ code: 0, err: "" });
@@ -134,7 +136,7 @@ describe.concurrent("deaddrop config", () => {
   });
 });
 
-describe.concurrent("deaddrop serve", () => {
+describe("deaddrop serve", PATIENCE, () => {
   it("exits with 2 for a bad setting, naming it, its value and what is allowed", async () => {
     expect(await run(["serve"], { env: { DEADDROP_WORKERS: "many" } })).toEqual({
       code: 2,
@@ -238,7 +240,7 @@ describe.concurrent("deaddrop serve", () => {
   });
 });
 
-describe.concurrent("deaddrop verify-store", () => {
+describe("deaddrop verify-store", PATIENCE, () => {
   it("says that all of a store fits together, and what does not", async () => {
     const relay = await newRelay();
     const env = { DEADDROP_DATA: relay.data };
@@ -279,7 +281,7 @@ describe.concurrent("deaddrop verify-store", () => {
   });
 });
 
-describe.concurrent("deaddrop clock confirm", () => {
+describe("deaddrop clock confirm", PATIENCE, () => {
   it("tells the relay that runs on the store, and leaves nothing there", async () => {
     const relay = await newRelay();
     const before = readdirSync(relay.data);
@@ -314,7 +316,7 @@ describe.concurrent("deaddrop clock confirm", () => {
   });
 });
 
-describe.concurrent("deaddrop info", () => {
+describe("deaddrop info", PATIENCE, () => {
   it("prints what the relay says of itself, by its URL or by the configuration", async () => {
     const relay = await newRelay({ env: { DEADDROP_NAME: "Ours", DEADDROP_PROOF_OF_WORK: "7" } });
     const told = { name: "Ours", limitation: { min_pow_difficulty: 7 }, version: PACKAGE.version };

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 
 import type { EventTemplate, NostrEvent } from "nostr-tools";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 
 import { ask, authorizationEvent, inHeader } from "../http/support.ts";
 import type { Person } from "../support/people.ts";
@@ -114,16 +114,12 @@ export async function information(relay: RelayProcess): Promise<Record<string, u
 
 /** Waits for a line of the log, after so many others of them, and answers it. */
 export async function logged(
-  { log }: RelayProcess,
+  relay: RelayProcess,
   msg: string | RegExp,
   before = 0,
 ): Promise<LogLine> {
-  return vi.waitFor(
-    () => {
-      const line = log.filter((one) => one.msg.match(msg) !== null)[before];
-      if (line === undefined) throw new Error(`${String(msg)}: ${JSON.stringify(log.at(-1))}`);
-      return line;
-    },
-    { timeout: 20_000, interval: 20 },
-  );
+  const found = (log: readonly LogLine[]): LogLine | undefined =>
+    log.filter((one) => one.msg.match(msg) !== null)[before];
+  await relay.wrote((log) => found(log) !== undefined);
+  return found(relay.log) as LogLine;
 }

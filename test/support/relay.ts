@@ -19,6 +19,8 @@ export type RelayProcess = {
   readonly pid: number;
   /** What the relay wrote to its log so far. */
   readonly log: readonly LogLine[];
+  /** Resolves once that is so of what it wrote. Rejects when it ends before. */
+  wrote(isSo: (log: readonly LogLine[]) => boolean): Promise<void>;
   /** Asks it to end, and answers its exit code. */
   stop(): Promise<number | null>;
   /** Ends it in the middle of whatever it does. */
@@ -131,17 +133,15 @@ export async function startRelay(
     await exited;
   });
   const log: LogLine[] = [];
+  const ended = (code: number | null): Error =>
+    new Error(`the relay ended with ${code}: ${JSON.stringify(fatal(log) ?? log.at(-1))}`);
   const listening = new Promise<LogLine>((resolve, reject) => {
     lines.on("line", (text) => {
       const line = JSON.parse(text) as LogLine;
       log.push(line);
       if (line.msg === "listening") resolve(line);
     });
-    void exited.then((code) =>
-      reject(
-        new Error(`the relay ended with ${code}: ${JSON.stringify(fatal(log) ?? log.at(-1))}`),
-      ),
-    );
+    void exited.then((code) => reject(ended(code)));
   });
   const { listen, metrics } = (await listening) as LogLine & {
     listen: readonly string[];
@@ -156,6 +156,16 @@ export async function startRelay(
     data,
     pid: child.pid ?? 0,
     log,
+    wrote(isSo) {
+      return new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (isSo(log)) resolve();
+        };
+        lines.on("line", look);
+        void exited.then((code) => reject(ended(code)));
+        look();
+      });
+    },
     stop() {
       child.kill("SIGTERM");
       return exited;
