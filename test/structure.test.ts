@@ -45,7 +45,7 @@ const ALLOWED: readonly [string, readonly string[]][] = [
   ["relay", ["nostr", "policy", "store/store.ts", "verify/verifier.ts", "transport/transport.ts"]],
   ["http", ["nostr", "policy", "relay", "config", "transport/transport.ts"]],
   ["http/page", ["nostr", "transport/transport.ts"]],
-  ["steering", ["http", "relay", "policy", "config", "nostr", "store/flush-folder.ts"]],
+  ["steering", ["http", "relay", "policy", "config", "nostr", "store/write-whole.ts"]],
   ["server", ["http", "relay", "store", "policy", "verify", "transport", "config", "nostr"]],
   ["server", ["steering"]],
   ["cli", ["client", "conformance", "config", "server/serve.ts"]],

@@ -1,4 +1,6 @@
-import { BlockList, isIP } from "node:net";
+import { isIP } from "node:net";
+
+import { groupsOf, inNetworks, mappedIn } from "./networks.ts";
 
 // Where Tor puts the circuits of an onion service (tor(1), HiddenServiceExportCircuitID): of fc00::/8, which RFC 4193 leaves to nobody, so that no other peer is there.
 const CIRCUITS = [0xfc00, 0xdead, 0xbeef, 0x4dad];
@@ -25,37 +27,6 @@ function spelled(groups: readonly number[]): string {
   return groups.map((group) => group.toString(16)).join(":");
 }
 
-// The eight groups of an IPv6 address, however it is spelled (RFC 4291, 2.2).
-export function groupsOf(address: string): number[] {
-  const [front = [], back = []] = address
-    .replace(/%.*$/, "")
-    .split("::")
-    .map((part) =>
-      part
-        .split(":")
-        .filter(Boolean)
-        .flatMap((group) => numbersOf(group)),
-    );
-  const zeros = Array.from({ length: 8 - front.length - back.length }, () => 0);
-  return [...front, ...zeros, ...back];
-}
-
-// The last two groups may be written as an IPv4 address.
-function numbersOf(group: string): number[] {
-  const bytes = group.split(".").map(Number);
-  const [a = 0, b = 0, c = 0, d = 0] = bytes;
-  return bytes.length === 4 ? [a * 256 + b, c * 256 + d] : [Number.parseInt(group, 16)];
-}
-
-// The IPv4 address that is mapped into IPv6 (::ffff:0:0/96), if one is.
-export function mappedIn(groups: readonly number[]): string | undefined {
-  if (groups.slice(0, 6).join(":") !== "0:0:0:0:0:65535") return undefined;
-  return groups
-    .slice(6)
-    .flatMap((group) => [group >> 8, group & 255])
-    .join(".");
-}
-
 /** Answers the address a connection counts for, given the peer's and its X-Forwarded-For. */
 export type ForwardedFor = (peer: string, header: string | undefined) => string;
 
@@ -71,17 +42,8 @@ export function forwardedFor(
   distrusted: (peer: string) => void = () => {},
   trustsPeers = false,
 ): ForwardedFor {
-  const trusted = new BlockList();
-  for (const proxy of trustedProxies) {
-    const [address = "", prefix] = proxy.split("/");
-    const family = isIP(address) === 6 ? "ipv6" : "ipv4";
-    if (prefix === undefined) trusted.addAddress(address, family);
-    else trusted.addSubnet(address, Number(prefix), family);
-  }
-  const isTrusted = (address: string): boolean => {
-    const peer = peerless(address);
-    return isIP(peer) !== 0 && trusted.check(peer, isIP(peer) === 6 ? "ipv6" : "ipv4");
-  };
+  const isIn = inNetworks(trustedProxies);
+  const isTrusted = (address: string): boolean => isIn(peerless(address));
   return (peer, header) => {
     if (header === undefined || header === "") return peerless(peer);
     if (!trustsPeers && !isTrusted(peer)) {

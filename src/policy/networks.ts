@@ -2,8 +2,6 @@
 
 import { BlockList, isIP } from "node:net";
 
-import { groupsOf, mappedIn } from "./address.ts";
-
 /**
  * The one spelling of an address or a network (RFC 4632, RFC 5952 but for the longest run of zeros): no bits behind the prefix, a network of one address as
  * that address, IPv4 that is mapped into IPv6 as IPv4. Undefined for what is neither.
@@ -35,7 +33,7 @@ function shortest(address: string): string {
   return new URL(`http://[${address}]`).hostname.replace(/^\[|\]$/g, "");
 }
 
-/** Whether an address, as the transport tells it, is in one of these networks, spelled as `networkOf` spells them. */
+/** Whether an address, as the transport tells it, is in one of these addresses and networks. */
 export function inNetworks(networks: readonly string[]): (address: string) => boolean {
   if (networks.length === 0) return () => false;
   const list = new BlockList();
@@ -53,4 +51,35 @@ export function inNetworks(networks: readonly string[]): (address: string) => bo
 
 function familyOf(address: string): "ipv4" | "ipv6" {
   return isIP(address) === 6 ? "ipv6" : "ipv4";
+}
+
+/** The eight groups of an IPv6 address, however it is spelled (RFC 4291, 2.2). */
+export function groupsOf(address: string): number[] {
+  const [front = [], back = []] = address
+    .replace(/%.*$/, "")
+    .split("::")
+    .map((part) =>
+      part
+        .split(":")
+        .filter(Boolean)
+        .flatMap((group) => numbersOf(group)),
+    );
+  const zeros = Array.from({ length: 8 - front.length - back.length }, () => 0);
+  return [...front, ...zeros, ...back];
+}
+
+// The last two groups may be written as an IPv4 address.
+function numbersOf(group: string): number[] {
+  const bytes = group.split(".").map(Number);
+  const [a = 0, b = 0, c = 0, d = 0] = bytes;
+  return bytes.length === 4 ? [a * 256 + b, c * 256 + d] : [Number.parseInt(group, 16)];
+}
+
+/** The IPv4 address that is mapped into IPv6 (::ffff:0:0/96), if one is. */
+export function mappedIn(groups: readonly number[]): string | undefined {
+  if (groups.slice(0, 6).join(":") !== "0:0:0:0:0:65535") return undefined;
+  return groups
+    .slice(6)
+    .flatMap((group) => [group >> 8, group & 255])
+    .join(".");
 }

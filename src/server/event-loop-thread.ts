@@ -47,7 +47,7 @@ const log = openLog(settings.config.log);
 // As in the main thread.
 process.on("unhandledRejection", (error) => log.error({ err: error }, "internal error"));
 const observer = new Tally(settings.config.metricsStep);
-const measuring = measureDelay(observer);
+const measuring = settings.config.metrics === "" ? undefined : measureDelay(observer);
 // What ends this thread ends the process: see event-loops.ts.
 function lost(cause: Error): void {
   setImmediate(() => {

@@ -1,21 +1,19 @@
 // How far an import of a file has come, in the store's folder: whatever ended it, another one can go on there.
 
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import { z } from "zod";
 
+import { writeWhole } from "../store/write-whole.ts";
+
 const FILE = "import.json";
-const FILE_MODE = 0o600;
 
 const schema = z.strictObject({ file: z.string(), bytes: z.int().min(0) });
 
 /** Remembers that all of `file` up to this byte is in the store in `folder`. */
 export function keepCursor(folder: string, file: string, bytes: number): void {
-  const path = join(folder, FILE);
-  const text = `${JSON.stringify({ file: resolve(file), bytes })}\n`;
-  writeFileSync(`${path}.new`, text, { mode: FILE_MODE, flush: true });
-  renameSync(`${path}.new`, path);
+  writeWhole(join(folder, FILE), `${JSON.stringify({ file: resolve(file), bytes })}\n`);
 }
 
 export function forgetCursor(folder: string): void {

@@ -3,9 +3,7 @@
 import type { Logger } from "pino";
 
 import type { Config } from "../config/schema.ts";
-import { directUrl, type Endpoint, join, joinListen } from "../config/values.ts";
-import { Metrics } from "../http/metrics.ts";
-import type { Watched } from "../http/watched.ts";
+import { directUrl, joinListen } from "../config/values.ts";
 import { Tallies, Tally } from "../relay/tally.ts";
 import { Sweeper } from "../relay/sweep.ts";
 import { DOUBTS } from "../store/belief.ts";
@@ -15,8 +13,6 @@ import { Steering } from "../steering/steering.ts";
 import { verifierLoaders } from "../verify/loaders.ts";
 import { chooseVerifier, type Verifier } from "../verify/verifier.ts";
 import { VERSION } from "../version.ts";
-import { CensusTaker } from "./census-taker.ts";
-import { measureDelay } from "./event-loop-delay.ts";
 import { type EventLoopSettings, type OnFailure, startEventLoop } from "./event-loop.ts";
 import { startEventLoops } from "./event-loops.ts";
 import { connectionsThatFit } from "./descriptors.ts";
@@ -25,6 +21,7 @@ import { reportIncidents } from "./incidents.ts";
 import { takeDescriptors, withSockets } from "./inherited-sockets.ts";
 import { warnOfOtherNames } from "./own-urls.ts";
 import { systemRuntime } from "./runtime.ts";
+import { serveMetrics } from "./scrape.ts";
 import { verifiersEach } from "./threads.ts";
 import { Upkeep } from "./upkeep.ts";
 
@@ -109,9 +106,6 @@ async function assemble(
     config.sweepSeconds,
   );
   onFailure(() => sweeper.close());
-  const census = new CensusTaker(opened, config.metricsStep === 1);
-  onFailure(() => census.close());
-  const measuring = measureDelay(observer);
 
   const verifiers = verifiersEach(config);
   let fitted = fitting(config);
@@ -147,25 +141,6 @@ async function assemble(
     Object.assign(storeLimits, { boxDrops, boxBytes, earlyTombstones, earlyTombstonesInAll });
     await eventLoop.apply(fitted);
   });
-  const watched: Watched = {
-    verifier,
-    version: VERSION,
-    totals: () => store.totals(),
-    census: () => census.latest,
-    expired: () => opened.expired(),
-    sweepAge: () => sweeper.age,
-    load: () => eventLoop.load,
-    limits: () => fitted.limits,
-    disk: () => opened.disk.free,
-    isDiskFull: () => isFull(shared),
-    doubt: () => opened.clock.doubt,
-    doubts: DOUBTS,
-    process: thisProcess,
-  };
-  const metrics = new Metrics(
-    { tallies: () => tallies.values(), watched, now: () => systemRuntime.monotonic() },
-    { step: config.metricsStep },
-  );
   const startedAt = systemRuntime.now();
   const begun = systemRuntime.monotonic();
   function stats(): object {
@@ -184,7 +159,28 @@ async function assemble(
       counts: new Tallies(tallies.values()).all,
     };
   }
-  const scrape = config.metrics === "" ? undefined : await serveMetrics(metrics, config.metrics);
+  const scrape = await serveMetrics(
+    config,
+    {
+      opened,
+      observer,
+      tallies: () => tallies.values(),
+      watched: {
+        verifier,
+        version: VERSION,
+        totals: () => store.totals(),
+        expired: () => opened.expired(),
+        sweepAge: () => sweeper.age,
+        load: () => eventLoop.load,
+        limits: () => fitted.limits,
+        disk: () => opened.disk.free,
+        isDiskFull: () => isFull(shared),
+        doubt: () => opened.clock.doubt,
+        doubts: DOUBTS,
+      },
+    },
+    onFailure,
+  );
   const listen = eventLoop.addresses.map((address) => joinListen(address));
   warnOfOtherNames(config, eventLoop.addresses, log);
   log.info(
@@ -212,8 +208,6 @@ async function assemble(
     async stop() {
       await eventLoop.stop();
       await scrape?.close();
-      clearInterval(measuring);
-      await census.close();
       await sweeper.close();
       await upkeep.close();
       await store.close();
@@ -222,11 +216,6 @@ async function assemble(
   };
 }
 
-const thisProcess: Watched["process"] = {
-  startedAt: performance.timeOrigin / 1_000,
-  cpuSeconds: () => process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
-  memoryBytes: () => process.memoryUsage.rss(),
-};
 // Gives a configuration as many connections as there are descriptors for. Both throw when those are too few.
 function limitedByDescriptors(first: Config, log: Logger): (config: Config) => Config {
   let wanted = first.limits.connections;
@@ -246,15 +235,4 @@ async function pickVerifier(config: Config, log: Logger): Promise<Verifier> {
   const loaders =
     verifier === "auto" ? Object.values(verifierLoaders) : [verifierLoaders[verifier]];
   return chooseVerifier(loaders, (reason) => log.warn({ reason }, "verifier not used"));
-}
-
-async function serveMetrics(
-  metrics: Metrics,
-  { host, port }: Endpoint,
-): Promise<{ url: string; close: () => Promise<void> }> {
-  const server = await metrics.serve({ host, port });
-  return {
-    url: `http://${join({ host, port: server.port })}/metrics`,
-    close: () => server.close(),
-  };
 }

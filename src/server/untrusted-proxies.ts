@@ -1,7 +1,6 @@
 // A relay behind a proxy that it was not told of takes all who come through it for one address, and is full when that has its share of connections.
 
-import { BlockList, isIP } from "node:net";
-
+import { inNetworks } from "../policy/networks.ts";
 import type { Log } from "../relay/observer.ts";
 
 const THIS_MACHINE = ["127.0.0.0/8", "::1/128"];
@@ -15,12 +14,7 @@ const PRIVATE = [
   "fc00::/7",
   "fe80::/10",
 ];
-const RANGES = [...THIS_MACHINE, ...PRIVATE].map((range) => {
-  const [network = "", prefix] = range.split("/");
-  const list = new BlockList();
-  list.addSubnet(network, Number(prefix), familyOf(network));
-  return { range, list };
-});
+const RANGES = [...THIS_MACHINE, ...PRIVATE].map((range) => ({ range, has: inNetworks([range]) }));
 const ELSEWHERE = "the public network";
 
 /**
@@ -49,9 +43,5 @@ export function warnOfUntrustedProxies(
 }
 
 function rangeOf(address: string): string {
-  return RANGES.find(({ list }) => list.check(address, familyOf(address)))?.range ?? ELSEWHERE;
-}
-
-function familyOf(address: string): "ipv4" | "ipv6" {
-  return isIP(address) === 6 ? "ipv6" : "ipv4";
+  return RANGES.find(({ has }) => has(address))?.range ?? ELSEWHERE;
 }

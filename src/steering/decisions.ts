@@ -1,16 +1,15 @@
 // What the operator decided while the relay ran, beside the configuration: kept in one file in the folder of the store, written whole, and read at the start.
 
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { z } from "zod";
 
 import { isHex32 } from "../nostr/hex.ts";
 import { networkOf } from "../policy/networks.ts";
-import { flushFolder } from "../store/flush-folder.ts";
+import { writeWhole } from "../store/write-whole.ts";
 
 const FILE = "decisions.json";
-const FILE_MODE = 0o600;
 
 const reason = z.string();
 const banned = z.array(z.strictObject({ pubkey: z.string().refine(isHex32), reason }));
@@ -96,11 +95,7 @@ export function keepDecisions(folder: string, decisions: Decisions, used: Used):
     used: [...used].map(([id, until]) => ({ id, until })),
   };
   for (const key of texts) if (decisions[key] !== undefined) kept[key] = decisions[key];
-  const file = join(folder, FILE);
-  const text = `${JSON.stringify(kept, undefined, 2)}\n`;
-  writeFileSync(`${file}.part`, text, { mode: FILE_MODE, flush: true });
-  renameSync(`${file}.part`, file);
-  flushFolder(folder);
+  writeWhole(join(folder, FILE), `${JSON.stringify(kept, undefined, 2)}\n`);
 }
 
 /** As NIP-86 lists them. */

@@ -11,9 +11,7 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
-  renameSync,
   rmSync,
-  writeFileSync,
   writeSync,
 } from "node:fs";
 
@@ -22,6 +20,7 @@ import { z } from "zod";
 import { heldIn, openToRead } from "./held.ts";
 import { FILE_MODE } from "./privacy.ts";
 import { newestDrop } from "./tables.ts";
+import { writeWhole } from "./write-whole.ts";
 
 export type ExportSettings = {
   readonly now: () => number;
@@ -136,9 +135,7 @@ export class ExportFile {
     this.#flushedBytes = this.#bytes;
     const { recipient } = this;
     const cursor = { after: this.#after, bytes: this.#bytes, recipient };
-    const path = cursorOf(this.#path);
-    writeFileSync(`${path}.new`, `${JSON.stringify(cursor)}\n`, { mode: FILE_MODE, flush: true });
-    renameSync(`${path}.new`, path);
+    writeWhole(cursorOf(this.#path), `${JSON.stringify(cursor)}\n`);
   }
 
   /** It is whole. */

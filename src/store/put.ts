@@ -68,7 +68,12 @@ function* removePast(context: WriteContext, recipient: string, now: number): Ope
   context.usage.forget(recipient);
 }
 
-function headerOf(drop: Drop, seq: number, bytes: number): Header {
+/** What a box has of a drop, whose JSON takes so many bytes. */
+export function headerOf(
+  drop: Pick<Drop, "id" | "recipient" | "created_at" | "kind" | "expiry">,
+  seq: number,
+  bytes: number,
+): Header {
   const { id, recipient, created_at, kind, expiry } = drop;
   return {
     seq,

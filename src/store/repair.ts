@@ -19,9 +19,10 @@ import {
   tombstoneIn,
   tombstoneValue,
 } from "./layout.ts";
+import { headerOf } from "./put.ts";
 import { SETTLED, writeEntry } from "./settling.ts";
 import { openStopped, type StoppedStore } from "./stopped.ts";
-import { type Header, ID_PREFIX_DIGITS } from "./store.ts";
+import type { Header } from "./store.ts";
 import { damagedMeta, type Environment, eventIn, mustRead, numberIn } from "./tables.ts";
 import { ruleIn, type Verified, verify } from "./verify.ts";
 
@@ -188,7 +189,7 @@ class Repair {
     const expiry = isAcknowledged || own <= this.#swept ? told : own;
     // What is not settled has its entry in nobody's memory now: a start writes it.
     if (isSettled || entry !== undefined || isInGrace) {
-      const header = headerOf(seq, drop, expiry);
+      const header = headerOf({ ...event, recipient, expiry }, seq, drop.bytes);
       if (listed === undefined || !isEqual(listed, header)) writeEntry(this.#tables, header, box);
     }
     this.#index(seq, event, expiry);
@@ -250,19 +251,6 @@ class Repair {
     const until = farthestExpiry(this.#now, this.#rule);
     for (const { key } of empty) tombstones.putSync(key, tombstoneValue(until, false));
   }
-}
-
-function headerOf(seq: number, { event, recipient, bytes }: Readable, expiry: number): Header {
-  const { id, created_at, kind } = event;
-  return {
-    seq,
-    recipient,
-    idPrefix: id.slice(0, ID_PREFIX_DIGITS),
-    created_at,
-    kind,
-    expiry,
-    bytes,
-  };
 }
 
 function isEqual(one: Header, other: Header): boolean {
