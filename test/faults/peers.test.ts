@@ -2,6 +2,7 @@
 // them the same holds: somebody beside them is served, and the relay has of its machine what it had before.
 
 import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn, setTimeout as after } from "node:timers/promises";
@@ -75,19 +76,20 @@ function anAddress(): string {
 class Neighbour {
   readonly #owner: Person;
   readonly #phone: Phone;
-  readonly #heard: string[];
+  readonly #drops: EventEmitter;
+  readonly #heard: unknown[] = [];
 
-  private constructor(owner: Person, phone: Phone, heard: string[]) {
+  private constructor(owner: Person, phone: Phone, drops: EventEmitter) {
     this.#owner = owner;
     this.#phone = phone;
-    this.#heard = heard;
+    this.#drops = drops.on("drop", (id) => void this.#heard.push(id));
   }
 
   static async moveIn(url: string): Promise<Neighbour> {
-    const [owner, heard]: [Person, string[]] = [person(), []];
-    const onDrop = ({ id }: NostrEvent): void => void heard.push(id);
+    const drops = new EventEmitter();
+    const onDrop = ({ id }: NostrEvent): void => void drops.emit("drop", id);
     const phone = await Phone.connect({ url, now, onDrop, localAddress: anAddress() });
-    return new Neighbour(owner, phone, heard);
+    return new Neighbour(person(), phone, drops);
   }
 
   /** Opens the box, drops, hears it live, counts it, and acknowledges it. Throws where any of that does not come. */
@@ -95,8 +97,11 @@ class Neighbour {
     const [phone, drop] = [this.#phone, giftWrap({ to: this.#owner })];
     const ack = acknowledgement(this.#owner, [drop]);
     mustBe(await phone.listen(this.#owner), ["EOSE", "box", ["finish"]]);
+    const comes = once(this.#drops, "drop");
     mustBe(await phone.publish(drop), ["OK", drop.id, true, ""]);
     mustBe(await phone.ask("c", "COUNT", "c", {}), ["COUNT", "c", { count: 1 }]);
+    // What is acknowledged before it is announced is not brought.
+    await comes;
     mustBe(await phone.publish(ack), ["OK", ack.id, true, ""]);
     mustBe(await phone.ask("c", "COUNT", "c", {}), ["COUNT", "c", { count: 0 }]);
     mustBe(this.#heard.splice(0), [drop.id]);

@@ -46,6 +46,7 @@ describe("live delivery", () => {
       const ack = acknowledgement(bob, [drop]);
       client.say("EVENT", drop);
       client.say("EVENT", ack);
+      await delivered(relay().url);
       client.say("COUNT", "after", {});
       const heard = await client.hearUntil("COUNT");
       const answered = heard.findIndex(([verb, id]) => verb === "OK" && id === ack.id);
